@@ -14,12 +14,13 @@ import pytest
 from callgate._proto.callgate.admin.v1 import approvals_pb2, audit_pb2, permits_pb2
 from callgate.admin.calls.call import Call
 from callgate.admin.calls.errors import AdminError
+from callgate.clock import now_us
 from callgate.exact_json import write_json
 from callgate.identity.principal import Principal
 from callgate.store.documents import Edit
 from callgate.store.model import PermitBounds, Person, Used, Waiting
 from callgate.store.people import Role
-from support.admin import BY, Admin, CallError, Client, failure_of, now_us, request_id
+from support.admin import BY, Admin, CallError, Client, failure_of, request_id
 from support.approvals import HOUR, ask, need
 
 BOUNDS = PermitBounds(max_uses=10, max_duration_us=HOUR)
@@ -307,7 +308,7 @@ import sys
 sys.path[:0] = sys.argv[2:]
 from callgate.store.place import parse_place
 from callgate.store.store import open_store
-from support.admin import now_us
+from callgate.clock import now_us
 from support.approvals import ask
 store = open_store(parse_place(sys.argv[1]))
 store.approvals.ask([ask("from another process")], now_us())

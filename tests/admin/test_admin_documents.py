@@ -11,10 +11,11 @@ import pytest
 
 from callgate._proto.callgate.admin.v1 import audit_pb2, policies_pb2, servers_pb2
 from callgate._proto.callgate.decision.v1 import decision_pb2
+from callgate.clock import now_us
 from callgate.store.documents import Edit
 from callgate.store.model import Actor
 from callgate.store.people import Role
-from support.admin import LIMITED, POLICY, Admin, CallError, Client, now_us, request_id, running_admin
+from support.admin import LIMITED, POLICY, Admin, CallError, Client, request_id, running_admin
 
 DENY = 'version: "1"\ndefault: deny\n'
 

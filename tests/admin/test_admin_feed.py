@@ -12,11 +12,12 @@ import pytest
 
 from callgate.admin.approvals.feed import ApprovalFeed
 from callgate.admin.news import News
+from callgate.clock import now_us
 from callgate.store.model import Approval
 from callgate.store.pages import Page
 from callgate.store.place import in_folder
 from callgate.store.store import Store, open_store
-from support.admin import BY, now_us
+from support.admin import BY
 from support.approvals import ask
 
 

@@ -12,11 +12,12 @@ from callgate._callgate import Engine, hash_token
 from callgate._proto.callgate.admin.v1 import audit_pb2, grants_pb2, policies_pb2, servers_pb2
 from callgate.admin.calls.errors import AdminError
 from callgate.admin.documents.uses import uses_of_policy
+from callgate.clock import now_us
 from callgate.config.grants import Grant
 from callgate.store.model import Used
 from callgate.store.place import in_folder
 from callgate.store.store import open_store
-from support.admin import POLICY, Admin, CallError, Client, now_us, request_id, running_admin
+from support.admin import POLICY, Admin, CallError, Client, request_id, running_admin
 from support.approvals import ask
 
 KEY = bytes.fromhex("5a" * 32)

@@ -12,10 +12,11 @@ from callgate._proto.callgate.admin.v1 import approvals_pb2, decisions_pb2, peop
 from callgate.admin.calls.authorise import Rights
 from callgate.admin.calls.errors import AdminError
 from callgate.admin.calls.open_streams import OpenStreams
+from callgate.clock import now_us
 from callgate.errors import StoreError
 from callgate.identity.identities import Identities
 from callgate.store.people import PersonEdit, Role
-from support.admin import BY, Admin, failure_of, now_us, password_hash
+from support.admin import BY, Admin, failure_of, password_hash
 from support.setup import until
 
 STREAMS: tuple[Any, ...] = (

@@ -22,11 +22,12 @@ from callgate._proto.callgate.admin.v1 import (
 )
 from callgate._proto.callgate.decision.v1 import decision_pb2
 from callgate.client import Client as DecisionClient
+from callgate.clock import now_us
 from callgate.config.state import pins_folder
 from callgate.store.people import Role
 from callgate.store.replicas import ReplicaReport
 from callgate.store.tokens import Scope
-from support.admin import PASSWORD, Admin, CallError, Client, now_us, request_id
+from support.admin import PASSWORD, Admin, CallError, Client, request_id
 
 IN_FORCE = freezes_pb2.Freeze.STATE_IN_FORCE
 THAWED = freezes_pb2.Freeze.STATE_THAWED

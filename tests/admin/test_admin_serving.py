@@ -17,13 +17,14 @@ from callgate._proto.callgate.admin.v1 import (
     servers_pb2,
     status_pb2,
 )
+from callgate.clock import now_us
 from callgate.config.load import load
 from callgate.control.admin_api import grpc_address
 from callgate.identity.identities import Identities
 from callgate.store.people import PersonEdit, Role
 from callgate.store.place import in_folder
 from callgate.store.store import open_store
-from support.admin import BY, DAY_US, PASSWORD, Client, now_us, password_hash
+from support.admin import BY, DAY_US, PASSWORD, Client, password_hash
 from support.planes import wait_until
 from support.replicas import Replica, replica
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from callgate.cli import app
+from callgate.clock import now_us
 from callgate.errors import CallgateError
 from callgate.os_user import os_user
 from callgate.store.documents import Edit
@@ -28,10 +28,6 @@ from support.terminal import terminal
 BOUNDS = PermitBounds(max_uses=5, max_duration_us=2 * HOUR)
 ARGUMENTS = '{"region": "eu-west-1", "count": 9007199254740993, "note": "a\\u202eb"}'
 ME = Person("local", os_user())
-
-
-def now() -> int:
-    return time.time_ns() // 1_000
 
 
 @pytest.fixture
@@ -64,25 +60,25 @@ def waiting(store: Store, fingerprint: str = "f", ago_us: int = 0, **more: Any) 
     """The id of a pending approval."""
     needs = more.pop("needs", (need(permit=BOUNDS),))
     fields = {"evidence_arguments": ARGUMENTS, "evidence": evidence(), **more}
-    [outcome] = store.approvals.ask([ask(fingerprint, *needs, **fields)], now() - ago_us)
+    [outcome] = store.approvals.ask([ask(fingerprint, *needs, **fields)], now_us() - ago_us)
     assert isinstance(outcome, Waiting)
     return outcome.approval_id
 
 
 def stored(store: Store, approval_id: str) -> Approval:
-    return store.approvals.get(approval_id, now())
+    return store.approvals.get(approval_id, now_us())
 
 
 def add_person(store: Store, *roles: Role, name: str = ME.subject, groups: tuple[str, ...] = ()) -> None:
     edit = PersonEdit(name, frozenset(roles), frozenset(groups), "hash")
-    store.people.put(edit, CALLER, "", now())
+    store.people.put(edit, CALLER, "", now_us())
 
 
 def test_the_list_has_pending_ones_first(store: Store, call: Any) -> None:
     old = waiting(store, "old", 3 * 60 * SECOND, grant="ci", needs=(need("/a", approvers=("ops", "dba")),))
     over = waiting(store, "over", 2 * HOUR)
     denied = waiting(store, "denied", tool="t\x1b")
-    store.approvals.answer(denied, answer("ann", Verdict.DENY), now())
+    store.approvals.answer(denied, answer("ann", Verdict.DENY), now_us())
     done = call("approvals", "list")
     assert (done.code, done.err) == (0, "")
     rows = [line.split() for line in done.out.splitlines()]
@@ -101,7 +97,7 @@ def test_the_list_has_pending_ones_first(store: Store, call: Any) -> None:
 
 def test_the_list_is_read_to_its_end_and_bounded(store: Store, call: Any) -> None:
     big = Store(store.database, per_grant=1_000)
-    big.approvals.ask([ask(str(number)) for number in range(250)], now())
+    big.approvals.ask([ask(str(number)) for number in range(250)], now_us())
     document = json.loads(call("approvals", "list", "--limit", "1000", "--json").out)
     assert (len({one["id"] for one in document["approvals"]}), document["is_complete"]) == (250, True)
     done = call("approvals", "list", "--limit", "120")
@@ -171,7 +167,7 @@ def test_several_people_have_to_approve(store: Store, call: Any) -> None:
         f"recorded: {approval_id}, `t` at `s` for `g`; more approvals are needed"
     )
     assert done.out.splitlines()[1:] == [f"  {RULE}: 1 of 2 from any approver, with a reason, can be used for 1h"]
-    store.approvals.answer(approval_id, answer("ann", reason="r"), now())
+    store.approvals.answer(approval_id, answer("ann", reason="r"), now_us())
     assert stored(store, approval_id).state is State.APPROVED
 
 
@@ -180,7 +176,7 @@ def test_a_permit(store: Store, call: Any) -> None:
     words = ["--permit-uses", "3", "--permit-for", "90m", "--term", "note=exactly", "--term", "tag=any"]
     done = call("approvals", "approve", approval_id, *words)
     assert (done.code, done.err) == (0, "")
-    [permit] = store.permits.page(now()).items
+    [permit] = store.permits.page(now_us()).items
     assert done.out == f"permit: {permit.id}, `t` at `s` for `g`; 3 uses within 1h 30m\n"
     assert json.loads(permit.terms) == {
         "region": {"exactly": "eu-west-1"},
@@ -240,7 +236,7 @@ def test_permits_that_cannot_be(store: Store, call: Any, words: list[str], messa
     done = call("approvals", "approve", approval_id, "--permit-uses", uses, "--permit-for", length, *terms)
     assert (done.code, done.out, message in done.err) == (2, "", True), done
     assert stored(store, approval_id).state is State.PENDING
-    assert store.permits.page(now()).items == ()
+    assert store.permits.page(now_us()).items == ()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +269,7 @@ def test_deny_several(store: Store, call: Any) -> None:
     first, second, third = (waiting(store, name) for name in "abc")
     assert call("approvals", "deny", first, "zzzz").code == 2
     assert stored(store, first).state is State.PENDING
-    store.approvals.answer(second, answer(), now())
+    store.approvals.answer(second, answer(), now_us())
     done = call("approvals", "deny", first, second, third, first, "--reason", "not today")
     assert (done.code, done.err) == (
         2,
@@ -288,7 +284,7 @@ def test_deny_several(store: Store, call: Any) -> None:
 
 def test_withdraw(store: Store, call: Any) -> None:
     approval_id = waiting(store)
-    store.approvals.answer(approval_id, answer("ann", Verdict.DENY), now())
+    store.approvals.answer(approval_id, answer("ann", Verdict.DENY), now_us())
     done = call("approvals", "withdraw", approval_id, "--reason", "by mistake")
     assert done.out == f"ended: {approval_id}, `t` at `s` for `g`\n"
     assert stored(store, approval_id).cause == "by mistake"
@@ -329,7 +325,7 @@ def test_the_owner_of_the_grant_does_not_answer(store: Store, call: Any) -> None
     assert call("approvals", "approve", waiting(store, "a", owner=ME)).err == message
     approval_id = waiting(store, "b")
     grant = json.dumps({"id": "g", "owner": {"issuer": "local", "subject": ME.subject}})
-    store.grants.put([Edit("g", grant)], CALLER, "", now())
+    store.grants.put([Edit("g", grant)], CALLER, "", now_us())
     assert call("approvals", "deny", approval_id).err == message
 
 

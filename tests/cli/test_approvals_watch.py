@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from callgate.clock import now_us
 from callgate.os_user import os_user
 from callgate.store.model import Person, State, Verdict, Waiting
 from callgate.store.place import in_folder
@@ -41,15 +41,11 @@ def store(state: Path) -> Iterator[Store]:
     store.close()
 
 
-def now() -> int:
-    return time.time_ns() // 1_000
-
-
 def waiting(store: Store, tool: str, **more: Any) -> str:
     """The id of a pending approval."""
     needs = more.pop("needs", (need(),))
     fields = {"tool": tool, "evidence_arguments": '{"a": "x\\u202ey"}', "evidence": evidence(), **more}
-    [outcome] = store.approvals.ask([ask(tool, *needs, **fields)], now())
+    [outcome] = store.approvals.ask([ask(tool, *needs, **fields)], now_us())
     assert isinstance(outcome, Waiting)
     return outcome.approval_id
 
@@ -81,8 +77,8 @@ def test_an_approval_from_the_terminal(store: Store, state: Path) -> None:
         shown.wait_for("approve this call, once?", "n: no")
         shown.type("y")
         shown.wait_for(f"approved: {second}", "1 approval waits for people", KEYS)
-        assert store.approvals.get(second, now()).state is State.APPROVED
-        assert store.approvals.get(first, now()).state is State.PENDING
+        assert store.approvals.get(second, now_us()).state is State.APPROVED
+        assert store.approvals.get(first, now_us()).state is State.PENDING
         [given] = store.approvals.record(second).answers
         assert (given.person, given.verdict) == (ME, Verdict.APPROVE)
         assert store.audit.page(kind="approvals", object_id=second)[0].change.by.name == str(ME)
@@ -102,7 +98,7 @@ def test_a_denial_with_its_reason(store: Store, state: Path) -> None:
         shown.wait_for("nö, not _")
         shown.type("now\r")
         shown.wait_for(f"denied: {approval_id}", KEYS)
-        assert store.approvals.get(approval_id, now()).cause == "nö, not now"
+        assert store.approvals.get(approval_id, now_us()).cause == "nö, not now"
         shown.type("q")
         ended(shown)
 
@@ -120,7 +116,7 @@ def test_escape_cancels(store: Store, state: Path) -> None:
         shown.wait_for("1 approval waits")
         shown.type("q")
         ended(shown)
-    assert store.approvals.get(approval_id, now()).state is State.PENDING
+    assert store.approvals.get(approval_id, now_us()).state is State.PENDING
 
 
 def test_keys_typed_ahead_confirm_nothing(store: Store, state: Path) -> None:
@@ -138,7 +134,7 @@ def test_keys_typed_ahead_confirm_nothing(store: Store, state: Path) -> None:
         shown.wait_for("nothing was answered", "esc: back")
         shown.type("q")
         ended(shown)
-    assert store.approvals.get(approval_id, now()).state is State.PENDING
+    assert store.approvals.get(approval_id, now_us()).state is State.PENDING
 
 
 def test_changes_by_others_are_seen(store: Store, state: Path) -> None:
@@ -149,11 +145,11 @@ def test_changes_by_others_are_seen(store: Store, state: Path) -> None:
         shown.wait_for("2 approvals wait for people", "s/second")
         shown.type("a")
         shown.wait_for("approve this call, once?")
-        store.approvals.answer(first, answer("ann", Verdict.DENY, reason="stop"), now())
+        store.approvals.answer(first, answer("ann", Verdict.DENY, reason="stop"), now_us())
         shown.wait_for("nothing was answered, because it changed: denied until", "esc: back")
         shown.type("y\x1b")
         shown.wait_for("1 approval waits for people")
-        store.approvals.withdraw(second, CALLER, "over", now())
+        store.approvals.withdraw(second, CALLER, "over", now_us())
         shown.wait_for("0 approvals wait for people")
         shown.type("q")
         ended(shown)
@@ -169,7 +165,7 @@ def test_an_answer_that_is_refused(store: Store, state: Path) -> None:
         shown.wait_for("this approval asks people of the groups `ops`", "esc: back")
         shown.type("q")
         ended(shown)
-    assert store.approvals.get(approval_id, now()).state is State.PENDING
+    assert store.approvals.get(approval_id, now_us()).state is State.PENDING
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
@@ -274,7 +270,7 @@ def test_lines_in_a_pipe(store: Store, state: Path) -> None:
         second = waiting(store, "second", needs=(need(count=2),))
         assert second in program.line()
         # A change of one that was printed is no new line.
-        store.approvals.answer(second, answer(), now())
+        store.approvals.answer(second, answer(), now_us())
         third = waiting(store, "third")
         assert third in program.line()
         program.process.send_signal(signal.SIGINT)

@@ -24,7 +24,7 @@ from callgate.store.tokens import Scope, Tokens
 from support.approvals import DAY, NOW, SECOND
 
 if TYPE_CHECKING:
-    from identity.conftest import Clock
+    from support.identities import Clock
 
 BY = Actor("root (local)", "terminal")
 GOOD = "correct horse battery"

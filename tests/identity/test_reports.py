@@ -19,7 +19,7 @@ from callgate.store.store import Store
 from support.approvals import DAY, NOW
 
 if TYPE_CHECKING:
-    from identity.conftest import Clock
+    from support.identities import Clock
 
 BY = Actor("root (local)", "terminal")
 GOOD = "correct horse battery"

@@ -12,12 +12,13 @@ import httpx
 import pytest
 
 from callgate import Client
+from callgate.clock import now_us
 from callgate.store.approvals.answer import Answer
 from callgate.store.model import Person, Verdict, Waiting
 from callgate.store.people import Role
 from callgate.store.tokens import Scope
 from rest.conftest import Rest
-from support.admin import BY, DAY_US, now_us
+from support.admin import BY, DAY_US
 from support.approvals import ask, need
 from support.setup import until
 

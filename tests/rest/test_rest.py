@@ -10,10 +10,11 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from callgate.admin.services.all import SERVICES
+from callgate.clock import now_us
 from callgate.store.model import Waiting
 from callgate.store.people import Role
 from rest.conftest import Rest
-from support.admin import POLICY, now_us
+from support.admin import POLICY
 from support.approvals import ask, need
 
 POLICIES = "/admin/v1/policies"

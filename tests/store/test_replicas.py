@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from callgate import hash_token, new_token
+from callgate.clock import now_us
 from callgate.identity.identities import Identities
 from callgate.store.documents import Edit
 from callgate.store.freezes import Target
@@ -26,10 +26,6 @@ from support.replicas import ALLOW, DENY, Replica, replica
 
 BY = Actor("ann", "test")
 DAY_US = 24 * 3_600 * 1_000_000
-
-
-def now_us() -> int:
-    return time.time_ns() // 1_000
 
 
 def obeys(one: Replica, rule: str) -> bool:

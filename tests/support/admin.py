@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from callgate.admin.documents.files import PlanFiles
 from callgate.admin.face import AdminFace
 from callgate.admin.services.all import SERVICES
 from callgate.admin.sidecar import RunningSidecar
+from callgate.clock import now_us
 from callgate.config.files import Files
 from callgate.control.sidecar import Source
 from callgate.identity.passwords import Passwords
@@ -50,10 +50,6 @@ _Answer = TypeVar("_Answer", bound=Message)
 _METHODS = {
     f"{service.DESCRIPTOR.name}/{method.name}": method for service in SERVICES for method in service.DESCRIPTOR.methods
 }
-
-
-def now_us() -> int:
-    return time.time_ns() // 1_000
 
 
 def request_id() -> str:
