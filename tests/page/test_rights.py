@@ -83,7 +83,7 @@ def test_nothing_is_answered_without_a_role(
 ) -> None:
     browser.log_in("vic")
     nobody = Principal("nob (local)", Person("local", "nob"), frozenset())
-    monkeypatch.setattr(identities, "of_session", lambda _: nobody)
+    monkeypatch.setattr(identities, "of_session", lambda *_: nobody)
     assert statuses(browser, guarded, approval) == dict.fromkeys(guarded, 403)
 
 
