@@ -7,13 +7,13 @@ bounded time, so that an answer may come too late: then the data plane gives the
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
+from callgate import clock
 from callgate.approvals.masking import masked_arguments
 from callgate.errors import StoreError
 from callgate.exact_json import read_json, write_json
@@ -117,7 +117,7 @@ class Asking:
                 self._queue.fail(question["number"])
                 self._around.failed(f"a question about `{question['tool']}` cannot be read: {error}")
         try:
-            outcomes: Sequence[Outcome] = store.approvals.ask([ask for _, ask in asks], _now_us())
+            outcomes: Sequence[Outcome] = store.approvals.ask([ask for _, ask in asks], clock.now_us())
         except StoreError as error:
             self._around.failed(str(error))
             for number, _ in asks:
@@ -153,9 +153,9 @@ class Asking:
                 # What has ended meanwhile has nothing to give back.
                 with suppress(StateError, UnknownIdError):
                     if is_permit:
-                        store.permits.give_back(use_id, _now_us())
+                        store.permits.give_back(use_id, clock.now_us())
                     else:
-                        store.approvals.restore(of, use_id, _GIVEN_BACK_BY, _now_us())
+                        store.approvals.restore(of, use_id, _GIVEN_BACK_BY, clock.now_us())
             except StoreError as error:  # noqa: PERF203  each may fail by itself
                 self._around.failed(str(error))
                 self._unreturned = waiting[index : index + _MOST_KEPT]
@@ -216,7 +216,3 @@ def _need(need: Mapping[str, Any]) -> Need:
 def _limit(limit: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {name: Decimal(limit[name]) for name in ("max", "remaining", "over")}
     return {"counter": limit["counter"], "rule": limit["rule"], **numbers, "reset_after_ms": limit["reset_after_ms"]}
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

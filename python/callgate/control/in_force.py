@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from callgate._callgate import ManagedGrants, pins_read
-from callgate.config.state import pins_folder
 from callgate.config.upstreams import Pinning
 from callgate.errors import CallgateError
 
@@ -39,7 +38,7 @@ class PlanInForce:
         known = plan.config.servers.get(server)
         if known is None or known.upstream is None or known.upstream.pinning is Pinning.OFF:
             return {}
-        folder = pins_folder(plan.bundle.pins or plan.config.state)
+        folder = plan.bundle.pins_folder
         try:
             found = {tool["tool"]: tool for one in pins_read(folder, server) for tool in one["tools"]}
         except CallgateError:

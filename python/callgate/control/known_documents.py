@@ -7,14 +7,12 @@ for that time, and for as long as PostgreSQL does not answer.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from callgate.config.managed import KINDS, ManagedDocument
 from callgate.config.state import make_state_folder
-from callgate.disk import sync
+from callgate.disk import replaced
 from callgate.errors import ConfigError
 from callgate.text import reason_of
 
@@ -54,18 +52,10 @@ def write_known(path: Path, documents: Iterable[ManagedDocument]) -> None:
         OSError: It cannot be written.
     """
     make_state_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps({"version": _FORMAT}) + "\n")
-            for one in documents:
-                file.write(json.dumps([one.kind, one.id, one.version, one.content]) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-        sync(path.parent)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with replaced(path) as file:
+        file.write(json.dumps({"version": _FORMAT}) + "\n")
+        for one in documents:
+            file.write(json.dumps([one.kind, one.id, one.version, one.content]) + "\n")
 
 
 def _documents(lines: Iterable[str]) -> Iterator[ManagedDocument]:

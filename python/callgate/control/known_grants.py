@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.config.state import make_state_folder
-from callgate.disk import sync
+from callgate.disk import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,17 +66,9 @@ def write_known(path: Path, lines: Iterable[str]) -> None:
         OSError: It cannot be written.
     """
     make_state_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(_line("version", _FORMAT))
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-        sync(path.parent)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with replaced(path) as file:
+        file.write(_line("version", _FORMAT))
+        file.writelines(lines)
 
 
 def is_whole(path: Path) -> bool:

@@ -22,6 +22,7 @@ from callgate.control.known_grants import (
 from callgate.control.worker import Worker
 from callgate.errors import CallgateError, ConfigError
 from callgate.store.errors import UnknownIdError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,7 +134,7 @@ class StoreGrants:
                 write_known(path, self._all_lines(store))
             except OSError as error:
                 self._keep_nothing(error)
-                raise ConfigError(f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}") from None
+                raise ConfigError(f"`{path}` cannot be written: {reason_of(error)}") from None
             if self._worker.is_stopped:
                 return
             _, self._lines, faults = self._grants.read_file(path)
@@ -192,7 +193,7 @@ class StoreGrants:
     def _keep_nothing(self, error: OSError) -> None:
         """Removes the file, which is out of date from now on: the next start reads all grants of the store."""
         if self._known is not None:
-            logs.log("warning", "store_grants_not_kept", {"error": (error.strerror or str(error)).lower()})
+            logs.log("warning", "store_grants_not_kept", {"error": reason_of(error)})
             with suppress(OSError):
                 self._known.unlink(missing_ok=True)
             self._known = None
