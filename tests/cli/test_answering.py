@@ -16,7 +16,7 @@ from callgate.clock import now_us
 from callgate.errors import CallgateError
 from callgate.os_user import os_user
 from callgate.store.documents import Edit
-from callgate.store.model import Approval, PermitBounds, Person, State, Verdict, Waiting
+from callgate.store.model import Approval, PermitBounds, Person, State, Used, Verdict, Waiting
 from callgate.store.people import PersonEdit, Role
 from callgate.store.place import in_folder
 from callgate.store.store import Store, open_store
@@ -189,7 +189,9 @@ def test_a_permit(store: Store, call: Any) -> None:
     shown = call("permits", "show", permit.id[:26]).out
     assert '  note:   exactly "a\\u202eb"\n  tag:    anything, or absent\n  every other argument is absent\n' in shown
     [row] = call("permits", "list").out.splitlines()[1:]
-    assert row.split()[:1] + row.split()[-6:] == [permit.id, "3", "of", "3", "active", "g", "s/t"]
+    assert row.split()[:1] + row.split()[-7:] == [permit.id, "3", "of", "3", "active", "g", "s/t", approval_id]
+    assert f"  permit:   {permit.id}\n" in call("approvals", "show", approval_id).out
+    assert json.loads(call("approvals", "show", approval_id, "--json").out)["permit_id"] == permit.id
     document = json.loads(call("permits", "list", "--json").out)
     assert (document["permits"][0]["terms"]["count"], document["is_complete"]) == ({"exactly": 9007199254740993}, True)
     done = call("permits", "end", permit.id, "--reason", "enough")
@@ -201,6 +203,19 @@ def test_a_permit(store: Store, call: Any) -> None:
     assert (record.change.by.name, record.change.action, record.change.reason) == (str(ME), "end", "enough")
     again = call("permits", "end", permit.id, "--reason", "x")
     assert (again.code, again.err) == (2, f"the permit `{permit.id}` is ended, so that it cannot be ended")
+
+
+def test_a_used_approval_names_the_use(store: Store, call: Any) -> None:
+    approval_id = waiting(store)
+    shown = json.loads(call("approvals", "show", approval_id, "--json").out)
+    assert (shown["permit_id"], shown["use_id"]) == (None, None)
+    assert call("approvals", "approve", approval_id).code == 0
+    [outcome] = store.approvals.ask([ask("f", need(permit=BOUNDS))], now())
+    assert isinstance(outcome, Used)
+    use_id = stored(store, approval_id).use_id
+    shown = call("approvals", "show", approval_id).out
+    assert f"  use:      {use_id}; the decision log has the call under the id of the approval\n" in shown
+    assert json.loads(call("approvals", "show", approval_id, "--json").out)["use_id"] == use_id
 
 
 def test_a_permit_of_two_people(store: Store, call: Any) -> None:

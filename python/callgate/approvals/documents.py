@@ -55,6 +55,8 @@ def evidence_document(approval: Approval, record: Recorded) -> dict[str, Any]:
         ],
         "answers": [_answer(answer) for answer in record.answers],
         "permit_bounds": _bounds(permit_bounds(approval.needs)),
+        "permit_id": record.permit_id,
+        "use_id": approval.use_id,
     }
 
 

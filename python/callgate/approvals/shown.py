@@ -33,7 +33,7 @@ def approval_sections(approval: Approval, record: Recorded, now_us: int) -> list
     """Everything about an approval: its call, its evidence, and the answers so far."""
     evidence = read_evidence(record)
     sections = [
-        Section(f"approval {approval.id}", tuple(_head(approval, evidence, now_us))),
+        Section(f"approval {approval.id}", tuple(_head(approval, record, evidence, now_us))),
         Section(ARGUMENTS, tuple(_arguments(record.arguments, evidence))),
         Section("needed", tuple(need_fields(approval, record.answers))),
         Section("tool", tuple(_tool(evidence))),
@@ -108,9 +108,13 @@ def open_line(approval: Approval) -> str:
     return seen(need.rule) + (f" ({', '.join(map(seen, need.approvers))})" if need.approvers else "")
 
 
-def _head(approval: Approval, evidence: Mapping[str, Any], now_us: int) -> Iterator[Field]:
+def _head(approval: Approval, record: Recorded, evidence: Mapping[str, Any], now_us: int) -> Iterator[Field]:
     call = approval.call
     yield Field("state", state_line(approval, now_us))
+    if record.permit_id is not None:
+        yield Field("permit", seen(record.permit_id))
+    elif approval.state is State.CONSUMED and approval.use_id is not None:
+        yield Field("use", f"{seen(approval.use_id)}; the decision log has the call under the id of the approval")
     yield Field("asked", f"{instant(approval.created_us)} ({brief(now_us - approval.created_us)} ago)")
     yield Field("tool", seen(call.tool))
     yield Field("server", seen(call.server))

@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_HEAD: Final = ("ID", "MADE", "LEFT", "USES LEFT", "STATE", "GRANT", "CALL")
+_HEAD: Final = ("ID", "MADE", "LEFT", "USES LEFT", "STATE", "GRANT", "CALL", "APPROVAL")
 
 
 @app.command("list", epilog=examples("callgate permits list", "callgate permits list --all --grant ci --json"))
@@ -117,4 +117,5 @@ def _row(permit: "Permit", now_us: int) -> Sequence[str]:
         state,
         permit.grant,
         f"{permit.server}/{permit.tool}",
+        permit.approval_id,
     )

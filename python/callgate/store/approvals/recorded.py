@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from callgate.store.errors import UnknownIdError
 from callgate.store.model import Person, Verdict
-from callgate.store.tables import answers, evidence
+from callgate.store.tables import answers, evidence, permits
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -43,6 +43,8 @@ class Recorded:
     """The last answers for the same grant and tool, at the creation."""
     answers: tuple[Given, ...]
     """All answers, oldest first."""
+    permit_id: str | None = None
+    """The permit that was made of it, also if that has ended; None if there is none."""
 
 
 def read_record(connection: Connection, approval_id: str) -> Recorded:
@@ -69,4 +71,6 @@ def read_record(connection: Connection, approval_id: str) -> Recorded:
         )
         for row in connection.execute(query)
     )
-    return Recorded(shown.arguments, shown.document, tuple(shown.recent), given)
+    made = select(permits.c.id).where(permits.c.approval_id == approval_id)
+    permit_id = connection.execute(made).scalar_one_or_none()
+    return Recorded(shown.arguments, shown.document, tuple(shown.recent), given, permit_id)
