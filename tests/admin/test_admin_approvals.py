@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from callgate._proto.callgate.admin.v1 import approvals_pb2, audit_pb2, permits_pb2
+from callgate._proto.callgate.admin.v1 import approvals_pb2, audit_pb2, grants_pb2, permits_pb2
 from callgate.admin.calls.call import Call
 from callgate.admin.calls.errors import AdminError
 from callgate.clock import now_us
@@ -117,6 +117,49 @@ def test_the_owner_of_the_grant_does_not_answer(admin: Admin) -> None:
     assert approve(admin.person("ann", Role.APPROVER), name).approval.state == APPROVED
 
 
+def test_a_local_owner_does_not_answer(admin: Admin) -> None:
+    request = grants_pb2.CreateGrantRequest(grant={"id": "owned", "servers": {"filed-server": "filed-policy"}})
+    request.grant.owner.issuer, request.grant.owner.subject = "local", "ann"
+    made = admin.admin(request, grants_pb2.CreateGrantResponse)
+    assert (made.grant.owner.issuer, made.grant.owner.subject) == ("local", "ann")
+    name = pending(admin, grant="owned")
+    ann, ben = admin.person("ann", Role.APPROVER), admin.person("ben", Role.APPROVER)
+    with pytest.raises(CallError, match="belongs to you") as told:
+        approve(ann, name)
+    assert told.value.code is grpc.StatusCode.PERMISSION_DENIED
+    with pytest.raises(CallError, match="belongs to you"):
+        ann(approvals_pb2.DenyApprovalRequest(id=name), approvals_pb2.DenyApprovalResponse)
+    assert approve(ben, name).approval.state == APPROVED
+
+
+def test_who_may_withdraw(both: Admin) -> None:
+    request = grants_pb2.CreateGrantRequest(grant={"id": "owned", "servers": {"filed-server": "filed-policy"}})
+    request.grant.owner.issuer, request.grant.owner.subject = "local", "ann"
+    both.admin(request, grants_pb2.CreateGrantResponse)
+    ann, ben, cat = (both.person(name, Role.APPROVER) for name in ("ann", "ben", "cat"))
+    vic, manager = both.person("vic", Role.VIEWER), both.machine(Role.POLICY_MANAGER)
+
+    def withdraw(client: Client, approval: str) -> str:
+        try:
+            client(approvals_pb2.WithdrawApprovalRequest(id=approval), approvals_pb2.WithdrawApprovalResponse)
+        except CallError as error:
+            return error.code.name
+        return "ended"
+
+    refused = "PERMISSION_DENIED"
+    denied = pending(both, "denied", grant="owned")
+    ben(approvals_pb2.DenyApprovalRequest(id=denied), approvals_pb2.DenyApprovalResponse)
+    # The owner cannot take back what others have refused.
+    assert [withdraw(one, denied) for one in (ann, cat, vic, manager, ben)] == [*[refused] * 4, "ended"]
+    waits = pending(both, "waits", grant="owned")
+    assert [withdraw(one, waits) for one in (ben, cat, ann)] == [refused, refused, "ended"]
+    approved = pending(both, "approved", grant="owned")
+    approve(ben, approved)
+    assert [withdraw(one, approved) for one in (cat, ann)] == [refused, "ended"]
+    for name, client in (("admin", both.admin), ("machine", both.machine(Role.ADMIN))):
+        assert withdraw(client, pending(both, name)) == "ended"
+
+
 def test_several_people(both: Admin) -> None:
     name = pending(both, "f", need(count=2))
     ann, ben = both.person("ann", Role.APPROVER), both.person("ben", Role.APPROVER)
@@ -156,7 +199,7 @@ def test_a_repeated_answer_is_one_answer(both: Admin) -> None:
 def test_withdrawing(admin: Admin) -> None:
     name = pending(admin)
     request = approvals_pb2.WithdrawApprovalRequest(id=name, reason="wrong")
-    ended = admin.person("ann", Role.APPROVER)(request, approvals_pb2.WithdrawApprovalResponse).approval
+    ended = admin.admin(request, approvals_pb2.WithdrawApprovalResponse).approval
     assert (ended.state, ended.cause) == (ENDED, "wrong")
 
 

@@ -308,6 +308,22 @@ def test_withdraw(store: Store, call: Any) -> None:
     assert "--reason" in call("approvals", "withdraw", approval_id).err
 
 
+def test_who_may_withdraw(store: Store, call: Any) -> None:
+    add_person(store, Role.APPROVER)
+    words = ["--reason", "r"]
+    others = waiting(store, "a")
+    done = call("approvals", "withdraw", others, *words)
+    assert (done.code, "by somebody who has answered it" in done.err) == (2, True)
+    own = waiting(store, "b", owner=ME)
+    assert call("approvals", "withdraw", own, *words).code == 0
+    denied = waiting(store, "c", owner=ME)
+    store.approvals.answer(denied, answer("ann", Verdict.DENY), now())
+    done = call("approvals", "withdraw", denied, *words)
+    assert (done.code, "others have denied it" in done.err) == (2, True)
+    assert call("approvals", "deny", others).code == 0
+    assert call("approvals", "withdraw", others, *words).code == 0
+
+
 def test_groups_need_people_in_the_store(store: Store, call: Any) -> None:
     approval_id = waiting(store, needs=(need(approvers=("ops",)),))
     done = call("approvals", "approve", approval_id)

@@ -11,6 +11,7 @@ from callgate.approvals.offer import looked_at, make_terms, masked_names, parse_
 from callgate.approvals.sections import listed, seen
 from callgate.approvals.shown import ARGUMENTS, approval_sections, need_fields, read_evidence
 from callgate.approvals.times import brief, exact, instant
+from callgate.approvals.withdrawing import check_withdrawal
 from callgate.config.bundle import known_grants
 from callgate.errors import CallgateError
 from callgate.exact_json import read_json
@@ -92,6 +93,22 @@ class Operator:
             now_us=clock.now_us(),
             permit=permit,
         )
+
+
+def withdraw(person: Operator, approval_id: str, reason: str) -> Approval:
+    """Ends an approval; the approval after it.
+
+    Raises:
+        AnswerError: This person may not withdraw it.
+        StateError: It is consumed or has ended.
+        StoreError: The store does not answer.
+    """
+    store = person.opened.store.approvals
+    approval, answers = store.get(approval_id, now_us()), store.record(approval_id).answers
+    principal = person.principal
+    owner = owner_of(person.opened, approval.call.grant)
+    check_withdrawal(approval, answers, principal.person, principal.roles, set() if owner is None else {owner})
+    return store.withdraw(approval_id, person.actor, reason, now_us())
 
 
 def operator(opened: OpenStore) -> Operator:

@@ -195,9 +195,8 @@ def withdraw(
     with opened(state, config) as named:
         person = answering.operator(named)
         person.must_answer()
-        store = named.store.approvals
-        name = answering.full_id(store, "approval", id)
-        ended = store.withdraw(name, person.actor, reason, clock.now_us())
+        name = answering.full_id(named.store.approvals, "approval", id)
+        ended = answering.withdraw(person, name, reason)
         _print_result(person, [ended], None, as_json=as_json)
 
 

@@ -13,6 +13,7 @@ from callgate.admin.ground import Ground, actor
 from callgate.admin.messages.paging import position_of, size_of, token_for
 from callgate.admin.services.approvals_watch import watch
 from callgate.admin.services.grants import owner_of
+from callgate.approvals.withdrawing import check_withdrawal
 from callgate.identity.answering import answer
 from callgate.store.database import Domain
 from callgate.store.model import Person, State, Verdict
@@ -103,6 +104,11 @@ class ApprovalsService:
         change = Change(self._store, principal, request, call, Domain.CALLS)
 
         def work() -> pb.WithdrawApprovalResponse:
+            approval = self._store.approvals.get(request.id, call.now_us)
+            answers = self._store.approvals.record(request.id).answers
+            owner = owner_of(self._ground, approval.call.grant)
+            owners = set() if owner is None else {Person(owner.issuer, owner.subject)}
+            check_withdrawal(approval, answers, principal.person, principal.roles, owners)
             cause = request.reason or "withdrawn"
             ended = self._store.approvals.withdraw(request.id, actor(principal, call), cause, call.now_us)
             return pb.WithdrawApprovalResponse(approval=approval_message(ended))
