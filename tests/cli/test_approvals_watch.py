@@ -17,10 +17,10 @@ import pytest
 
 from callgate.clock import now_us
 from callgate.os_user import os_user
-from callgate.store.model import Person, State, Verdict, Waiting
+from callgate.store.model import PermitBounds, Person, State, Verdict, Waiting
 from callgate.store.place import in_folder
 from callgate.store.store import Store, open_store
-from support.approvals import CALLER, answer, ask, need
+from support.approvals import CALLER, HOUR, answer, ask, need
 from support.evidence import evidence
 from support.program import ENVIRONMENT, PROGRAM, TIMEOUT_S
 from support.terminal import Terminal, terminal
@@ -84,6 +84,27 @@ def test_an_approval_from_the_terminal(store: Store, state: Path) -> None:
         assert store.audit.page(kind="approvals", object_id=second)[0].change.by.name == str(ME)
         shown.type("q")
         ended(shown)
+
+
+def test_a_permit_from_the_terminal(store: Store, state: Path) -> None:
+    arguments = {"arguments": {"a": "x\u202ey"}, "evidence_arguments": '{"a": "x\\u202ey"}'}
+    approval_id = waiting(store, "first", needs=(need(permit=PermitBounds(10, HOUR)),), **arguments)
+    with watching(state) as shown:
+        shown.wait_for("s/first")
+        shown.type("p")
+        shown.wait_for("1/4  uses of the permit, 1 to 10: 10_")
+        shown.type("\x153\r")
+        shown.wait_for("2/4  its length, at most 1h: 1h_")
+        # Keys that are typed ahead end the questions, and confirm nothing.
+        shown.type("\r\r\ry")
+        shown.wait_for("permit for 3 uses within 1h", r'a: exactly "x\u202ey"', "make this permit?")
+        assert store.permits.page(now()).items == ()
+        shown.type("y")
+        shown.wait_for("permit: ", "3 uses within 1h")
+        shown.type("q")
+        ended(shown)
+    [permit] = store.permits.page(now()).items
+    assert (permit.approval_id, permit.max_uses, permit.made_by) == (approval_id, 3, (ME,))
 
 
 def test_a_denial_with_its_reason(store: Store, state: Path) -> None:
@@ -189,7 +210,7 @@ def test_control_c_restores_the_terminal(store: Store, state: Path) -> None:
         # Neither stops it: the terminal would stay in its mode.
         shown.type("\x1a\x13j")
         shown.type("p")
-        shown.wait_for("permits: callgate approvals approve ID --permit-uses N")
+        shown.wait_for("lets nobody make a permit")
         shown.type("\x03")
         ended(shown)
 

@@ -158,14 +158,19 @@ def shown_terms(text: str) -> list[tuple[str, str]]:
 
 def term_options(text: str) -> str:
     """The options of the command line that make these terms again."""
-    words: list[str] = []
-    for name, condition in read_json(text).items():
+    words = (word for name, term in written_terms(read_json(text)).items() for word in ("--term", f"{name}={term}"))
+    return seen(shlex.join(words))
+
+
+def written_terms(terms: Terms) -> dict[str, str]:
+    """The terms as `parse_term` reads them, by argument."""
+    written = {}
+    for name, condition in terms.items():
         [(kind, value)] = condition.items()
         if kind == "at_most":
             value = value[1]
-        written = kind if kind in {"exactly", "any"} else f"{kind}:{write_json(value)}"
-        words += ["--term", f"{name}={written}"]
-    return seen(shlex.join(words))
+        written[name] = kind if kind in {"exactly", "any"} else f"{kind}:{write_json(value)}"
+    return written
 
 
 def _term(name: str, value: Any, condition: Mapping[str, Any], masked: frozenset[str]) -> dict[str, Any]:  # noqa: ANN401  JSON

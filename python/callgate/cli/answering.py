@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from callgate import clock
 from callgate.approvals.offer import looked_at, make_terms, masked_names, parse_term, shown_terms
@@ -162,17 +162,36 @@ def make_offer(approval: Approval, record: Recorded, uses: int, duration_us: int
     Raises:
         AnswerError: The terms cannot be.
     """
-    unable = next((need.rule for need in approval.needs if need.permit is None), None)
-    if unable is not None:
-        message = f"the rule `{seen(unable)}` lets nobody make a permit; without its options, the call is approved once"
-        raise AnswerError(message)
+    must_allow_permit(approval)
     chosen = {}
     for name, condition in map(parse_term, words):
         if name in chosen:
             message = f"{quoted(name)} has two terms; give one"
             raise AnswerError(message)
         chosen[name] = condition
-    evidence = read_evidence(record)
+    evidence, arguments = read_evidence(record), permit_arguments(approval, record)
+    terms = make_terms(arguments, chosen, looked_at(evidence), masked_names(evidence))
+    return PermitOffer(new_id(), terms, uses, duration_us)
+
+
+def must_allow_permit(approval: Approval) -> None:
+    """Refuses a permit of an approval whose rules allow none.
+
+    Raises:
+        AnswerError: A rule allows none.
+    """
+    unable = next((need.rule for need in approval.needs if need.permit is None), None)
+    if unable is not None:
+        message = f"the rule `{seen(unable)}` lets nobody make a permit; without its options, the call is approved once"
+        raise AnswerError(message)
+
+
+def permit_arguments(approval: Approval, record: Recorded) -> dict[str, Any]:
+    """The arguments of the call, for which a permit has terms.
+
+    Raises:
+        AnswerError: They are deleted, or cannot be read.
+    """
     try:
         arguments = read_json(record.arguments or "")
     except (ValueError, RecursionError):
@@ -180,8 +199,7 @@ def make_offer(approval: Approval, record: Recorded, uses: int, duration_us: int
     if not isinstance(arguments, dict):
         message = f"the arguments of the approval `{approval.id}` are not there, so that it has no terms for a permit"
         raise AnswerError(message)
-    terms = make_terms(arguments, chosen, looked_at(evidence), masked_names(evidence))
-    return PermitOffer(new_id(), terms, uses, duration_us)
+    return arguments
 
 
 def offer_lines(offer: PermitOffer) -> Iterator[str]:

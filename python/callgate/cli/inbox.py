@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from callgate.cli.keys import Key
-    from callgate.store.model import Approval
+    from callgate.cli.permit_questions import PermitQuestions
+    from callgate.store.model import Approval, PermitOffer
 
 _LONGEST_REASON: Final = 2_000
-PERMIT_HINT: Final = "permits: callgate approvals approve ID --permit-uses N --permit-for TIME"
+_END: Final = 1 << 30
+"""A line after the last one; `fit` makes it the last one that the screen can begin with."""
 
 
 class View(Enum):
@@ -28,6 +30,8 @@ class View(Enum):
     """The evidence, and the question before an approval."""
     REASON = "reason"
     """The evidence, and a line for a reason."""
+    PERMIT = "permit"
+    """The evidence, and the questions before a permit."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,25 @@ class AnswerCommand:
     approval: Approval
     verdict: Verdict
     reason: str
+    permit: PermitOffer | None = None
+
+
+@dataclass(frozen=True)
+class AskPermitCommand:
+    """The wish to make a permit: the caller begins the questions, or says why there are none."""
+
+    approval: Approval
+
+
+class OfferCommand:
+    """The end of the questions: the caller makes the offer, or says what is wrong with it."""
 
 
 class QuitCommand:
     """The end of the inbox."""
 
 
-Command = AnswerCommand | QuitCommand
+Command = AnswerCommand | AskPermitCommand | OfferCommand | QuitCommand
 
 
 class Inbox:
@@ -59,6 +75,10 @@ class Inbox:
         self.view = View.LIST
         self.verdict = Verdict.APPROVE
         self.reason = ""
+        self.questions: PermitQuestions | None = None
+        """The questions before a permit."""
+        self.offer: PermitOffer | None = None
+        """The permit that is to be confirmed; None for an answer about one call."""
         self.message = ""
         self.is_read = False
         """True once the store was read."""
@@ -87,7 +107,7 @@ class Inbox:
         for approval in changed:
             if approval.state is State.PENDING or approval.id == self.selected:
                 self._approvals[approval.id] = approval
-                if approval.state is not State.PENDING and self.view in {View.CONFIRM, View.REASON}:
+                if approval.state is not State.PENDING and self.view in {View.CONFIRM, View.REASON, View.PERMIT}:
                     self.view = View.EVIDENCE
                     self.message = f"nothing was answered, because it changed: {state_line(approval, now_us)}"
             else:
@@ -112,13 +132,15 @@ class Inbox:
             return self._press_reason(key)
         if self.view is View.CONFIRM:
             return self._press_confirm(key)
+        if self.view is View.PERMIT:
+            return self._press_permit(key)
         self.message = ""
         if key.name == "q":
             return QuitCommand()
         if key.name in {"a", "d"}:
             self._begin(Verdict.APPROVE if key.name == "a" else Verdict.DENY)
         elif key.name == "p":
-            self.message = PERMIT_HINT
+            return self._ask_permit()
         elif self.view is View.LIST:
             self._press_list(key)
         elif key.name in {"escape", "backspace", "h"}:
@@ -126,6 +148,16 @@ class Inbox:
         else:
             self._press_scroll(key)
         return None
+
+    def ask(self, questions: PermitQuestions) -> None:
+        """Begins the questions before a permit."""
+        self.questions, self.view = questions, View.PERMIT
+
+    def confirm(self, offer: PermitOffer) -> None:
+        """Asks for the permit that the questions have led to; its terms are on the screen, below the evidence."""
+        self.offer, self.view = offer, View.CONFIRM
+        self.verdict, self.reason, self.message = Verdict.APPROVE, "", ""
+        self.scroll = _END
 
     def finish(self, approval: Approval, message: str, now_us: int) -> None:
         """Takes the state after an answer."""
@@ -162,7 +194,7 @@ class Inbox:
         if key.name == "r" or (key.name == "y" and self._needs_reason()):
             self.view = View.REASON
         elif key.name == "y" and self.current is not None:
-            return AnswerCommand(self.current, self.verdict, "")
+            return AnswerCommand(self.current, self.verdict, "", self.offer)
         elif key.name in {"n", "escape", "q"}:
             self.view, self.message = View.EVIDENCE, "nothing was answered"
         elif key.name != "enter":
@@ -181,22 +213,44 @@ class Inbox:
             if self.verdict is Verdict.APPROVE and self._needs_reason() and not self.reason.strip():
                 self.message = "this approval needs a reason"
             elif self.current is not None:
-                return AnswerCommand(self.current, self.verdict, self.reason.strip())
+                return AnswerCommand(self.current, self.verdict, self.reason.strip(), self.offer)
         else:
             # A reason is one line.
             self.reason = (self.reason + " ".join(key.text.split("\n")))[:_LONGEST_REASON]
         return None
 
-    def _begin(self, verdict: Verdict) -> None:
-        """Asks for an approval or the reason of a denial; the evidence is on the screen meanwhile."""
+    def _press_permit(self, key: Key) -> Command | None:
+        self.message = ""
+        if key.name == "escape" or self.questions is None:
+            self.view, self.message = View.EVIDENCE, "nothing was answered"
+        elif self.questions.press(key):
+            return OfferCommand()
+        return None
+
+    def _ask_permit(self) -> Command | None:
+        approval = self._pending_current()
+        if approval is None:
+            return None
+        self.view = View.EVIDENCE
+        return AskPermitCommand(approval)
+
+    def _pending_current(self) -> Approval | None:
+        """The selected approval, if it can be answered; the evidence is on the screen meanwhile."""
         approval = self.current
         if approval is None:
-            return
+            return None
         if self.view is View.LIST:
             self.scroll = 0
         if approval.state is not State.PENDING:
             self.view = View.EVIDENCE
             self.message = f"it is {approval.state.value} already"
+            return None
+        self.questions = self.offer = None
+        return approval
+
+    def _begin(self, verdict: Verdict) -> None:
+        """Asks for an approval or the reason of a denial."""
+        if self._pending_current() is None:
             return
         self.verdict, self.reason = verdict, ""
         self.view = View.CONFIRM if verdict is Verdict.APPROVE else View.REASON

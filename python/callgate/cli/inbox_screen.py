@@ -10,7 +10,7 @@ from rich.text import Text
 from callgate.approvals.sections import lines_of, seen
 from callgate.approvals.shown import approval_sections, open_line, state_line
 from callgate.approvals.times import brief
-from callgate.cli.answering import call_line
+from callgate.cli.answering import call_line, offer_lines
 from callgate.cli.inbox import View
 from callgate.cli.shown import broken
 from callgate.store.model import State, Verdict
@@ -27,6 +27,7 @@ _LIST_KEYS: Final = "up/down j/k: move   enter: show   a: approve   d: deny   p:
 _EVIDENCE_KEYS: Final = "up/down j/k space: scroll   a: approve   d: deny   p: permit   esc: back   q: quit"
 _CONFIRM_KEYS: Final = "y: yes   r: yes, with a reason   n: no   up/down: scroll"
 _REASON_KEYS: Final = "enter: {}   esc: cancel   ctrl-u: clear"
+_PERMIT_KEYS: Final = "enter: next   up/down: other questions   esc: cancel   ctrl-u: clear"
 _MOST_MESSAGE_LINES: Final = 5
 _CUT: Final = "~"
 """The mark of a cell that goes on; the evidence has it in full."""
@@ -76,6 +77,9 @@ def _lines(
         body = list(_list(inbox, now_us, width, page - 1))
         keys = _LIST_KEYS
     else:
+        if inbox.offer is not None and inbox.view in {View.CONFIRM, View.REASON}:
+            offered = ("", "the permit", *(f"  {line}" for line in offer_lines(inbox.offer)))
+            evidence = [*evidence, *(part for line in offered for part in broken(line, width))]
         inbox.fit(len(evidence), page)
         shown = evidence[inbox.scroll : inbox.scroll + max(page, 0)]
         more = len(evidence) - inbox.scroll - len(shown)
@@ -133,14 +137,16 @@ def _message(inbox: Inbox, fault: str, width: int) -> list[str]:
     """The lines above the keys: a question, the reason as it is typed, or a message."""
     text = seen(inbox.message)
     if inbox.view is View.CONFIRM:
-        text = "approve this call, once?"
+        text = "approve this call, once?" if inbox.offer is None else "make this permit?"
+    elif inbox.view is View.PERMIT and inbox.questions is not None:
+        text = f"{text}\n{inbox.questions.line}" if text else inbox.questions.line
     elif inbox.view is View.REASON:
         what = "denial, which the agent is told" if inbox.verdict is Verdict.DENY else "approval"
         text = f"{inbox.message or f'reason of the {what}:'} {seen(inbox.reason)}_"
     elif fault and not text:
         text = f"changes cannot be seen: {seen(fault)}"
     # The end of a long reason is where it is typed.
-    return list(broken(text, width))[-_MOST_MESSAGE_LINES:]
+    return [part for line in text.split("\n") for part in broken(line, width)][-_MOST_MESSAGE_LINES:]
 
 
 def _keys(inbox: Inbox) -> str:
@@ -148,7 +154,7 @@ def _keys(inbox: Inbox) -> str:
         return _CONFIRM_KEYS
     if inbox.view is View.REASON:
         return _REASON_KEYS.format("deny" if inbox.verdict is Verdict.DENY else "approve")
-    return _EVIDENCE_KEYS
+    return _PERMIT_KEYS if inbox.view is View.PERMIT else _EVIDENCE_KEYS
 
 
 def _cell(text: str, width: int) -> str:

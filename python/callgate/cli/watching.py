@@ -21,9 +21,10 @@ from callgate.approvals.shown import open_line
 from callgate.approvals.times import brief, instant
 from callgate.cli.answering import operator, result_lines
 from callgate.cli.follow import Changed, Fault, Follower
-from callgate.cli.inbox import AnswerCommand, Inbox, QuitCommand, View
+from callgate.cli.inbox import AnswerCommand, AskPermitCommand, Inbox, OfferCommand, QuitCommand, View
 from callgate.cli.inbox_screen import draw, evidence_lines
 from callgate.cli.keys import KeyReader, key_mode
+from callgate.cli.permit_questions import PermitQuestions
 from callgate.errors import CallgateError
 from callgate.exact_json import write_json
 from callgate.store.model import State
@@ -148,6 +149,10 @@ class _Screen:
                 return True
             if isinstance(command, AnswerCommand):
                 self._answer(command)
+            elif isinstance(command, AskPermitCommand):
+                self._ask_permit(command.approval)
+            elif isinstance(command, OfferCommand):
+                self._offer()
             if command is not None or self._inbox.view not in {view, View.LIST, View.EVIDENCE}:
                 # Keys that came with this one were typed before its question or its result could be seen.
                 return False
@@ -155,12 +160,29 @@ class _Screen:
 
     def _answer(self, command: AnswerCommand) -> None:
         try:
-            answered = self._person.answer(command.approval, command.verdict, command.reason)
+            answered = self._person.answer(command.approval, command.verdict, command.reason, command.permit)
             record = self._store.approvals.record(answered.id)
         except CallgateError as error:
             self._inbox.fail(str(error))
             return
-        self._inbox.finish(answered, next(result_lines(answered, record, None)), clock.now_us())
+        self._inbox.finish(answered, next(result_lines(answered, record, command.permit)), clock.now_us())
+
+    def _ask_permit(self, approval: Approval) -> None:
+        try:
+            self._person.must_answer()
+            self._inbox.ask(PermitQuestions(approval, self._store.approvals.record(approval.id)))
+        except CallgateError as error:
+            self._inbox.fail(str(error))
+
+    def _offer(self) -> None:
+        questions = self._inbox.questions
+        if questions is None:
+            return
+        try:
+            self._inbox.confirm(questions.offer())
+        except CallgateError as error:
+            # The question that it is about is asked again.
+            self._inbox.message = str(error)
 
     def _draw(self) -> None:
         width, height = self._console.size
