@@ -83,8 +83,12 @@ def test_of_two_who_edit_one_policy_the_second_is_told(both: Admin) -> None:
     with pytest.raises(CallError) as told:
         update(ann, "p", LIMITED, seen)
     assert told.value.code is grpc.StatusCode.ABORTED
-    assert (told.value.reason, told.value.metadata) == ("ETAG_MISMATCH", {"etag": after.etag})
-    assert "ben (local) made version 2" in told.value.message
+    told_by = {"etag": after.etag, "seen_version": "1", "version": "2", "changed_by": "ben (local)"}
+    assert (told.value.reason, told.value.metadata) == ("ETAG_MISMATCH", told_by)
+    assert told.value.message == (
+        "the policy `p` has changed since version 1, which you have: ben (local) made version 2; `DiffPolicy` with "
+        "`from_version` 1 shows what is different; read it again, and repeat your change on it"
+    )
     assert get(ann) == after
     assert update(ann, "p", LIMITED, after.etag).version == 3
     assert update(ann, "p", DENY, "*").version == 4

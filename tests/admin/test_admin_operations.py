@@ -228,7 +228,9 @@ def test_people_are_managed(both: Admin) -> None:
     assert told.value.code is grpc.StatusCode.UNAUTHENTICATED
     with pytest.raises(CallError) as told:
         both.admin(request, people_pb2.UpdatePersonResponse)
-    assert (told.value.code, told.value.metadata) == (grpc.StatusCode.ABORTED, {"etag": after.etag})
+    assert told.value.code is grpc.StatusCode.ABORTED
+    assert told.value.metadata == {"etag": after.etag, "changed_by": "root (local)"}
+    assert "root (local) has changed the person `ann` meanwhile" in told.value.message
     listed = both.admin(people_pb2.ListPeopleRequest(page_size=1), people_pb2.ListPeopleResponse)
     assert [one.name for one in listed.people] == ["ann"]
     rest = people_pb2.ListPeopleRequest(page_size=1, page_token=listed.next_page_token)

@@ -51,6 +51,34 @@ def test_a_policy_from_its_creation_to_its_end(rest: Rest) -> None:
     assert rest.ask("GET", path)[0] == 404
 
 
+def test_the_owner_of_a_grant_does_not_answer(rest: Rest) -> None:
+    owner = {"issuer": "local", "subject": "ann"}
+    grant = {"id": "owned", "servers": {"filed-server": "filed-policy"}, "owner": owner}
+    status, made, _ = rest.ask("POST", "/admin/v1/grants", {"grant": grant})
+    assert (status, made["grant"]["owner"]) == (200, owner), made
+    approval = pending(rest, grant="owned")
+    ann, ben = rest.admin.session("ann", Role.ADMIN), rest.admin.session("ben", Role.APPROVER)
+    for verb in ("approve", "deny"):
+        status, refused, _ = rest.ask("POST", f"/admin/v1/approvals/{approval}:{verb}", {"reason": "r"}, ann)
+        assert (status, "belongs to you" in refused["message"]) == (403, True)
+    assert rest.ask("POST", f"/admin/v1/approvals/{approval}:approve", {}, ben)[0] == 200
+
+
+def test_of_two_who_edit_one_policy_the_second_is_told(rest: Rest) -> None:
+    seen = create(rest)[2]["ETag"]
+    ben = rest.admin.session("ben", Role.POLICY_MANAGER)
+    denying = {"policy": {"document": POLICY.replace("allow", "deny")}, "reason": "too\u202e open"}
+    assert rest.ask("PATCH", f"{POLICIES}/p", denying, ben, **{"If-Match": seen})[0] == 200
+    status, refused, _ = rest.ask("PATCH", f"{POLICIES}/p", {"policy": {"document": POLICY}}, **{"If-Match": seen})
+    metadata = refused["details"][0]["metadata"]
+    assert (status, metadata["changed_by"], metadata["seen_version"]) == (412, "ben (local)", "1")
+    assert "ben (local) made version 2 (`too\ufffd open`)" in refused["message"]
+    status, different, _ = rest.ask("POST", f"{POLICIES}/p:diff", {"from_version": 1})
+    assert (status, "+default: deny" in different["diff"]) == (200, True), different
+    # Nothing of the second change was stored.
+    assert rest.ask("GET", f"{POLICIES}/p")[1]["policy"]["version"] == "2"
+
+
 def test_pages_and_queries(rest: Rest) -> None:
     for number in range(5):
         create(rest, f"p{number}")

@@ -12,6 +12,7 @@ import grpc
 from callgate.admin.calls.errors import AdminError, failed_precondition, invalid, not_found
 from callgate.store.documents import DocumentKind, Documents, Edit, Version
 from callgate.store.errors import ConflictError, UnknownIdError
+from callgate.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,14 +208,19 @@ class AdminDocuments:
         """
         if etag in {"", ANY, held.etag}:
             return
-        if not _ETAG.fullmatch(etag):
+        given = _ETAG.fullmatch(etag)
+        if not given:
             raise invalid("etag", "expected the etag of an answer, in its quotes, or nothing")
         version = held.version
-        message = f"the {self._noun} `{held.id}` has changed meanwhile"
+        message = f"the {self._noun} `{held.id}` has changed since version {given[1]}, which you have"
+        metadata = {"etag": held.etag, "seen_version": given[1]}
         if version is not None:
-            message += f": {version.made_by.name} made version {version.version}"
+            metadata |= {"version": str(version.version), "changed_by": version.made_by.name}
+            reason = f" ({quoted(version.reason)})" if version.reason else ""
+            message += f": {version.made_by.name} made version {version.version}{reason}"
+            if self._kind is DocumentKind.POLICIES and int(given[1]) < version.version:
+                message += f"; `DiffPolicy` with `from_version` {given[1]} shows what is different"
         message += "; read it again, and repeat your change on it"
-        metadata = {"etag": held.etag}
         raise AdminError(grpc.StatusCode.ABORTED, message, reason="ETAG_MISMATCH", metadata=metadata)
 
     def must_be_stored(self, held: Held) -> Held:

@@ -16,6 +16,7 @@ from callgate.admin.ground import Ground, actor, masked_fields
 from callgate.admin.messages.paging import position_of, size_of, token_for
 from callgate.admin.messages.times import timestamp
 from callgate.identity.passwords import PasswordError
+from callgate.store.changes import Kind
 from callgate.store.database import Domain
 from callgate.store.errors import ConflictError
 from callgate.store.people import PersonEdit, Role
@@ -92,7 +93,7 @@ class PeopleService:
 
         def work() -> pb.UpdatePersonResponse:
             before = self._people.get(given.name)
-            _check_etag(before, given.etag)
+            self._check_etag(before, given.etag)
             edit = _edit(
                 before.name,
                 roles_of("person.roles", given.roles) if "roles" in fields else before.roles,
@@ -114,12 +115,29 @@ class PeopleService:
 
         def work() -> pb.DeletePersonResponse:
             person = self._people.get(request.name)
-            _check_etag(person, request.etag)
+            self._check_etag(person, request.etag)
             by = actor(principal, call)
             self._people.remove(person.name, by, request.reason, call.now_us, expected=person.change)
             return pb.DeletePersonResponse()
 
         return change.once(work, pb.DeletePersonResponse)
+
+    def _check_etag(self, person: LocalPerson, etag: str) -> None:
+        """Refuses a change of a state that the editor has not seen.
+
+        Raises:
+            AdminError: ABORTED, with the present etag; INVALID_ARGUMENT for a text that is no etag.
+        """
+        if etag in {"", "*", _etag(person)}:
+            return
+        if not _ETAG.fullmatch(etag):
+            raise invalid("etag", "expected the etag of an answer, in its quotes, or nothing")
+        records = self._ground.store.audit.page(kind=Kind.PEOPLE.value, object_id=person.name)
+        # Log-ins are records of people too.
+        by = next((one.change.by.name for one in records if one.change.action in {"create", "change"}), "somebody")
+        message = f"{by} has changed the person `{person.name}` meanwhile; read it again, and repeat your change on it"
+        metadata = {"etag": _etag(person), "changed_by": by}
+        raise AdminError(grpc.StatusCode.ABORTED, message, reason="ETAG_MISMATCH", metadata=metadata)
 
     def _hash(self, password: str) -> str:
         try:
@@ -175,12 +193,3 @@ def _message(person: LocalPerson) -> pb.LocalPerson:
 
 def _etag(person: LocalPerson) -> str:
     return f'"{person.change}"'
-
-
-def _check_etag(person: LocalPerson, etag: str) -> None:
-    if etag in {"", "*", _etag(person)}:
-        return
-    if not _ETAG.fullmatch(etag):
-        raise invalid("etag", "expected the etag of an answer, in its quotes, or nothing")
-    message = f"the person `{person.name}` has changed meanwhile; read it again, and repeat your change on it"
-    raise AdminError(grpc.StatusCode.ABORTED, message, reason="ETAG_MISMATCH", metadata={"etag": _etag(person)})
