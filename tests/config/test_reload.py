@@ -255,6 +255,7 @@ def test_broken_then_mended(setup: Setup) -> None:
         ({"servers": {"s": {"policy": "q"}}}, "unknown policy `q`; expected one of `p`"),
         ({"workers": 3}, "`workers` cannot change while callgate runs; restart it, or put the value back"),
         ({"counters": {"capacity": 9}}, "`counters.capacity` cannot change while callgate runs; "),
+        ({"approvals": {"deadline": "1s"}}, "`approvals.deadline` cannot change while callgate runs; restart it, or "),
         ({"tls": {"certificate": "p.json", "key": "p.json"}}, "`tls` cannot change while callgate runs; "),
     ],
     ids=str,
