@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +19,7 @@ from callgate.identity.principal import Principal
 from callgate.store.model import Person
 from callgate.store.people import Role
 from callgate.store.tokens import Scope
-from support.admin import Admin, CallError, Client, failure_of
+from support.admin import Admin, CallError, Client, ended_tokens, failure_of
 
 # The stub of protobuf has no type for extensions of generated code.
 ROLE: Any = role_pb2.role
@@ -53,6 +55,13 @@ def test_each_method_with_each_role(method: Any) -> None:
             except AdminError:
                 is_admitted = False
             assert is_admitted == may(method, roles, is_person=is_person), (roles, is_person)
+
+
+def test_no_method_is_left_out() -> None:
+    """All of the description's files, and not only of those that somebody has listed here."""
+    folder = Path(__file__).parents[2] / "proto" / "callgate" / "admin" / "v1"
+    written = sum(len(re.findall(r"^  rpc ", path.read_text(), re.MULTILINE)) for path in folder.glob("*.proto"))
+    assert len(METHODS) == written >= 52
 
 
 def test_what_nobody_but_some_may_do() -> None:
@@ -166,6 +175,15 @@ def test_over_the_channel_each_method_with_each_role(admin: Admin) -> None:
                 code = failure.code
             is_refused = code is grpc.StatusCode.PERMISSION_DENIED
             assert is_refused != may(method, roles, is_person=is_person), (method.name, roles, is_person, code)
+
+
+def test_over_the_channel_each_method_with_tokens_that_have_ended(admin: Admin) -> None:
+    for token in ended_tokens(admin):
+        client = admin.client(token)
+        for method in METHODS:
+            with pytest.raises(CallError) as failed:
+                ask(client, GetMessageClass(method.input_type)(), GetMessageClass(method.output_type))
+            assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN"), method.name
 
 
 def ask(client: Client, request: Any, kind: Any) -> None:

@@ -24,6 +24,7 @@ from callgate.admin.sidecar import RunningSidecar
 from callgate.clock import now_us
 from callgate.config.files import Files
 from callgate.control.sidecar import Source
+from callgate.identity.identities import Identities
 from callgate.identity.passwords import Passwords
 from callgate.store.model import Actor
 from callgate.store.people import PersonEdit, Role
@@ -195,6 +196,21 @@ class Admin:
     def close(self) -> None:
         for client in self._clients:
             client.close()
+
+
+def ended_tokens(admin: Admin) -> list[str]:
+    """Tokens of admins that were right once: one that is over, a revoked one, of a session, of a person who is gone."""
+    identities = admin.face.identities
+    assert identities is not None
+    roles = frozenset({Role.ADMIN})
+    early = Identities(admin.store, passwords=PASSWORDS, clock=lambda: now_us() - 2 * DAY_US)
+    _, expired = early.new_token("old", roles, None, now_us() - DAY_US, BY, "")
+    stored, revoked = identities.new_token("gone", roles, None, now_us() + DAY_US, BY, "")
+    admin.store.tokens.revoke(stored.id, BY, "", now_us())
+    identities.log_out(over := admin.session("over", Role.ADMIN))
+    removed = admin.session("removed", Role.ADMIN)
+    admin.store.people.remove("removed", BY, "", now_us())
+    return [expired, revoked, over, removed]
 
 
 _hashes: list[str] = []
