@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import callgate._callgate as native
-from callgate.cli import pin_diff
+from callgate.cli import pin_diff, pin_store
 from callgate.cli.examples import examples
 from callgate.cli.running import StateFolder
 from callgate.config.document import unreadable
@@ -160,7 +160,12 @@ def accept(
         raise typer.BadParameter("expected the tools to accept, --all, or --variant", param_hint="TOOL")
     if digest is not None and len(tools or ()) != 1:
         raise typer.BadParameter("expected one tool beside it", param_hint="--digest")
-    accepted = native.pins_accept(_folder(state, config), server, tools or None, digest, also, variant)
+    folder = _folder(state, config)
+
+    def change() -> list[tuple[str, str]]:
+        return native.pins_accept(folder, server, tools or None, digest, also, variant)
+
+    accepted = pin_store.changed(folder, server, change, state, config)
     if as_json:
         rows = [{"server": server, "tool": tool, "digest": digest} for tool, digest in accepted]
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -174,7 +179,8 @@ def accept(
 @app.command(epilog=examples("callgate pin reset aws"))
 def reset(server: _Server, state: StateFolder = None, config: _Config = None) -> None:
     """Forget what was accepted of a server: its next list is accepted as it is. Works on damaged files, too."""
-    native.pins_reset(_folder(state, config), server)
+    folder = _folder(state, config)
+    pin_store.changed(folder, server, lambda: native.pins_reset(folder, server), state, config)
     typer.echo(f"forgotten: the next list of {visible(server)} is accepted as it is")
 
 
@@ -215,7 +221,12 @@ def record(
         answer = listed.read_bytes()
     except OSError as error:
         raise unreadable(listed, error) from None
-    changed = native.pins_record(_folder(state, config), server, url, command or None, answer, variant)
+    folder = _folder(state, config)
+
+    def change() -> list[tuple[str, str]]:
+        return native.pins_record(folder, server, url, command or None, answer, variant)
+
+    changed = pin_store.changed(folder, server, change, state, config)
     for tool, kind in changed:
         typer.echo(f"{kind:<8}{visible(tool)}")
     typer.echo(f"recorded; `callgate pin {'diff' if changed else 'list'}` shows what")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from callgate.store.pages import MOST
 from callgate.store.tables import accepted_pins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -46,6 +47,18 @@ class StoredPin:
     change: int
 
 
+def accepted_forms(server: str, tool: Mapping[str, Any]) -> list[Pin]:
+    """The accepted forms of a tool of a file of pins, as `pins_read` gives it."""
+    return [Pin(server, tool["tool"], form["digest"], definition_of(form)) for form in tool["pinned"]]
+
+
+def definition_of(form: Mapping[str, Any]) -> str:
+    """The members of a definition of a file of pins, each of which is JSON already, as one object."""
+    members = form["members"]
+    pairs = members.items() if isinstance(members, dict) else members
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in pairs) + "}"
+
+
 class Pins:
     """Accepted pins."""
 
@@ -61,6 +74,23 @@ class Pins:
         """
         self._put(pins, by, reason, now_us, is_deleted=False)
 
+    def accept_first(self, pins: Sequence[Pin], by: Actor, reason: str, now_us: int) -> None:
+        """Likewise, without the tools of which the store has had a form already: people may have replaced it.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> None:
+            known = select(_TABLE.tool).where(_TABLE.server.in_({pin.server for pin in pins}))
+            rows = connection.execute(known.add_columns(_TABLE.server))
+            there = {(row.server, row.tool) for row in rows}
+            new = [pin for pin in pins if (pin.server, pin.tool) not in there]
+            if new:
+                _put_all(connection, new, by, reason, now_us, is_deleted=False)
+
+        self._database.write(work, Domain.ADMINISTRATION)
+
     def forget(self, pins: Sequence[Pin], by: Actor, reason: str, now_us: int) -> None:
         """Takes the acceptance back; unknown ones are left out.
 
@@ -68,6 +98,15 @@ class Pins:
             StoreError: The store does not answer.
         """
         self._put(pins, by, reason, now_us, is_deleted=True)
+
+    def of_server(self, server: str) -> list[StoredPin]:
+        """All pins of a server, also those that were taken back.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        query = select(accepted_pins).where(_TABLE.server == server).order_by(_TABLE.change)
+        return self._database.read(lambda at: [_stored(row) for row in at.execute(query)])
 
     def since(self, change: int, *, size: int = MOST) -> list[StoredPin]:
         """The pins that changed after a number, in the order of their last changes; also those that were taken back."""

@@ -12,7 +12,7 @@ from callgate.admin.ground import Ground, actor
 from callgate.admin.messages.paging import position_of, size_of, token_for
 from callgate.admin.messages.times import SECOND_US, timestamp
 from callgate.store.database import Domain
-from callgate.store.pins import Pin
+from callgate.store.pins import Pin, accepted_forms, definition_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,8 +67,8 @@ class PinsService:
         if form["is_ambiguous"]:
             message = f"one list had the tool `{request.tool}` twice, with different definitions; it cannot be accepted"
             raise failed_precondition(message, reason="AMBIGUOUS")
-        pin = Pin(request.server, request.tool, request.digest, _definition(form))
-        replaced = [] if request.keep_accepted else _accepted(request.server, tool)
+        pin = Pin(request.server, request.tool, request.digest, definition_of(form))
+        replaced = [] if request.keep_accepted else accepted_forms(request.server, tool)
 
         def work() -> pb.AcceptPinResponse:
             by = actor(principal, call)
@@ -93,10 +93,6 @@ class PinsService:
         raise not_found(message)
 
 
-def _accepted(server: str, tool: Mapping[str, Any]) -> list[Pin]:
-    return [Pin(server, tool["tool"], form["digest"], _definition(form)) for form in tool["pinned"]]
-
-
 def _message(server: str, tool: Mapping[str, Any]) -> pb.Pin:
     return pb.Pin(
         server=server,
@@ -110,14 +106,7 @@ def _message(server: str, tool: Mapping[str, Any]) -> pb.Pin:
 def _form(form: Mapping[str, Any]) -> pb.PinForm:
     return pb.PinForm(
         digest=form["digest"],
-        definition_json=_definition(form),
+        definition_json=definition_of(form),
         list_time=timestamp(int(form["listed_at_unix_s"]) * SECOND_US),
         ambiguous=form["is_ambiguous"],
     )
-
-
-def _definition(form: Mapping[str, Any]) -> str:
-    """The members of a definition, each of which is JSON already, as one object."""
-    members = form["members"]
-    pairs = members.items() if isinstance(members, dict) else members
-    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in pairs) + "}"
