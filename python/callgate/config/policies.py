@@ -15,7 +15,7 @@ from callgate.errors import ConfigError
 from callgate.text import nearest, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from callgate.config.document import KeyPath
     from callgate.errors import CallgateError, PolicyError
@@ -119,6 +119,32 @@ def approvals(policy: Document) -> Iterator[Fault]:
         others = f" (and {len(asked) - 1} more in this file)" if len(asked) > 1 else ""
         message = f"calls that need an approval are denied, because there is no store; give --state{others}"
         yield policy.fault(asked[0], message)
+
+
+def too_few_approvers(policy: Document, people: Sequence[frozenset[str]]) -> Iterator[Fault]:
+    """A warning for each entry that asks more people than there are.
+
+    Args:
+        policy: The policy.
+        people: The groups of each person who may answer approvals.
+    """
+    for path, rules in _entries(policy.data):
+        if not any(_asks(path, rules)):
+            continue
+        given = rules.get("approval")
+        terms: Mapping[str, Any] = given if isinstance(given, dict) else {}
+        count, named = terms.get("count", 1), terms.get("approvers", [])
+        groups = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+        able = sum(not groups or not known.isdisjoint(groups) for known in people)
+        if not isinstance(count, int) or able >= count:
+            continue
+        noun = "the group" if len(groups) == 1 else "the groups"
+        among = f" in {noun} {', '.join(map(quoted, groups))}" if groups else ""
+        there = "1 person is an approver" if able == 1 else f"{able or 'no'} people are approvers"
+        message = f"count {count}, but {there}{among}, so that no such call can be approved"
+        at = next((key for key in ("count", "approvers") if key in terms), None)
+        place = path if not terms else (*path, "approval") if at is None else (*path, "approval", at)
+        yield policy.fault(place, message)
 
 
 def _asks(path: KeyPath, rules: Mapping[str, Any]) -> Iterator[KeyPath]:

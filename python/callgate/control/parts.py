@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from callgate._callgate import ManagedGrants
 from callgate.config.freezes import known_file
 from callgate.config.managed import settle
+from callgate.control.approver_counts import ApproverCounts
 from callgate.control.asking import Answering
 from callgate.control.housekeeping import Housekeeping
 from callgate.control.in_force import PlanInForce
 from callgate.control.known_documents import NAME
 from callgate.control.managed import StoreDocuments
+from callgate.control.plan_findings import approver_warnings_of
 from callgate.control.plane import Plane, is_temporary
 from callgate.control.sidecar import try_out
 from callgate.control.store_freezes import StoreFreezes
@@ -90,6 +92,8 @@ class Parts:
             self.plane.add(self._grants)
         self.plane.add(StorePins(lambda: reloader.plan.bundle.pins_folder, self.plane.changes))
         self.plane.add(self._housekeeping)
+        self._approvers = ApproverCounts(lambda people: approver_warnings_of(reloader.plan, people), self.plane.changes)
+        self.plane.add(self._approvers)
         self.plane.add(Answering(approvals, lambda: reloader.plan.in_force, self._housekeeping.asked))
         self._freezes.restore()
         if source.policy is None:
@@ -110,6 +114,7 @@ class Parts:
         """Looks for what ends with the configuration before, and what fits to this one."""
         self._grants.reloaded()
         self._housekeeping.reloaded()
+        self._approvers.look_again()
 
     def stop(self) -> None:
         """Stops all parts in a bounded time."""

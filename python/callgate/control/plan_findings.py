@@ -10,11 +10,11 @@ from callgate._callgate import pins_read
 from callgate.config.check import ineffective, of_policy, policy_warnings, warnings
 from callgate.config.document import read_bytes
 from callgate.config.folder import documents_in
-from callgate.config.policies import approvals, named_tools, policy_document, read_catalogue
+from callgate.config.policies import approvals, named_tools, policy_document, read_catalogue, too_few_approvers
 from callgate.errors import CallgateError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from callgate.config.faults import Fault
     from callgate.control.sidecar import Plan
@@ -43,6 +43,13 @@ def approval_warnings_of(plan: Plan) -> list[str]:
     """Those about policies that ask for approvals, where there is no store of them."""
     documents = (policy_document(file, content) for file, content in _policies(plan))
     return [str(fault) for document in documents if document is not None for fault in approvals(document)]
+
+
+def approver_warnings_of(plan: Plan, people: Sequence[frozenset[str]]) -> list[str]:
+    """Those about policies that ask more people than there are; `people` are the groups of each approver."""
+    documents = (policy_document(file, content) for file, content in _policies(plan))
+    known = (document for document in documents if document is not None)
+    return [str(fault) for document in known for fault in too_few_approvers(document, people)]
 
 
 def known_tools(plan: Plan) -> set[str]:

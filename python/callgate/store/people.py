@@ -19,6 +19,8 @@ from callgate.store.model import LOCAL_ISSUER, Person
 from callgate.store.tables import login_links, people, sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.engine import Connection
 
     from callgate.store.database import Database
@@ -118,6 +120,16 @@ class People:
         """
         query = select(people).order_by(_TABLE.name)
         return self._database.read(lambda at: [_person(row) for row in at.execute(query)])
+
+    def approver_groups(self) -> Sequence[frozenset[str]] | None:
+        """The groups of each active person with a role that answers approvals; None if the store has no people.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        people = self.list()
+        answering = {Role.APPROVER, Role.ADMIN}
+        return [one.groups for one in people if one.is_active and one.roles & answering] if people else None
 
     def is_empty(self) -> bool:
         """True if there is nobody, not even somebody who is not active.

@@ -14,11 +14,11 @@ from callgate._proto.callgate.admin.v1 import policies_pb2 as pb
 from callgate.admin.calls.errors import AdminError, Violation, invalid
 from callgate.config.check import ineffective, of_policy
 from callgate.config.faults import Fault
-from callgate.config.policies import faults_in, file_name, read_catalogue
+from callgate.config.policies import faults_in, file_name, policy_document, read_catalogue, too_few_approvers
 from callgate.errors import CallgateError, PolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 LARGEST_BYTES: Final = 1 << 20
@@ -62,11 +62,14 @@ def check_policy(document: str, catalogue: Path | None) -> None:
         raise AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, reason="POLICY_FAULTS", violations=violations)
 
 
-def warnings_of(document: str, catalogue: Path | None) -> list[Fault]:
-    """Warnings about a document without faults."""
+def warnings_of(document: str, catalogue: Path | None, people: Sequence[frozenset[str]] | None = None) -> list[Fault]:
+    """Warnings about a document without faults; `people` are the groups of each approver, None if nobody is known."""
     name, content = file_name("policy", document), document.encode()
     found = [*ineffective([(name, content)])]
     found += of_policy(name, content, None if catalogue is None else read_catalogue(catalogue), None)
+    policy = policy_document(name, content)
+    if people is not None and policy is not None:
+        found += too_few_approvers(policy, people)
     return found
 
 

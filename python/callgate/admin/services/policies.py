@@ -56,7 +56,10 @@ class PoliciesService:
         if faults := faults_of(request.document, catalogue):
             return pb.ValidatePolicyResponse(faults=map(message_of, faults))
         return pb.ValidatePolicyResponse(
-            warnings=map(message_of, warnings_of(request.document, catalogue)),
+            warnings=map(
+                message_of,
+                warnings_of(request.document, catalogue, self._ground.store.people.approver_groups()),
+            ),
             digest=self._ground.digests.of(request.document),
         )
 
