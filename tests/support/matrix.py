@@ -11,7 +11,7 @@ from callgate.store.model import State
 from support.planes import wait_until
 from support.scenes import Scene, now_us
 
-ASKED, NEW, PERMIT, NONE = "asked", "new", "permit", "none"
+ASKED, NEW, PERMIT, OTHER, NONE = "asked", "new", "permit", "other", "none"
 """The approval that a decision names."""
 
 
@@ -54,7 +54,7 @@ class Row:
     """The approval that the decision names."""
     state: State
     """The state of the approval that was asked for, after the use."""
-    tool: str = "risky"
+    tool: str | None = "risky"
     asks: Callable[[Scene], None] = ask
     before: Callable[[Scene], object] = nothing
     """The change before people answer."""
@@ -69,7 +69,7 @@ class Row:
 
 def play(row: Row, scene: Scene) -> None:
     """Plays the row, and compares what came of it."""
-    scene.tool = row.tool
+    scene.tool = row.tool or scene.tool
     row.asks(scene)
     row.before(scene)
     for given in row.answers:
@@ -91,6 +91,6 @@ def _named(scene: Scene, decision: Decision) -> str:
         return NONE
     if decision.approval in {scene.approval_id, scene.permit_id}:
         return ASKED if decision.approval == scene.approval_id else PERMIT
-    waiting = scene.stage.store.approvals.get(decision.approval, now_us())
-    assert waiting.state is State.PENDING, "a new one waits for people"
-    return NEW
+    other = scene.stage.store.approvals.get(decision.approval, now_us())
+    # A new one waits for people.
+    return NEW if other.state is State.PENDING else OTHER

@@ -29,10 +29,11 @@ from callgate.store.place import Place
 from callgate.store.store import Store, open_store
 from support.admin import PASSWORD, password_hash
 from support.approvals import new_id
+from support.gateway.offered import Tools, offering
 from support.planes import wait_until
 from support.replicas import Replica, replica
 
-SCENES = 100
+SCENES = 180
 KEY = bytes(range(32))
 BY = Actor("test", "here")
 TIMEOUT_S = 30.0
@@ -77,6 +78,8 @@ class Stage:
     store: Store
     replicas: list[Replica]
     tokens: list[str]
+    tools: Tools
+    """Those of an MCP server behind the sidecars: `pin0` and on, one for each scene."""
     sessions: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
 
@@ -237,8 +240,8 @@ def grant(number: int, token: str, **changed: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def stage(folder: Path, place: Place, replicas: int, upstream: str) -> Iterator[Stage]:
-    """Sidecars in front of this MCP server, with their own state folders."""
+def stage(folder: Path, place: Place, replicas: int) -> Iterator[Stage]:
+    """Sidecars with their own state folders."""
     tokens = [new_token() for _ in range(SCENES)]
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(place)))
@@ -247,6 +250,9 @@ def stage(folder: Path, place: Place, replicas: int, upstream: str) -> Iterator[
         store.policies.put([Edit(f"p{n}", json.dumps(policy(f"p{n}"))) for n in numbers], BY, "", now)
         store.servers.put([Edit(name, "{}") for name in ("elsewhere", *(f"m{n}" for n in numbers))], BY, "", now)
         store.grants.put([Edit(f"g{n}", json.dumps(grant(n, tokens[n]))) for n in numbers], BY, "", now)
+        tools = stack.enter_context(offering())
+        tools.offered = {f"pin{number}": "as it was" for number in numbers}
+        upstream = f"http://127.0.0.1:{tools.port}/mcp"
         servers = {
             "pinned": {"upstream": {"url": upstream, "probe": False}},
             "reported": {"upstream": {"url": upstream, "probe": False, "pinning": "report"}},
@@ -264,7 +270,7 @@ def stage(folder: Path, place: Place, replicas: int, upstream: str) -> Iterator[
             own.mkdir()
             (own / "key").write_text(KEY.hex())
             running.append(stack.enter_context(replica(own, place, **keys)))
-        made = Stage(store, running, tokens)
+        made = Stage(store, running, tokens, tools)
         for name, groups in GROUPS.items():
             made.put_person(name, groups)
         made.scene().wait_everywhere("")

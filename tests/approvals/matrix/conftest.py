@@ -7,11 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from callgate.store.place import in_folder, parse_place
-from support.gateway.offered import Tools, offering
 from support.postgres import Postgres, running_postgres
 from support.scenes import Stage, stage
-
-PINNED = [f"pin{number}" for number in range(20)]
 
 
 @pytest.fixture(scope="session")
@@ -21,22 +18,14 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def tools() -> Iterator[Tools]:
-    """An MCP server behind all sidecars."""
-    with offering() as tools:
-        yield tools
-
-
 @pytest.fixture(scope="session", params=["one replica", "two replicas"])
 def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The sidecars; rows that ask at one of two are made again at the other."""
     folder = tmp_path_factory.mktemp("stage")
-    tools: Tools = request.getfixturevalue("tools")
     if request.param == "one replica":
         place, replicas = in_folder(folder / "store"), 1
     else:
         server: Postgres = request.getfixturevalue("postgres")
         place, replicas = parse_place(server.new_schema()), 2
-    with stage(folder, place, replicas, f"http://127.0.0.1:{tools.port}/mcp") as running:
+    with stage(folder, place, replicas) as running:
         yield running
