@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from support.replicas import ALLOW, ASKS, Replica, replica
 
 ANN = Person("local", "ann")
 BY = Actor("ann", "test")
-UNAVAILABLE = "(approval store unavailable)"
+UNAVAILABLE, GONE = "(approval store unavailable)", "(decision point unavailable)"
 RULE = "/tools/risky/approval"
 KEYS: dict[str, Any] = {
     "servers": {"s": {"policy": "asks"}, "other": {"policy": "allow"}},
@@ -111,38 +114,84 @@ def test_a_roll_back_and_a_freeze_give_the_approval_back(empty_place: Place, tmp
         wait_until(lambda: ask(one).allowed)
 
 
+CALLS = 100
+
+
+def insist(replicas: Sequence[Replica], number: int) -> Decision:
+    """Asks until there is an answer, as an agent does: at the other replica, if one is gone."""
+    end = time.monotonic() + 60
+    for one in itertools.cycle([replicas[number % 2], replicas[number % 2], *replicas]):
+        decision = ask(one)
+        # Within the deadline not all of them may be answered on a busy machine.
+        if decision.rule not in {UNAVAILABLE, GONE}:
+            return decision
+        assert time.monotonic() < end, decision
+    raise AssertionError
+
+
+def one_is_admitted(decisions: Sequence[Decision], asked: Decision) -> None:
+    """One is allowed by the approval, and all others wait for one new one."""
+    [allowed] = [one for one in decisions if one.allowed]
+    assert allowed.approval == asked.approval
+    others = [one for one in decisions if not one.allowed]
+    assert len(others) == CALLS - 1
+    assert {one.outcome for one in others} == {"approval_required"}
+    [waits] = {one.approval for one in others}
+    assert waits != asked.approval
+
+
 def test_one_approval_admits_one_of_a_hundred_calls(empty_place: Place, tmp_path: Path) -> None:
     with ExitStack() as stack:
         replicas = [serving(stack, tmp_path / name, empty_place) for name in ("a", "b")]
         store = stack.enter_context(closing(open_store(empty_place)))
-        answer(store, ask(replicas[0]))
+        asked = ask(replicas[0])
+        answer(store, asked)
         with ThreadPoolExecutor(20) as pool:
-            decisions = list(pool.map(lambda number: ask(replicas[number % 2]), range(100)))
-        # Within the deadline not all of them may be answered on a busy machine.
-        answered = [one for one in decisions if one.rule != UNAVAILABLE]
-        assert sum(one.allowed for one in answered) == 1
-        pending = [one for one in answered if not one.allowed]
-        assert {one.outcome for one in pending} == {"approval_required"}
-        assert len({one.approval for one in pending}) == 1
+            decisions = list(pool.map(partial(insist, replicas), range(CALLS)))
+        one_is_admitted(decisions, asked)
+        assert len(store.approvals.page(now_us(), grant="g").items) == 2
 
 
-def test_a_kill_in_the_middle_admits_nothing_twice(empty_place: Place, tmp_path: Path) -> None:
+def test_a_kill_in_the_middle_of_a_hundred_calls(empty_place: Place, tmp_path: Path) -> None:
+    """Once somebody has been told of the use, one replica is killed: the calls that it leaves go to the other."""
     with ExitStack() as stack:
         replicas = [serving(stack, tmp_path / name, empty_place) for name in ("a", "b")]
         store = stack.enter_context(closing(open_store(empty_place)))
         asked = ask(replicas[0])
         answer(store, asked)
 
-        def race(number: int) -> bool:
-            if number == 30:
+        def race(number: int) -> Decision:
+            decision = insist(replicas, number)
+            if decision.allowed:
                 replicas[0].running.process.kill()
-            return ask(replicas[number % 2]).allowed
+            return decision
 
         with ThreadPoolExecutor(20) as pool:
-            allowed = sum(pool.map(race, range(100)))
-        # The killed one may have used it without an answer.
-        assert allowed <= 1
-        assert not ask(replicas[1]).allowed
+            decisions = list(pool.map(race, range(CALLS)))
+        replicas[0].running.process.wait(60)
+        one_is_admitted(decisions, asked)
+        assert len(store.approvals.page(now_us(), grant="g").items) == 2
+
+
+def test_a_kill_before_anybody_is_told(empty_place: Place, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        replicas = [serving(stack, tmp_path / name, empty_place) for name in ("a", "b")]
+        store = stack.enter_context(closing(open_store(empty_place)))
+        asked = ask(replicas[0])
+        answer(store, asked)
+
+        def race(number: int) -> Decision:
+            if number == 5:
+                replicas[0].running.process.kill()
+            return insist(replicas, number)
+
+        with ThreadPoolExecutor(20) as pool:
+            decisions = list(pool.map(race, range(CALLS)))
+        # The killed one may have used it without an answer; then all wait for one new approval.
+        allowed = [one for one in decisions if one.allowed]
+        assert len(allowed) <= 1
+        assert len({one.approval for one in decisions if not one.allowed}) == 1
+        assert {one.outcome for one in decisions} <= {"allow", "approval_required"}
         assert store.approvals.get(str(asked.approval), now_us()).state is State.CONSUMED
 
 
@@ -168,6 +217,29 @@ def test_a_flood_of_one_grant_meets_its_cap(tmp_path: Path) -> None:
         rules = [ask(one, args={"n": number}).rule for number in range(25)]
         assert rules == [RULE] * 20 + ["(approval capacity)"] * 5
         assert ask(one, grant="h").rule == RULE
+
+
+def test_floods_on_two_replicas_meet_the_caps_and_others_go_on(empty_place: Place, tmp_path: Path) -> None:
+    caps = {"deadline": "2s", "pending_per_grant": 3, "pending": 5}
+    with ExitStack() as stack:
+        replicas = [serving(stack, tmp_path / name, empty_place, approvals=caps) for name in ("a", "b")]
+        store = stack.enter_context(closing(open_store(empty_place)))
+
+        def flood(number: int) -> str:
+            return ask(replicas[number % 2], grant="flood", args={"n": number}).rule
+
+        calm = ask(replicas[0], grant="calm")
+        with ThreadPoolExecutor(10) as pool:
+            rules = list(pool.map(flood, range(40)))
+        assert sorted(rules) == ["(approval capacity)"] * 37 + [RULE] * 3
+        assert ask(replicas[1], grant="late").rule == RULE
+        # Now there are five in all: whoever comes is refused, and what waits or was answered goes on.
+        assert [ask(one, grant="later").rule for one in replicas] == ["(approval capacity)"] * 2
+        assert ask(replicas[1], grant="calm").approval == calm.approval
+        answer(store, calm)
+        assert ask(replicas[1], grant="calm").allowed
+        assert ask(replicas[0], grant="flood", tool="calm").allowed
+        assert [ask(one, grant="later").rule for one in replicas] == [RULE] * 2
 
 
 def test_masked_arguments_are_neither_kept_nor_shown(tmp_path: Path) -> None:
