@@ -84,6 +84,14 @@ def play(row: Row, scene: Scene) -> None:
     assert f"{decision.outcome} {decision.rule}".strip() == expected, decision
     assert _named(scene, decision) == row.approval, decision
     wait_until(lambda: scene.state is row.state)
+    # No question was made beside.
+    assert _waiting(scene) <= {decision.approval, scene.approval_id}
+
+
+def _waiting(scene: Scene) -> set[str | None]:
+    """The questions of the scene's grant that wait for people, but for those of the tool by which changes are seen."""
+    page = scene.stage.store.approvals.page(now_us(), state=State.PENDING, grant=scene.grant)
+    return {one.id for one in page.items if one.state is State.PENDING and one.call.tool != "calm"}
 
 
 def _named(scene: Scene, decision: Decision) -> str:

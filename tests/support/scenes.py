@@ -41,6 +41,7 @@ PERMIT = {"max_uses": 3, "max_duration": "1h"}
 ASKS = {"action": "require_approval"}
 GROUPS = {"ann": ["dba"], "ben": ["dba"], "cyd": [], "oli": []}
 """The people who may answer, with their groups."""
+ADMIN = "root"
 OWNER = "oli"
 """The owner of all grants."""
 TOOLS: dict[str, Any] = {
@@ -79,7 +80,9 @@ class Stage:
     replicas: list[Replica]
     tokens: list[str]
     tools: Tools
-    """Those of an MCP server behind the sidecars: `pin0` and on, one for each scene."""
+    """Those of an MCP server behind the sidecars: `calm`, and `pin0` and on, one for each scene."""
+    filed: str
+    """The token of a grant that stands in the files of all sidecars, for the server `pinned`."""
     sessions: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
 
@@ -107,6 +110,15 @@ class Stage:
         edit = PersonEdit(name, frozenset({role}), frozenset(groups), password_hash())
         self.store.people.put(edit, BY, "", now_us())
         self.sessions.pop(name, None)
+
+    def change(self, path: str, **fields: Any) -> dict[str, Any]:
+        """Changes something over the admin API of the first sidecar."""
+        url = f"http://{self.asking.running.admin}/admin/v1/{path}"
+        headers = {"Authorization": f"Bearer {self.session(ADMIN)}"}
+        answer = httpx.post(url, json=fields, headers=headers, timeout=TIMEOUT_S)
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -251,14 +263,15 @@ def stage(folder: Path, place: Place, replicas: int) -> Iterator[Stage]:
         store.servers.put([Edit(name, "{}") for name in ("elsewhere", *(f"m{n}" for n in numbers))], BY, "", now)
         store.grants.put([Edit(f"g{n}", json.dumps(grant(n, tokens[n]))) for n in numbers], BY, "", now)
         tools = stack.enter_context(offering())
-        tools.offered = {f"pin{number}": "as it was" for number in numbers}
+        tools.offered = {"calm": "asks nobody", **{f"pin{number}": "as it was" for number in numbers}}
         upstream = f"http://127.0.0.1:{tools.port}/mcp"
+        filed = new_token()
         servers = {
             "pinned": {"upstream": {"url": upstream, "probe": False}},
             "reported": {"upstream": {"url": upstream, "probe": False, "pinning": "report"}},
         }
         keys: dict[str, Any] = {
-            "grants": [],
+            "grants": [{"id": "filed", "server": "pinned", "policy": "allow", "token_hash": hash_token(KEY, filed)}],
             "grant_key_file": "key",
             "servers": servers,
             # A busy machine is slow to answer.
@@ -270,8 +283,9 @@ def stage(folder: Path, place: Place, replicas: int) -> Iterator[Stage]:
             own.mkdir()
             (own / "key").write_text(KEY.hex())
             running.append(stack.enter_context(replica(own, place, **keys)))
-        made = Stage(store, running, tokens, tools)
+        made = Stage(store, running, tokens, tools, filed)
         for name, groups in GROUPS.items():
             made.put_person(name, groups)
+        made.put_person(ADMIN, [], Role.ADMIN)
         made.scene().wait_everywhere("")
         yield made

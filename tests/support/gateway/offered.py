@@ -27,6 +27,10 @@ class Tools:
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """The reply to one message."""
+        if message["method"] == "initialize":
+            served = {"capabilities": {"tools": {}}, "serverInfo": {"name": "offered", "version": "1"}}
+            version = message["params"]["protocolVersion"]
+            return {"jsonrpc": "2.0", "id": message["id"], "result": {"protocolVersion": version, **served}}
         if message["method"] == "tools/list":
             tools = [{"name": n, "description": d, "inputSchema": {"type": "object"}} for n, d in self.offered.items()]
             return {"jsonrpc": "2.0", "id": message["id"], "result": {"tools": tools}}
