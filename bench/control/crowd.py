@@ -91,8 +91,6 @@ class Crowd:
     def _import(self) -> None:
         """Imports grants and a policy, and withdraws an approval, again and again."""
         name = f"import-{time.time_ns()}"
-        created = policies_pb2.CreatePolicyRequest(policy={"id": name, "document": POLICY_TEXT % 0})
-        self._call("PoliciesService/CreatePolicy", created, policies_pb2.CreatePolicyResponse)
         turn = 0
         while not self._paused.is_set():
             turn += 1
@@ -101,7 +99,8 @@ class Crowd:
                 batch.requests.add(grant={"id": f"{name}-{turn:05}-{number:04}", "servers": {SERVER: POLICY}})
             self._call("GrantsService/BatchCreateGrants", batch, grants_pb2.BatchCreateGrantsResponse)
             self._done["grants"] += len(batch.requests)
-            changed = policies_pb2.UpdatePolicyRequest(policy={"id": name, "document": POLICY_TEXT % turn})
+            policy = {"id": "imported", "document": POLICY_TEXT % time.time_ns()}
+            changed = policies_pb2.UpdatePolicyRequest(policy=policy, allow_missing=True)
             self._call("PoliciesService/UpdatePolicy", changed, policies_pb2.UpdatePolicyResponse)
             pending = approvals_pb2.ListApprovalsRequest(state=approvals_pb2.Approval.STATE_PENDING, page_size=1)
             listed = self._call("ApprovalsService/ListApprovals", pending, approvals_pb2.ListApprovalsResponse)
