@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from typing import Any
 
 import grpc
@@ -319,3 +321,12 @@ def test_the_audit_is_paged_and_filtered(admin: Admin) -> None:
     with pytest.raises(CallError) as told:
         vic(audit_pb2.ListAuditRecordsRequest(object_id="a"), audit_pb2.ListAuditRecordsResponse)
     assert list(told.value.fields) == ["kind"]
+
+
+def test_calls_of_the_api_step_back_behind_decisions(admin: Admin) -> None:
+    admin.admin(status_pb2.GetStatusRequest(), status_pb2.GetStatusResponse)
+    of_calls = [one for one in threading.enumerate() if one.name.startswith("callgate-admin-grpc")]
+    assert of_calls
+    for thread in of_calls:
+        assert thread.native_id is not None
+        assert os.getpriority(os.PRIO_PROCESS, thread.native_id) >= 10

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from callgate.control import logs
 from callgate.control.failures import unexpected
 from callgate.errors import CallgateError
+from callgate.priority import step_back
 from callgate.text import masked
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _STOP_S: Final = 2.0
 
 class Worker:
     """A thread that works at its start, after each change of some kinds of rows, and again after an error.
+
+    It runs at a lower priority than decisions.
 
     An error is logged as a warning, once until it passes or another one takes its place.
     """
@@ -87,6 +90,7 @@ class Worker:
     def _run(self, store: Store, stopped: Event) -> None:
         pause_s: float | None = 0
         told: str | None = None
+        step_back()
         while True:
             self._wake.wait(pause_s)
             self._wake.clear()

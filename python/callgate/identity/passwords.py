@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import unicodedata
@@ -14,6 +13,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from callgate.identity.errors import IdentityError, RetryError
+from callgate.priority import step_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,6 @@ WAITING: Final = 16
 
 # OWASP's memory for argon2id, which fits beside a sidecar of 60 MiB, and twice its passes.
 _HASHER: Final = PasswordHasher(time_cost=4, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
-_NICE: Final = 10
 _RETRY_US: Final = 2_000_000
 
 # The hash of no known password, with the present parameters: an unknown name costs what a known one does.
@@ -43,17 +42,10 @@ class PasswordError(IdentityError):
     """A new password is not good enough."""
 
 
-def _step_back() -> None:
-    """Lets decisions go first: a flood of logins otherwise takes their processors."""
-    with suppress(OSError):
-        present = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(present, _NICE))
-
-
 class Passwords:
     """Makes and verifies hashes. All instances of a process share the bounds, and threads that start when needed."""
 
-    _workers: ClassVar = ThreadPoolExecutor(AT_ONCE, "callgate-password", initializer=_step_back)
+    _workers: ClassVar = ThreadPoolExecutor(AT_ONCE, "callgate-password", initializer=step_back)
     _room: ClassVar = threading.BoundedSemaphore(AT_ONCE + WAITING)
 
     def hash(self, password: str) -> str:

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 from callgate.admin.grpc.handlers import STREAMS, Doorkeeper, Handlers
 from callgate.config.address import host_of, is_loopback
 from callgate.errors import ConfigError
+from callgate.priority import step_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +70,7 @@ class GrpcFace:
             )
             raise ConfigError(message)
         self._handlers = Handlers(registry, identities)
-        self._threads = ThreadPoolExecutor(STREAMS + _CALLS, "callgate-admin-grpc")
+        self._threads = ThreadPoolExecutor(STREAMS + _CALLS, "callgate-admin-grpc", step_back)
         self._server = grpc.server(
             self._threads,
             interceptors=[Doorkeeper(self._handlers)],

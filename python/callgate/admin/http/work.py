@@ -7,6 +7,8 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
+from callgate.priority import step_back
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,6 +24,7 @@ async def in_thread(function: Callable[[], _T]) -> _T:
     done: asyncio.Future[_T] = loop.create_future()
 
     def run() -> None:
+        step_back()
         try:
             result = function()
         except BaseException as error:  # noqa: BLE001  raised where it is awaited

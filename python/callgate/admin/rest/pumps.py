@@ -12,6 +12,7 @@ import grpc
 
 from callgate.admin.calls.call import Call
 from callgate.admin.calls.errors import AdminError, admin_error
+from callgate.priority import step_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +61,7 @@ class _Pump:
 
     def _run(self) -> None:
         last: AdminError | None = None
+        step_back()
         try:
             for message in self._open(self.call):
                 self._tell(self._deliver, message)
