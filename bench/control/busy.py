@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from control.world import World
 
 WITHIN = 1.1
+MIB = 1024 * 1024
 PERCENTILES = ("p50", "p99", "p99.9")
 
 
@@ -54,6 +55,7 @@ def measure(results: Report, world: World, options: argparse.Namespace) -> None:
                 made.append(json.loads(crowd.said()))
                 if not all(made[-1].values()):
                     sys.exit(f"the busy half was not busy: {made[-1]}")
+        resident = [sidecar.resident_bytes()["total"] / MIB for sidecar in (idle, busy)]
     rows: list[tuple[report.Cell, ...]] = []
     for kind, runs in measured.items():
         middles = [statistics.median(run["latency_us"][name] for run in runs) for name in PERCENTILES]
@@ -65,7 +67,8 @@ def measure(results: Report, world: World, options: argparse.Namespace) -> None:
     grants, changes = (sum(one[what] for one in made) for what in ("grants", "changes"))
     title = f"calls at {options.rate:,.0f}/s; busy: {grants:,} grants imported, {changes:,} changes in the inboxes"
     results.table(title, ("control plane", "calls", "p50 us", "p99 us", "p99.9 us"), rows)
-    results.raw["busy"] = {**measured, "made": made}
+    results.headline("resident memory of a busy control plane beyond an idle one", resident[1] - resident[0], "MiB")
+    results.raw["busy"] = {**measured, "made": made, "resident_mib": resident}
 
 
 def _asked(world: World, sidecar: Sidecar, options: argparse.Namespace) -> dict[str, Any]:

@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 PARTS = ("lists", "asked", "busy", "start")
 
 
+def _parts(options: argparse.Namespace) -> tuple[int, ...]:
+    """The parts of the largest store that the others have, the smallest first."""
+    if options.only not in {None, "lists"}:
+        return (1,)
+    return (10, 1) if options.quick else (100, 10, 1)
+
+
 def _filled(folder: Path, server: Postgres, options: argparse.Namespace) -> dict[str, list[World]]:
     """The worlds of each database, the smallest first."""
     made: dict[str, list[World]] = {}
     for database in (worlds.SQLITE,) if options.only == "busy" else worlds.DATABASES:
         made[database] = []
-        for part in (10, 1) if options.quick else (100, 10, 1):
+        for part in _parts(options):
             size = Size(options.settled // part, options.pending // part, options.grants // part)
             name = f"{database.lower()}_{part}"
             at = server if database == worlds.POSTGRESQL else None
