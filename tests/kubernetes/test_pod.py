@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.kubernetes.manifests import container, envoy_config
+from support.kubernetes.manifests import ROOT, container, envoy_config
 from support.kubernetes.network import PATIENCE_S, POD_IP
 from support.kubernetes.pod import Pod, running_pod
 from support.kubernetes.probes import succeeds
@@ -61,6 +62,30 @@ def test_who_has_no_token_is_nobody(pod: Pod, token: str) -> None:
         assert (status, UNKNOWN in message) == (200, True), "an answer that a model is shown"
     status, message = told(pod, "", "describe_images")
     assert FREE not in message
+
+
+def test_a_person_admits_a_call_with_the_commands_of_the_page(pod: Pod, token: str) -> None:
+    def charge() -> str:
+        return told(pod, token, "create_charge", amount=20_000, currency="usd")[1]
+
+    def asked() -> list[str]:
+        return re.findall(r"needs the approval `(\w+)` of a person", charge())
+
+    def answer(verb: str, **words: str) -> str:
+        [command] = re.findall(rf"^kubectl exec deploy/agent -c callgate -- (.* {verb} .*)$", page, re.MULTILINE)
+        replaced = [words.get(word, word) for word in command.split()]
+        return pod.run(*replaced, spec=container("callgate"))
+
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    # The store is opened after the start.
+    until(asked)
+    [approval] = asked()
+    assert approval in answer("list")
+    assert f"approved: {approval}" in answer("approve", ID=approval)
+    passed = charge()
+    assert "approval" not in passed, "the server answers"
+    until(asked)
+    assert asked() != [approval]
 
 
 @pytest.mark.parametrize("name", ["callgate", "envoy"])
