@@ -92,7 +92,7 @@ def test_the_list_has_pending_ones_first(store: Store, call: Any) -> None:
         document = json.loads(call("approvals", "list", "--state-of", state, "--json").out)
         assert [one["id"] for one in document["approvals"]] == [name]
     none = call("approvals", "list", "--state-of", "approved")
-    assert (none.code, none.out, none.err) == (0, "", "there are none\n")
+    assert (none.code, none.out, none.err) == (0, "", f"there are none in `{store.database.place}`\n")
 
 
 def test_the_list_is_read_to_its_end_and_bounded(store: Store, call: Any) -> None:
@@ -125,10 +125,11 @@ def test_an_id_by_its_beginning(store: Store, call: Any) -> None:
     first, second = waiting(store, "a", new_id="abcde2"), waiting(store, "b", new_id="abcde3")
     assert call("approvals", "show", "abcde3").out.startswith(f"approval {second}\n")
     assert call("approvals", "show", waiting(store, "c", new_id="abcdf2345")[:5]).out.startswith("approval abcdf2345\n")
+    place = store.database.place
     for words, message in [
         ("aaa", "`aaa` is too short: expected at least 4 characters of the id of the approval"),
-        ("zzzz", "there is no approval `zzzz`; `callgate approvals list` prints them"),
-        ("a%_*", "there is no approval `a%_*`"),
+        ("zzzz", f"there is no approval `zzzz` in `{place}`; `callgate approvals list` prints them"),
+        ("a%_*", f"there is no approval `a%_*` in `{place}`"),
         ("abcde", f"several ids begin with `abcde`: {first}, {second}; give more characters"),
     ]:
         done = call("approvals", "approve", words)
@@ -197,7 +198,7 @@ def test_a_permit(store: Store, call: Any) -> None:
     done = call("permits", "end", permit.id, "--reason", "enough")
     assert done.out == f"ended: {permit.id}, with 3 of 3 uses left\n"
     assert "state:    ended (enough)" in call("permits", "show", permit.id).out
-    assert call("permits", "list").err == "there are none\n"
+    assert call("permits", "list").err == f"there are none in `{store.database.place}`\n"
     assert permit.id in call("permits", "list", "--all").out
     [record, _] = store.audit.page(kind="permits", object_id=permit.id)
     assert (record.change.by.name, record.change.action, record.change.reason) == (str(ME), "end", "enough")

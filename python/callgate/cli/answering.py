@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from callgate.identity.principal import Principal
     from callgate.store.approvals.recorded import Recorded
     from callgate.store.model import Actor, Approval
+    from callgate.store.place import Place
 
 _LEAST: Final = 4
 """Characters by which an approval or a permit may be named."""
@@ -136,8 +137,8 @@ def owner_of(opened: OpenStore, grant: str) -> Person | None:
     return None if owner is None else Person(str(owner["issuer"]), str(owner["subject"]))
 
 
-def full_id(rows: Found, noun: str, text: str) -> str:
-    """The id that a user names by its beginning.
+def full_id(rows: Found, noun: str, text: str, place: Place) -> str:
+    """The id that a user names by its beginning, in the store at this place.
 
     Raises:
         UnknownIdError: None begins so, or several do.
@@ -148,7 +149,8 @@ def full_id(rows: Found, noun: str, text: str) -> str:
     if len(text) < _LEAST:
         message = f"{quoted(text)} is too short: expected at least {_LEAST} characters of the id of the {noun}"
     elif not found:
-        message = f"there is no {noun} {quoted(text)}; `callgate {noun}s list` prints them"
+        message = f"there is no {noun} {quoted(text)} in `{place}`; `callgate {noun}s list` prints them"
+        message += ", and --state or --config names another store"
     elif len(found) > 1:
         message = f"several ids begin with {quoted(text)}: {', '.join(found)}; give more characters"
     else:

@@ -48,6 +48,7 @@ def list_command(
             "permits",
             _listed(named.store.permits, grant, now, is_all=is_all),
             limit,
+            place=named.store.place,
             table=(_HEAD, lambda one: _row(one, now)),
             document=permit_document if as_json else None,
         )
@@ -65,7 +66,7 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
     with opened(state, config) as named:
         operator(named)
         now = clock.now_us()
-        permit = named.store.permits.get(full_id(named.store.permits, "permit", id), now)
+        permit = named.store.permits.get(full_id(named.store.permits, "permit", id, named.store.place), now)
     if as_json:
         typer.echo(write_json(permit_document(permit)))
     else:
@@ -88,7 +89,7 @@ def end(
     with opened(state, config) as named:
         person = operator(named)
         person.must_answer()
-        name = full_id(named.store.permits, "permit", id)
+        name = full_id(named.store.permits, "permit", id, named.store.place)
         ended = named.store.permits.end(name, person.actor, reason, clock.now_us())
     if as_json:
         typer.echo(write_json(permit_document(ended)))

@@ -12,6 +12,8 @@ from callgate.text import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from callgate.store.place import Place
+
 Row = TypeVar("Row")
 
 
@@ -32,6 +34,7 @@ def print_list(
     found: Iterable[Row],
     limit: int,
     *,
+    place: Place,
     table: tuple[Sequence[str], Callable[[Row], Sequence[str]]],
     document: Callable[[Row], object] | None,
 ) -> None:
@@ -41,6 +44,7 @@ def print_list(
         noun: The key of the rows in JSON.
         found: The rows.
         limit: Most rows that are printed.
+        place: The store that was looked into.
         table: The head of a table, and the cells of a row.
         document: Makes a row's JSON; None for a table.
     """
@@ -52,7 +56,7 @@ def print_list(
         typer.echo(write_json({noun: [document(one) for one in shown], "is_complete": not more}))
         return
     if not shown:
-        typer.echo("there are none", err=True)
+        typer.echo(f"there are none in `{place}`", err=True)
         return
     head, cells = table
     print_table([head, *map(cells, shown)])
