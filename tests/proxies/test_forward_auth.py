@@ -57,7 +57,7 @@ def test_allowed_calls_go_on_as_they_were_judged(tmp_path: Path, kind: Kind) -> 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_denials_say_why_and_when_to_try_again(tmp_path: Path, kind: Kind) -> None:
-    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):
+    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port, tool_errors=False) as (proxy, _):
         assert [asks(proxy, "capped").status for _ in range(3)] == [200, 200, 429]
         capped = asks(proxy, "capped")
         assert 0 < int(capped.headers["retry-after"]) <= 3600
@@ -90,7 +90,7 @@ def test_denials_say_why_and_when_to_try_again(tmp_path: Path, kind: Kind) -> No
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_strangers_get_nothing(tmp_path: Path, kind: Kind) -> None:
-    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):
+    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port, tool_errors=False) as (proxy, _):
         nobody = asks(proxy, "open", who="nobody")
         assert (nobody.status, nobody.headers["x-callgate-rule"]) == (403, "(unknown grant)")
         missing = send_raw(proxy.address, "POST", PATH, named("open"), call("open"))
@@ -178,7 +178,7 @@ def test_paths_that_are_read_in_different_ways_do_not_pass(tmp_path: Path, kind:
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_whole_addresses_are_judged_by_the_path_that_servers_read(tmp_path: Path, kind: Kind) -> None:
-    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):
+    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port, tool_errors=False) as (proxy, _):
         headers = [token(), *named("open")]
         for target in [
             "http://host?/mcp/aws",
@@ -222,7 +222,7 @@ def read_path(target: str) -> str:
 
 @pytest.mark.parametrize("kind", WITH_BODY, ids=str)
 def test_bodies_are_judged_whole(tmp_path: Path, kind: Kind) -> None:
-    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):
+    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port, tool_errors=False) as (proxy, _):
         headers = [token(), *named("small")]
         chunked = send_raw(proxy.address, "POST", PATH, headers, call("small", n=11), chunked=True)
         assert chunked.status in {403, 411}
@@ -288,7 +288,7 @@ def test_haproxy_asks_about_methods_that_mcp_has(tmp_path: Path) -> None:
 
 
 def test_behind_haproxy_a_denied_call_may_be_a_tool_s_result(tmp_path: Path) -> None:
-    with keeping_upstream() as upstream, forwarding(HAPROXY, tmp_path, upstream.port, tool_errors=True) as (proxy, _):
+    with keeping_upstream() as upstream, forwarding(HAPROXY, tmp_path, upstream.port) as (proxy, _):
         denied = asks(proxy, "small", n=11)
         assert (denied.status, denied.body["id"], denied.body["result"]["isError"]) == (200, 7, True)
         assert asks(proxy, "open", who="nobody").status == 200, "the call of a stranger is a call"

@@ -20,7 +20,7 @@ def test_with_the_body_every_client_can_call(tmp_path: Path, kind: Kind, mode: s
     with (
         mcp_server("/mcp", stateless=stateless) as port,
         # The status of a denial is what Envoy's HTTP ext_authz goes by, so that it cannot be a tool's result.
-        forwarding(kind, tmp_path, port, tool_errors=True) as (proxy, _),
+        forwarding(kind, tmp_path, port) as (proxy, _),
     ):
         saw = mcp_client(f"http://{proxy.address}/mcp/aws", CALLS, HEADERS, mode)
     assert saw["tools"] == ["capped", "open", "small"]

@@ -115,7 +115,7 @@ def forward_auth(kind: Kind) -> Callable[[Path, Path, int], AbstractContextManag
 
     @contextmanager
     def start(folder: Path, notes: Path, port: int) -> Iterator[Agent]:
-        with forwarding(kind, folder, port, edit=patient, policy=ASKS, keys=KEYS, tool_errors=True) as (proxy, _):
+        with forwarding(kind, folder, port, edit=patient, policy=ASKS, keys=KEYS) as (proxy, _):
             yield Agent(folder / "state", notes, f"http://{proxy.address}/mcp/aws", TOKEN)
 
     return start
