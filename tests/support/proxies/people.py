@@ -20,7 +20,7 @@ from support.ports import free_port
 from support.program import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.proxies.ways import Agent, Way
@@ -43,12 +43,12 @@ def admits_one_call(way: Way, folder: Path, notes: Path, port: int) -> None:
             wait_until(lambda: call("risky", n=1)["decision"]["rule"] == RULE)
         else:
             wait_until(lambda: rule_of(agent) == RULE)
-        first = approval_of(way, agent, call("risky", n=1))
+        first = approval_of(way, agent, answered(call))
         assert agent.done() == before
         approve(agent.state, first)
-        assert call("risky", n=1)["text"] == "did 1"
+        assert answered(call)["text"] == "did 1"
         assert agent.done() == [*before, "1"]
-        second = approval_of(way, agent, call("risky", n=1))
+        second = approval_of(way, agent, answered(call))
         assert second != first
 
         with locked(agent.state):
@@ -62,7 +62,17 @@ def admits_one_call(way: Way, folder: Path, notes: Path, port: int) -> None:
                 assert (answer.status, answer.headers["x-callgate-rule"]) == (way.status, UNAVAILABLE)
             assert call("open", n=5)["text"] == "opened 5"
         assert agent.done() == [*before, "1"]
-        assert approval_of(way, agent, call("risky", n=1)) == second
+        assert approval_of(way, agent, answered(call)) == second
+
+
+def answered(call: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """What the client sees of the call; once more where a busy machine's store was too slow, which uses nothing."""
+    seen: dict[str, Any] = {}
+    for _ in range(10):
+        seen = call("risky", n=1)
+        if seen.get("decision", {}).get("rule") != UNAVAILABLE:
+            break
+    return seen
 
 
 def gives_back(way: Way, folder: Path, *, comes_back: bool) -> None:
