@@ -105,11 +105,11 @@ def withdraw(person: Operator, approval_id: str, reason: str) -> Approval:
         StoreError: The store does not answer.
     """
     store = person.opened.store.approvals
-    approval, answers = store.get(approval_id, now_us()), store.record(approval_id).answers
+    approval, answers = store.get(approval_id, clock.now_us()), store.record(approval_id).answers
     principal = person.principal
     owner = owner_of(person.opened, approval.call.grant)
     check_withdrawal(approval, answers, principal.person, principal.roles, set() if owner is None else {owner})
-    return store.withdraw(approval_id, person.actor, reason, now_us())
+    return store.withdraw(approval_id, person.actor, reason, clock.now_us())
 
 
 def operator(opened: OpenStore) -> Operator:
