@@ -21,6 +21,7 @@ __all__ = [
     "Explanation",
     "GrantTally",
     "LimitState",
+    "ManagedGrants",
     "ManualClock",
     "MetricFamily",
     "Metrics",

@@ -211,7 +211,7 @@ def test_a_used_approval_names_the_use(store: Store, call: Any) -> None:
     shown = json.loads(call("approvals", "show", approval_id, "--json").out)
     assert (shown["permit_id"], shown["use_id"]) == (None, None)
     assert call("approvals", "approve", approval_id).code == 0
-    [outcome] = store.approvals.ask([ask("f", need(permit=BOUNDS))], now())
+    [outcome] = store.approvals.ask([ask("f", need(permit=BOUNDS))], now_us())
     assert isinstance(outcome, Used)
     use_id = stored(store, approval_id).use_id
     shown = call("approvals", "show", approval_id).out
@@ -318,7 +318,7 @@ def test_who_may_withdraw(store: Store, call: Any) -> None:
     own = waiting(store, "b", owner=ME)
     assert call("approvals", "withdraw", own, *words).code == 0
     denied = waiting(store, "c", owner=ME)
-    store.approvals.answer(denied, answer("ann", Verdict.DENY), now())
+    store.approvals.answer(denied, answer("ann", Verdict.DENY), now_us())
     done = call("approvals", "withdraw", denied, *words)
     assert (done.code, "others have denied it" in done.err) == (2, True)
     assert call("approvals", "deny", others).code == 0

@@ -98,12 +98,12 @@ def test_a_permit_from_the_terminal(store: Store, state: Path) -> None:
         # Keys that are typed ahead end the questions, and confirm nothing.
         shown.type("\r\r\ry")
         shown.wait_for("permit for 3 uses within 1h", r'a: exactly "x\u202ey"', "make this permit?")
-        assert store.permits.page(now()).items == ()
+        assert store.permits.page(now_us()).items == ()
         shown.type("y")
         shown.wait_for("permit: ", "3 uses within 1h")
         shown.type("q")
         ended(shown)
-    [permit] = store.permits.page(now()).items
+    [permit] = store.permits.page(now_us()).items
     assert (permit.approval_id, permit.max_uses, permit.made_by) == (approval_id, 3, (ME,))
 
 

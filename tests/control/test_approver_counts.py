@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from callgate.admin.policy_check import warnings_of
+from callgate.admin.documents.policies import warnings_of
 from callgate.config.policies import policy_document, too_few_approvers
 from callgate.identity.passwords import Passwords
 from callgate.store.model import Actor

@@ -10,9 +10,10 @@ from google.api import annotations_pb2
 
 from callgate._proto.callgate.admin.v1 import role_pb2
 from callgate.admin.services.all import SERVICES
+from callgate.clock import now_us
 from callgate.store.people import Role
 from rest.conftest import Rest
-from support.admin import BY, DAY_US, ended_tokens, now_us
+from support.admin import BY, DAY_US, ended_tokens
 
 METHODS: list[Any] = [method for service in SERVICES for method in service.DESCRIPTOR.methods]
 # The stub of protobuf has no type for extensions of generated code.

@@ -21,13 +21,14 @@ import pytest
 from sqlalchemy import text
 
 from callgate import Client, Decision
+from callgate.clock import now_us
 from callgate.identity.identities import Identities
 from callgate.store.approvals.answer import Answer
 from callgate.store.model import Person, State, Verdict
 from callgate.store.people import PersonEdit, Role
 from callgate.store.place import Place, in_folder, parse_place
 from callgate.store.store import Store, open_store
-from support.admin import BY, DAY_US, PASSWORD, now_us, password_hash
+from support.admin import BY, DAY_US, PASSWORD, password_hash
 from support.planes import wait_until
 from support.postgres import Postgres
 from support.replicas import ALLOW, ASKS, Replica, replica
