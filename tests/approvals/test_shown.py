@@ -241,7 +241,7 @@ def test_an_offered_permit_and_the_options_for_the_same() -> None:
     shown = text(approval(), record(answers=(given,)))
     assert (
         "  2027-01-15T08:00:00Z:\n"
-        "    approved by ann (local) at terminal (replaced by a later answer)\n"
+        "    approved by ann (local) at terminal (no longer counts)\n"
         "    offers a permit of 3 uses within 1h 30m:\n"
         "      a: exactly 1.50\n"
         "      n: a number from -3 to 5\n"

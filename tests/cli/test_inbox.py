@@ -62,7 +62,7 @@ def press(one: Inbox, *names: str) -> Any:
 
 
 def evidence_of(one: Inbox, width: int) -> list[str] | None:
-    return None if one.current is None else evidence_lines(one.current, RECORD, NOW, width)
+    return None if one.current is None else evidence_lines(one.current, RECORD, None, NOW, width)
 
 
 def drawn(one: Inbox, width: int = 80, height: int = 12, fault: str = "") -> list[str]:

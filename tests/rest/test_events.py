@@ -19,7 +19,7 @@ from callgate.store.people import Role
 from callgate.store.tokens import Scope
 from rest.conftest import Rest
 from support.admin import BY, DAY_US
-from support.approvals import ask, need
+from support.approvals import ISSUER, ask, need
 from support.setup import until
 
 WATCH = "/admin/v1/approvals:watch"
@@ -33,7 +33,7 @@ def pending(rest: Rest, fingerprint: str, **more: Any) -> str:
 
 
 def deny(rest: Rest, approval: str) -> None:
-    rest.store.approvals.answer(approval, Answer(Person("local", "x"), frozenset(), Verdict.DENY, "here"), now_us())
+    rest.store.approvals.answer(approval, Answer(Person(ISSUER, "x"), frozenset(), Verdict.DENY, "here"), now_us())
 
 
 class Events:

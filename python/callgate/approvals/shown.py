@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from callgate.store.approvals.recorded import Given, Recorded
-    from callgate.store.model import Approval, Need
+    from callgate.store.model import Approval, Need, Person
     from callgate.store.permits import Permit
 
 _KNOWN: Final = frozenset(
@@ -29,13 +29,13 @@ ARGUMENTS: Final = "arguments"
 """Title of the section of the call's arguments."""
 
 
-def approval_sections(approval: Approval, record: Recorded, now_us: int) -> list[Section]:
-    """Everything about an approval: its call, its evidence, and the answers so far."""
+def approval_sections(approval: Approval, record: Recorded, now_us: int, owner: Person | None = None) -> list[Section]:
+    """Everything about an approval: its call, its evidence, and the answers so far; `owner` is the grant's now."""
     evidence = read_evidence(record)
     sections = [
         Section(f"approval {approval.id}", tuple(_head(approval, record, evidence, now_us))),
         Section(ARGUMENTS, tuple(_arguments(record.arguments, evidence))),
-        Section("needed", tuple(need_fields(approval, record.answers))),
+        Section("needed", tuple(need_fields(approval, record.answers, owner))),
         Section("tool", tuple(_tool(evidence))),
         Section("limits", tuple(_limits(evidence.get("limits")))),
         Section("rules", tuple(_entries(evidence.get("entries")))),
@@ -140,10 +140,10 @@ def _digests(approval: Approval) -> Iterator[Field]:
         yield Field("pinned tool", seen(call.pin_digest))
 
 
-def need_fields(approval: Approval, answers: Sequence[Given]) -> Iterator[Field]:
-    """Each rule that asks, with the people whom it asks and the number of those who have approved."""
+def need_fields(approval: Approval, answers: Sequence[Given], owner: Person | None = None) -> Iterator[Field]:
+    """Each rule that asks, with the people whom it asks and the number of those whose approval counts."""
     approving = [one for one in answers if one.is_current and one.verdict is Verdict.APPROVE]
-    people = [one for one in approving if one.person != approval.call.owner]
+    people = [one for one in approving if one.person not in {approval.call.owner, owner}]
     for need in approval.needs:
         given = sum(need.asks(one.groups) for one in people)
         yield Field(seen(need.rule), _need_line(need, given))
@@ -233,7 +233,7 @@ def _answers(answers: Sequence[Given]) -> Iterator[Field]:
         verdict = "approved" if one.verdict is Verdict.APPROVE else "denied"
         groups = f" of {listed(one.groups, 'and')}" if one.groups else ""
         reason = f": {seen(one.reason)}" if one.reason else ""
-        replaced = "" if one.is_current else " (replaced by a later answer)"
+        replaced = "" if one.is_current else " (no longer counts)"
         lines = [f"{verdict} by {seen(one.person)}{groups} at {seen(one.source)}{replaced}{reason}"]
         if one.terms is not None:
             lines += _offer_lines(one.terms)

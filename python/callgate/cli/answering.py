@@ -211,13 +211,15 @@ def offer_lines(offer: PermitOffer) -> Iterator[str]:
     yield "  every other argument: absent"
 
 
-def sections_to_answer(approval: Approval, record: Recorded) -> list[Section]:
+def sections_to_answer(approval: Approval, record: Recorded, owner: Person | None) -> list[Section]:
     """The evidence with the arguments at its end, right before the question."""
-    sections = approval_sections(approval, record, clock.now_us())
+    sections = approval_sections(approval, record, clock.now_us(), owner)
     return sorted(sections, key=lambda section: section.title == ARGUMENTS)
 
 
-def result_lines(approval: Approval, record: Recorded, permit: PermitOffer | None) -> Iterator[str]:
+def result_lines(
+    approval: Approval, record: Recorded, permit: PermitOffer | None, owner: Person | None
+) -> Iterator[str]:
     """The words for what an answer led to."""
     now = clock.now_us()
     what = call_line(approval)
@@ -231,7 +233,7 @@ def result_lines(approval: Approval, record: Recorded, permit: PermitOffer | Non
             yield f"permit: {permit.permit_id}, {what}; {_uses(permit.uses)} within {exact(permit.duration_us)}"
         case State.PENDING:
             yield f"recorded: {approval.id}, {what}; more approvals are needed {until}:"
-            for field in need_fields(approval, record.answers):
+            for field in need_fields(approval, record.answers, owner):
                 yield f"  {field.name}: {field.text}"
             if permit is not None:
                 yield "others have to agree to the same permit; `callgate approvals show` prints its options"

@@ -77,7 +77,7 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
     """Print everything that is known of an approval."""
     from callgate.approvals.documents import evidence_document  # noqa: PLC0415  it takes long to import
     from callgate.approvals.shown import approval_sections  # noqa: PLC0415  likewise
-    from callgate.cli.answering import full_id, operator  # noqa: PLC0415  likewise
+    from callgate.cli.answering import full_id, operator, owner_of  # noqa: PLC0415  likewise
     from callgate.cli.shown import print_sections  # noqa: PLC0415  likewise
     from callgate.exact_json import write_json  # noqa: PLC0415  likewise
 
@@ -86,10 +86,11 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
         store, now = named.store.approvals, clock.now_us()
         approval = store.get(full_id(store, "approval", id, named.store.place), now)
         record = store.record(approval.id)
+        owner = owner_of(named, approval.call.grant)
     if as_json:
         typer.echo(write_json(evidence_document(approval, record)))
     else:
-        print_sections(approval_sections(approval, record, now))
+        print_sections(approval_sections(approval, record, now, owner))
 
 
 @app.command(
@@ -134,7 +135,8 @@ def approve(
             duration_us = duration // timedelta(microseconds=1)
             permit = answering.make_offer(approval, record, uses, duration_us, term or ())
         if is_interactive(yes=yes) and approval.state is State.PENDING:
-            print_sections(answering.sections_to_answer(approval, record), err=as_json)
+            owner = answering.owner_of(named, approval.call.grant)
+            print_sections(answering.sections_to_answer(approval, record, owner), err=as_json)
             question = f"approve this call once: {answering.call_line(approval)}?"
             if permit is not None:
                 typer.echo("\n" + "\n".join(answering.offer_lines(permit)), err=as_json)
@@ -279,7 +281,7 @@ def _print_result(
 ) -> None:
     """Prints the approvals as the answer has left them."""
     from callgate.approvals.documents import approval_document  # noqa: PLC0415  it takes long to import
-    from callgate.cli.answering import result_lines  # noqa: PLC0415  likewise
+    from callgate.cli.answering import owner_of, result_lines  # noqa: PLC0415  likewise
 
     if as_json:
         made = None if permit is None or answered[0].state is State.PENDING else permit.permit_id
@@ -288,5 +290,6 @@ def _print_result(
         return
     for approval in answered:
         record = person.opened.store.approvals.record(approval.id)
-        for line in result_lines(approval, record, permit):
+        owner = owner_of(person.opened, approval.call.grant)
+        for line in result_lines(approval, record, permit, owner):
             typer.echo(line)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from callgate.cli.inbox import Inbox
     from callgate.store.approvals.recorded import Recorded
-    from callgate.store.model import Approval
+    from callgate.store.model import Approval, Person
 
 _HEAD: Final = ("LEFT", "GRANT", "CALL", "WAITS FOR")
 _LIST_KEYS: Final = "up/down j/k: move   enter: show   a: approve   d: deny   p: permit   q: quit"
@@ -39,9 +39,9 @@ _SELECTED: Final = "bold reverse"
 _ATTENTION: Final = "bold"
 
 
-def evidence_lines(approval: Approval, record: Recorded, now_us: int, width: int) -> list[str]:
+def evidence_lines(approval: Approval, record: Recorded, owner: Person | None, now_us: int, width: int) -> list[str]:
     """The evidence of an approval in lines that fit."""
-    lines = lines_of(approval_sections(approval, record, now_us))
+    lines = lines_of(approval_sections(approval, record, now_us, owner))
     return [part for line in lines for part in broken(line, width)]
 
 

@@ -19,7 +19,7 @@ from callgate.approvals.documents import approval_document
 from callgate.approvals.sections import seen
 from callgate.approvals.shown import open_line
 from callgate.approvals.times import brief, instant
-from callgate.cli.answering import operator, result_lines
+from callgate.cli.answering import operator, owner_of, result_lines
 from callgate.cli.follow import Changed, Fault, Follower
 from callgate.cli.inbox import AnswerCommand, AskPermitCommand, Inbox, OfferCommand, QuitCommand, View
 from callgate.cli.inbox_screen import draw, evidence_lines
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from callgate.cli.keys import Key
     from callgate.cli.stores import OpenStore
     from callgate.store.approvals.recorded import Recorded
-    from callgate.store.model import Approval
+    from callgate.store.model import Approval, Person
 
 _TICK_S: Final = 1.0
 """Interval at which times are drawn anew."""
@@ -99,7 +99,7 @@ class _Screen:
         self._reader = KeyReader()
         self._told: queue.Queue[Changed | Fault] = queue.Queue()
         self._fault = ""
-        self._record: tuple[Approval, Recorded] | None = None
+        self._record: tuple[Approval, Recorded, Person | None] | None = None
         self._lines: tuple[tuple[Approval, int, int], list[str]] | None = None
         self._signal: int | None = None
         self._console = Console(highlight=False, markup=False, emoji=False)
@@ -162,10 +162,11 @@ class _Screen:
         try:
             answered = self._person.answer(command.approval, command.verdict, command.reason, command.permit)
             record = self._store.approvals.record(answered.id)
+            owner = owner_of(self._person.opened, answered.call.grant)
         except CallgateError as error:
             self._inbox.fail(str(error))
             return
-        self._inbox.finish(answered, next(result_lines(answered, record, command.permit)), clock.now_us())
+        self._inbox.finish(answered, next(result_lines(answered, record, command.permit, owner)), clock.now_us())
 
     def _ask_permit(self, approval: Approval) -> None:
         try:
@@ -201,12 +202,13 @@ class _Screen:
             return self._lines[1]
         if self._record is None or self._record[0] != current:
             try:
-                self._record = (current, self._store.approvals.record(current.id))
+                record = self._store.approvals.record(current.id)
+                self._record = (current, record, owner_of(self._person.opened, current.call.grant))
             except CallgateError as error:
                 # Without its evidence nothing can be answered.
                 self._inbox.view, self._inbox.message = View.LIST, str(error)
                 return None
-        self._lines = (key, evidence_lines(current, self._record[1], clock.now_us(), width))
+        self._lines = (key, evidence_lines(*self._record, clock.now_us(), width))
         return self._lines[1]
 
     def _tell(self, event: Changed | Fault) -> None:

@@ -23,7 +23,7 @@ from callgate.store.errors import StoreBusyError, StoreGoneError
 from callgate.store.failures import is_retried, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.engine import Connection, Engine
 
@@ -102,8 +102,10 @@ class Database:
             except SQLAlchemyError as error:
                 raise translated(error, self.place) from None
 
-    def write(self, work: Work[_Result], domain: Domain = Domain.CALLS) -> _Result:
+    def write(self, work: Work[_Result], domain: Domain = Domain.CALLS, *lower: Domain) -> _Result:
         """Runs `work` in a transaction that is on the disk when this returns.
+
+        What it writes of other domains is of `lower` ones, the highest first: so no two wait for each other.
 
         Nothing of it is done if `work` raises. After a `StoreError` it may be done in one case: PostgreSQL's answer to
         the commit was lost.
@@ -112,11 +114,11 @@ class Database:
             StoreError: The store does not answer.
         """
         if self._joined.connection is not None:
-            return self._join(self._joined.connection, work, domain)
+            return self._join(self._joined.connection, work, (domain, *lower))
         with self._observed("write"):
             for attempt in range(_ATTEMPTS):
                 try:
-                    return self._write(work, domain)
+                    return self._write(work, (domain, *lower))
                 except SQLAlchemyError as error:  # noqa: PERF203  a retry
                     if not is_retried(error) or attempt == _ATTEMPTS - 1:
                         raise translated(error, self.place) from None
@@ -151,9 +153,11 @@ class Database:
         self.engine.pool.dispose()
         self.writing.pool.dispose()
 
-    def _join(self, connection: Connection, work: Work[_Result], domain: Domain) -> _Result:
-        """Runs `work` in the transaction of `together`, with the lock of its own domain too."""
-        if domain not in self._joined.domains:
+    def _join(self, connection: Connection, work: Work[_Result], domains: Sequence[Domain]) -> _Result:
+        """Runs `work` in the transaction of `together`, with the locks of its own domains too."""
+        for domain in domains:
+            if domain in self._joined.domains:
+                continue
             if domain > min(self._joined.domains):
                 message = f"a write of {domain.name} cannot join a transaction of {min(self._joined.domains).name}"
                 raise AssertionError(message)
@@ -162,10 +166,11 @@ class Database:
             self._joined.domains |= {domain}
         return work(connection)
 
-    def _write(self, work: Work[_Result], domain: Domain) -> _Result:
+    def _write(self, work: Work[_Result], domains: Sequence[Domain]) -> _Result:
         if not self.is_sqlite:
             with self.writing.begin() as connection:
-                connection.execute(_LOCK, {"domain": int(domain)})
+                for domain in domains:
+                    connection.execute(_LOCK, {"domain": int(domain)})
                 return work(connection)
         end = time.monotonic() + engines.BUSY_S
         if not self._writer.acquire(timeout=engines.BUSY_S):

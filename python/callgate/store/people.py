@@ -19,12 +19,14 @@ from callgate.store.model import LOCAL_ISSUER, Person
 from callgate.store.tables import login_links, people, sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.engine import Connection
 
     from callgate.store.database import Database
     from callgate.store.model import Actor
+
+    VoidAnswers = Callable[[Connection, Person, Actor, int], None]
 
 _TABLE: Final = people.c
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
@@ -94,11 +96,12 @@ class PersonEdit:
 
 
 class People:
-    """Local people. Each change ends the sessions of its person."""
+    """Local people. Each change ends the sessions of its person, whose answers to what is pending count no longer."""
 
-    def __init__(self, database: Database) -> None:
-        """Takes the database."""
+    def __init__(self, database: Database, void_answers: VoidAnswers) -> None:
+        """Takes the database, and the function that takes answers of a changed person out of force."""
         self._database = database
+        self._void_answers = void_answers
 
     def get(self, name: str) -> LocalPerson:
         """A person.
@@ -160,7 +163,13 @@ class People:
             ValueError: A new person has no password.
             StoreError: The store does not answer.
         """
-        return self._database.write(lambda at: _put(at, edit, by, reason, now_us), Domain.IDENTITY)
+
+        def work(connection: Connection) -> LocalPerson:
+            person = _put(connection, edit, by, reason, now_us)
+            self._void_answers(connection, person.person, by, now_us)
+            return person
+
+        return self._database.write(work, Domain.IDENTITY, Domain.CALLS)
 
     def remove(self, name: str, by: Actor, reason: str, now_us: int, *, expected: int | None = None) -> None:
         """Removes a person and ends the sessions of the person; recorded in the admin audit.
@@ -178,10 +187,11 @@ class People:
             _check_seen(name, row, expected)
             connection.execute(delete(people).where(_TABLE.name == name))
             _end_sessions(connection, name)
+            self._void_answers(connection, local_person(name), by, now_us)
             next_numbers(connection, Kind.PEOPLE)
             _record(connection, audit.Change(by, "delete", Kind.PEOPLE.value, name, reason, _digest(row)), now_us)
 
-        self._database.write(work, Domain.IDENTITY)
+        self._database.write(work, Domain.IDENTITY, Domain.CALLS)
 
 
 def check_name(name: str) -> None:

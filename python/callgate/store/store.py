@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from callgate.store.approvals.given import void_answers
 from callgate.store.approvals.repository import Approvals
 from callgate.store.attempts import Attempts
 from callgate.store.audit import AdminAudit
@@ -39,7 +40,7 @@ class Store:
         self.servers = Documents(database, DocumentKind.SERVERS)
         self.policies = Documents(database, DocumentKind.POLICIES)
         self.pins = Pins(database)
-        self.people = People(database)
+        self.people = People(database, void_answers)
         self.tokens = Tokens(database)
         self.sessions = Sessions(database)
         self.attempts = Attempts(database)

@@ -133,7 +133,8 @@ class ApprovalPages:
             return self._store.approvals.get(approval_id, now_us), self._store.approvals.record(approval_id)
 
         approval, record = await in_thread(read)
-        refused = refusal(caller.principal, approval, self._owner_of(approval.call.grant))
+        owner = self._owner_of(approval.call.grant)
+        refused = refusal(caller.principal, approval, owner)
         is_pending = approval.state is State.PENDING
         return page(
             "approval.html",
@@ -142,7 +143,7 @@ class ApprovalPages:
             id=approval.id,
             tool=seen(approval.call.tool),
             state=state_line(approval, now_us),
-            sections=approval_sections(approval, record, now_us),
+            sections=approval_sections(approval, record, now_us, owner),
             error=error,
             refusal=_sentence(refused) if is_pending and refused is not None else "",
             may_answer=is_pending and refused is None,

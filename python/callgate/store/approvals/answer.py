@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 
 from callgate.exact_json import read_json
+from callgate.store.approvals.given import current, open_rule
 from callgate.store.approvals.state import locked, record, set_state
 from callgate.store.errors import AnswererError, AnswerError, ReasonError, StateError
-from callgate.store.model import Actor, Approval, Need, PermitOffer, Person, State, Verdict, from_row
+from callgate.store.model import LOCAL_ISSUER, Actor, Approval, PermitOffer, Person, State, Verdict, from_row
+from callgate.store.people import Role, has_nobody, read_person
 from callgate.store.permits import make_permit
 from callgate.store.tables import answers
 from callgate.store.terms import is_equal, read_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy.engine import Connection
 
 _TABLE: Final = answers.c
+_ANSWERING: Final = frozenset({Role.APPROVER, Role.ADMIN})
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Answer:
 
     person: Person
     groups: frozenset[str]
+    """The groups of a person whom the store does not know; those of local people are read with the answer."""
     verdict: Verdict
     source: str
     """The place that it came from."""
@@ -50,6 +52,7 @@ def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us
     if approval.state is not State.PENDING:
         anew = "; to ask anew, withdraw it" if approval.state in {State.APPROVED, State.DENIED} else ""
         raise StateError("approval", approval_id, approval.state.value, f"it cannot be answered{anew}")
+    answer = replace(answer, groups=_groups(connection, answer))
     _check(approval, answer)
     by = Actor(str(answer.person), answer.source)
     answered = _write(connection, approval, answer, by, now_us)
@@ -84,8 +87,8 @@ def _write(connection: Connection, approval: Approval, answer: Answer, by: Actor
         )
     owners = {approval.call.owner, answer.owner}
     # A person may have become the owner after the answer.
-    given = [row for row in connection.execute(_current(approval_id)) if Person(row.issuer, row.subject) not in owners]
-    rule = next((need.rule for need in approval.needs if not _is_met(need, given)), None)
+    given = current(connection, approval_id, owners)
+    rule = open_rule(approval.needs, given)
     if rule is not None:
         return set_state(connection, approval, State.PENDING, by, "approved in part", now_us, open_rule=rule)
     until_us = now_us + min(need.valid_us for need in approval.needs)
@@ -108,6 +111,24 @@ def refusal_of(approval: Approval, person: Person, groups: frozenset[str], owner
         wanted = sorted({group for need in approval.needs for group in need.approvers})
         return f"this approval asks people of other groups: {', '.join(f'`{group}`' for group in wanted)}"
     return None
+
+
+def _groups(connection: Connection, answer: Answer) -> frozenset[str]:
+    """The present groups of the person, who may have been changed since the caller looked.
+
+    Raises:
+        AnswererError: The person may not answer any more.
+    """
+    if answer.person.issuer != LOCAL_ISSUER:
+        return answer.groups
+    person = read_person(connection, answer.person.subject)
+    if person is not None and person.is_active and not person.roles.isdisjoint(_ANSWERING):
+        return person.groups
+    if person is None and has_nobody(connection):
+        # The operating system's user, as an admin without groups.
+        return frozenset()
+    message = f"`{answer.person.subject}` may not answer any more"
+    raise AnswererError(message)
 
 
 def _check(approval: Approval, answer: Answer) -> None:
@@ -144,7 +165,7 @@ def _check_permit(approval: Approval, answer: Answer, offer: PermitOffer) -> Non
 
 def _replace(connection: Connection, approval_id: str, answer: Answer) -> None:
     """Takes earlier answers out of force: the person's own, and those with other terms."""
-    given = list(connection.execute(_current(approval_id)))
+    given = current(connection, approval_id)
     offer = _offer(answer)
     replaced = [
         row.number
@@ -168,12 +189,3 @@ def _is_same_offer(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return one is other
     return is_equal(read_json(one), read_json(other))
-
-
-def _current(approval_id: str) -> Any:  # noqa: ANN401  a query of many columns
-    return select(answers).where(_TABLE.approval_id == approval_id, _TABLE.is_current).order_by(_TABLE.number)
-
-
-def _is_met(need: Need, given: Sequence[Any]) -> bool:
-    approving = [row for row in given if row.verdict == Verdict.APPROVE.value]
-    return sum(need.asks(row.groups) for row in approving) >= need.count

@@ -28,7 +28,7 @@ class Given:
     """The offered permit as JSON: `terms`, `uses` and `duration_us`."""
     answered_us: int
     is_current: bool
-    """False once another answer of the person, or other terms, took its place."""
+    """False once another answer of the person, or other terms, took its place, or the person was changed."""
 
 
 @dataclass(frozen=True)

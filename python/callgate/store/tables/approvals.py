@@ -89,7 +89,7 @@ answers: Final = Table(
     # The terms of a permit, as JSON text; null for an answer about this call alone.
     word("terms", nullable=True),
     time("answered_us"),
-    # False once another answer of the person, or other terms, took its place.
+    # False once another answer of the person, or other terms, took its place, or the person was changed.
     Column("is_current", Boolean, nullable=False),
     CheckConstraint("verdict IN ('approve', 'deny')", name="verdict"),
     Index("ix_answers_approval", "approval_id"),
