@@ -128,7 +128,7 @@ def test_a_container_sees_its_mounts_and_no_others(pod: Pod) -> None:
         "/run/callgate/callgate.sock",
         "/run/envoy/admin.sock",
         "/etc/callgate/grants",
-        "/var/lib/callgate/counters",
+        "/var/lib/callgate/state/counters",
     ):
         assert pod.run("/bin/sh", "-c", f"test -e {path} && echo there || echo absent").strip() == "absent"
     assert pod.run("/bin/cat", container("agent")["env"][1]["value"]).startswith("cgt_")
@@ -149,9 +149,7 @@ def test_no_container_has_a_capability_or_writes_beside_its_volumes(pod: Pod, na
     written = {
         path.name for mount in own for path in pod.place.volumes[mount["name"]].iterdir() if path.stat().st_uid == user
     }
-    # The store is opened after the start.
-    written -= {"callgate.db", "callgate.db-wal", "callgate.db-shm"}
-    assert written == {"callgate": {"callgate.sock", "control.sock", "counters"}, "envoy": {"admin.sock"}}[name]
+    assert written == {"callgate": {"callgate.sock", "state"}, "envoy": {"admin.sock"}}[name]
     assert list((pod.place.folder / "shm").iterdir()) == [], "every container of the pod could open it"
 
 

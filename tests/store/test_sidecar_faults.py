@@ -59,7 +59,11 @@ def forbid(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("spoil", [cut_off, overwrite, make_newer, forbid])
+def open_to_all(path: Path) -> None:
+    path.parent.chmod(0o777)
+
+
+@pytest.mark.parametrize("spoil", [cut_off, overwrite, make_newer, forbid, open_to_all])
 def test_a_store_that_cannot_be_opened(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     open_store(in_folder(tmp_path / "a" / "state")).close()
     spoil(database(tmp_path / "a"))
@@ -69,7 +73,7 @@ def test_a_store_that_cannot_be_opened(tmp_path: Path, spoil: Callable[[Path], N
         status = one.status
         assert status["ready"] is True
         assert status["store"]["error"]
-        assert str(database(tmp_path / "a")) in status["store"]["error"]
+        assert str(database(tmp_path / "a").parent) in status["store"]["error"]
         metrics = one.metrics()
         assert 'callgate_store_available{store="sqlite"} 0.0' in metrics
         assert 'callgate_store_errors_total{operation="open",store="sqlite"} 0.0' not in metrics

@@ -18,6 +18,7 @@ from callgate.store.engine import connect_sqlite, open_engine
 from callgate.store.errors import StoreBusyError
 from callgate.store.model import Actor, State
 from callgate.store.open import migrated, must_exist, read_store_revision
+from callgate.store.ownership import check_owners
 from callgate.store.permits import end_some
 from callgate.store.place import Place, at_path
 from callgate.store.revision import HEAD, REVISIONS
@@ -73,6 +74,7 @@ def read_facts(place: Place) -> Facts:
     if place.path is not None:
         # Its operator may look at a backup, too.
         _recognise(place.path, may_be_backup=True)
+        check_owners(place)
     database = Database(place, open_engine(place))
     try:
         if place.path is not None:
@@ -91,6 +93,7 @@ def open_existing(place: Place) -> Database:
     """
     if place.path is not None:
         _recognise(place.path)
+        check_owners(place)
     return Database(place, open_engine(place))
 
 
@@ -102,6 +105,7 @@ def back_up(place: Place, target: Path) -> None:
     """
     path = _path(place, "back it up with `pg_dump`")
     _recognise(path)
+    check_owners(place)
     with new_backup(path, target) as partial:
         check_pages(partial, always=True)
 
@@ -123,6 +127,7 @@ def restore(place: Place, source: Path, now_us: int) -> Path | None:
     check_pages(source, always=True)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_owners(place)
         aside = unused(path.with_name(f"{path.name}.before-restore-{now_us // 1_000_000}"))
         with _held(path, aside) as is_there, new_file(path, replace=is_there) as partial:
             # A backup is one file; a log beside it is of somebody who has it open.

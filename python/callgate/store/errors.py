@@ -25,6 +25,10 @@ class StoreVersionError(StoreError):
     """The store was written by a newer callgate, or has to be migrated first."""
 
 
+class StoreUnsafeError(StoreError):
+    """Others than this user and root could have written the store's file."""
+
+
 class UnknownIdError(CallgateError):
     """The store has nothing of this id."""
 

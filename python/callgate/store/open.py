@@ -13,6 +13,7 @@ from callgate.store.database import Database, Domain
 from callgate.store.engine import open_engine
 from callgate.store.errors import StoreDamagedError, StoreGoneError, StoreVersionError
 from callgate.store.failures import translated
+from callgate.store.ownership import check_owners
 from callgate.store.place import at_path
 from callgate.store.revision import HEAD, read_revision
 from callgate.store.sqlite_file import (
@@ -47,6 +48,7 @@ def open_database(place: Place, *, migrate: bool | None = None) -> Database:
     Raises:
         StoreDamagedError: The place holds something else, or is damaged.
         StoreVersionError: A newer callgate made it, or it is older and is not to be migrated.
+        StoreUnsafeError: Others could have written it.
         StoreError: It does not answer.
     """
     may_migrate = place.path is not None if migrate is None else migrate
@@ -141,6 +143,7 @@ def _prepare_file(place: Place, path: Path) -> None:
     """Makes or recognises the file."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_owners(place)
         if not path.exists():
             _refuse_remains(path)
             # Another process may be faster.

@@ -25,6 +25,8 @@ class Place:
     """The URL for SQLAlchemy, with its password."""
     path: Path | None = None
     """The file of SQLite; None for PostgreSQL."""
+    link: Path | None = None
+    """The link by which the file is named, if it is."""
 
     def __str__(self) -> str:
         """The file or the URL, without its password, for messages and logs."""
@@ -45,7 +47,8 @@ def in_folder(state: Path) -> Place:
 def at_path(path: Path) -> Place:
     """A SQLite file. A link is followed: what belongs to the file is beside it, not beside the link."""
     if path.is_symlink():
-        path = path.resolve()
+        target = path.resolve()
+        return Place(f"{SQLITE}{target}", target, path)
     return Place(f"{SQLITE}{path}", path)
 
 
