@@ -7,7 +7,12 @@ import os
 import pty
 import re
 import socket
+import socketserver
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
 
@@ -264,19 +269,46 @@ def test_tokens_that_cannot_be(state: Path, words: list[str], expected: str) -> 
     assert expected in " ".join(done.err.split())
 
 
+@contextmanager
+def sidecar_at(state: Path, address: str, *, has_tls: bool) -> Iterator[None]:
+    """A control socket that tells of an admin port."""
+    document = json.dumps({"admin": address, "admin_tls": has_tls}).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/v1/status"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(document)
+
+        def address_string(self) -> str:
+            return "a socket"
+
+    (state / "control.sock").unlink(missing_ok=True)
+    with socketserver.UnixStreamServer(str(state / "control.sock"), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
 def test_a_one_time_link(state: Path, tmp_path: Path) -> None:
     store_of(state).close()
-    done = run("admin", "link", "--state", state)
+    with sidecar_at(state, "127.0.0.1:19593", has_tls=False):
+        done = run("admin", "link", "--state", state)
     assert done.code == 0, done
     begin, token = done.out.strip().split("=")
-    assert begin == "http://127.0.0.1:9193/login?once"
+    assert begin == "http://127.0.0.1:19593/login?once"
     store = store_of(state)
     who = Identities(store).of_session(Identities(store).of_once(token, "127.0.0.1"))
     store.close()
     assert who.name == ME.name
+    # The address in the configuration is not that of the sidecar if an option or a variable names another.
     (tmp_path / "callgate.yaml").write_text(f"servers: {{s: {{}}}}\nstate: {state}\nadmin: {{listen: '[::1]:4'}}\n")
-    done = run("admin", "link", "--config", tmp_path / "callgate.yaml")
-    assert done.out.startswith("http://[::1]:4/login?once=cgl_")
+    with sidecar_at(state, "[::1]:19593", has_tls=True):
+        done = run("admin", "link", "--config", tmp_path / "callgate.yaml")
+    assert done.out.startswith("https://[::1]:19593/login?once=cgl_")
     done = run("admin", "link", "--url", "https://localhost:9000/", "--state", state)
     assert done.out.startswith("https://localhost:9000/login?once=cgl_")
     for url in ("http://example.com:1", "http://0.0.0.0:9193", "file:///x", "http://127.0.0.1:0", "http://[", ""):
@@ -284,7 +316,23 @@ def test_a_one_time_link(state: Path, tmp_path: Path) -> None:
         assert (done.code, done.out) == (2, "")
         assert "on loopback" in " ".join(done.err.split())
     add(state, "ann", "--role", "admin")
-    assert "there are no one-time links" in refused("admin", "link", "--state", state)
+    with sidecar_at(state, "127.0.0.1:19593", has_tls=False):
+        assert "there are no one-time links" in refused("admin", "link", "--state", state)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9193", "[::]:9193", "192.0.2.2:9193"])
+def test_no_link_to_a_port_that_others_reach(state: Path, address: str) -> None:
+    store_of(state).close()
+    with sidecar_at(state, address, has_tls=True):
+        line = refused("admin", "link", "--state", state)
+    assert line.startswith(f"the sidecar's admin port `{address}` is not on loopback")
+    assert "`callgate admin people add NAME --role admin`" in line
+
+
+def test_no_link_without_a_sidecar(state: Path) -> None:
+    """Whoever listens on the usual port in its place would get it."""
+    store_of(state).close()
+    assert f"no sidecar runs with the state folder `{state}`" in refused("admin", "link", "--state", state)
 
 
 def test_a_one_time_link_leads_to_the_sidecar_that_runs(tmp_path: Path) -> None:
@@ -293,16 +341,6 @@ def test_a_one_time_link_leads_to_the_sidecar_that_runs(tmp_path: Path) -> None:
         wait_until(lambda: run("admin", "link", "--state", tmp_path / "state").code == 0)
         done = run("admin", "link", "--state", tmp_path / "state")
         assert done.out.startswith(f"http://{running.admin}/login?once=cgl_")
-
-
-def test_a_one_time_link_with_tls(state: Path, tmp_path: Path) -> None:
-    store_of(state).close()
-    for name in ("cert.pem", "key.pem"):
-        (tmp_path / name).touch()
-    admin = {"tls": {"certificate": "cert.pem", "key": "key.pem"}}
-    (tmp_path / "callgate.json").write_text(json.dumps({"servers": {"s": {}}, "state": str(state), "admin": admin}))
-    done = run("admin", "link", "--config", tmp_path / "callgate.json")
-    assert done.out.startswith("https://127.0.0.1:9193/login?once=cgl_"), done
 
 
 def test_help_names_every_role() -> None:

@@ -8,8 +8,7 @@ import typer
 
 from callgate.cli.running import running
 from callgate.cli.stores import StoreConfig, StoreState, opened
-from callgate.config.address import is_loopback
-from callgate.config.load import load
+from callgate.config.address import host_of, is_loopback
 from callgate.control.port.routes import STATUS
 from callgate.errors import ConfigError
 
@@ -17,11 +16,7 @@ from callgate.errors import ConfigError
 def link(
     url: Annotated[
         str | None,
-        typer.Option(
-            "--url",
-            metavar="URL",
-            help="The admin port on loopback, if not that of the sidecar that runs, or of the configuration.",
-        ),
+        typer.Option("--url", metavar="URL", help="The admin port on loopback, if not that of the running sidecar."),
     ] = None,
     state: StoreState = None,
     config: StoreConfig = None,
@@ -29,7 +24,7 @@ def link(
     """Print a one-time link to log in as this user, while there are no people; it works for ten minutes."""
     from callgate.identity.identities import Identities  # noqa: PLC0415  SQLAlchemy takes long to import
 
-    base = _address(state, config) if url is None else url
+    base = _of_sidecar(state, config) if url is None else url
     if not _is_usable(base):
         message = "expected http://HOST:PORT on loopback: over the network, people log in with their passwords"
         raise typer.BadParameter(message, param_hint="--url")
@@ -39,14 +34,21 @@ def link(
     typer.echo(f"{base.rstrip('/')}/login?once={token}")
 
 
-def _address(state: Path | None, config: Path | None) -> str:
-    """The admin port of the sidecar that runs with this state folder; without one, that of the configuration."""
-    admin = load(config).config.admin
-    try:
-        listen = running(state, config).ask("GET", STATUS)["admin"]
-    except ConfigError:
-        listen = admin.listen
-    return f"{'http' if admin.tls is None else 'https'}://{listen}"
+def _of_sidecar(state: Path | None, config: Path | None) -> str:
+    """The URL of the admin port of the running sidecar: another port may be somebody else's, who would get the link.
+
+    Raises:
+        ConfigError: None runs, or others than this machine reach its port.
+    """
+    document = running(state, config).ask("GET", STATUS)
+    address = str(document["admin"])
+    if not is_loopback(host_of(address)):
+        message = (
+            f"the sidecar's admin port `{address}` is not on loopback, and one-time links are for this machine alone; "
+            "`callgate admin people add NAME --role admin` makes a person, who logs in with a password"
+        )
+        raise ConfigError(message)
+    return f"{'https' if document.get('admin_tls') else 'http'}://{address}"
 
 
 def _is_usable(url: str) -> bool:

@@ -46,6 +46,7 @@ def status(
         "listen": server.address,
         "socket": None if server.socket is None else str(server.socket),
         "admin": admin,
+        "admin_tls": config.admin.tls is not None,
         "admin_grpc": {"listen": grpc.address, "failure": grpc.failure},
         "configuration": {
             "since": _utc(serving.since),
