@@ -6,11 +6,16 @@ import json
 import uuid
 from typing import Any
 
+import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from prometheus_client import CollectorRegistry
 
 from callgate.admin.services.all import SERVICES
+from callgate.admin.site import Site
 from callgate.clock import now_us
+from callgate.control.port.http import AdminServer
+from callgate.control.port.pages import Pages
 from callgate.store.model import Waiting
 from callgate.store.people import Role
 from rest.conftest import Rest
@@ -188,6 +193,24 @@ def test_a_cookie_changes_nothing_without_the_token_of_its_forms(rest: Rest) -> 
     other = {**page, **token, "Sec-Fetch-Site": "same-site"}
     assert rest.client.post(POLICIES, json=document, headers=other).status_code == 403
     assert rest.client.post(POLICIES, json=document, headers={**page, **token}).status_code == 200
+
+
+def test_no_token_is_taken_where_others_read(rest: Rest) -> None:
+    identities = rest.admin.face.identities
+    assert identities is not None
+    site = Site(rest.store, identities, is_private=False, registry=rest.admin.face.registry)
+    pages = Pages(CollectorRegistry())
+    pages.site = site
+    server = AdminServer("127.0.0.1:0", pages)
+    server.start()
+    with httpx.Client(base_url=f"http://{server.address}", timeout=60) as client:
+        for headers in ({"Authorization": f"Bearer {rest.token}"}, {"Cookie": f"callgate={rest.token}"}):
+            refused = client.get(POLICIES, headers=headers)
+            assert (refused.status_code, "`admin.tls`" in refused.json()["message"]) == (403, True)
+        assert client.get(POLICIES).status_code == 401
+        assert client.get("/healthz").status_code == 200
+    site.close()
+    server.stop()
 
 
 def test_the_openapi_document_has_every_method(rest: Rest) -> None:

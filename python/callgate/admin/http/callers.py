@@ -59,12 +59,14 @@ class Callers:
         """The sender of a request. One with a cookie that changes something must come from a page of this port.
 
         Raises:
-            RequestError: Nobody is known to have sent it, or there is no room for another request.
+            RequestError: Nobody is known to have sent it, it can be read on its way, or there is no room for another
+                request.
             StoreError: The store does not answer.
         """
         authorization = request.headers.get("Authorization")
         if authorization is None:
             return await self.of_session(request)
+        self.check_private()
         # Pages cannot send it, unless a page of another origin was told the token.
         if "Origin" in request.headers:
             raise RequestError(HTTPStatus.FORBIDDEN, "requests from web pages come with a session, not with a token")
@@ -91,6 +93,7 @@ class Callers:
         session = request.cookies.get(self.cookie(request))
         if not session:
             raise LogInError("log in first")
+        self.check_private()
         if request.method not in _SAFE:
             check_origin(request)
         try:
@@ -152,13 +155,16 @@ class Callers:
         await self._look_up(request, self._turns, lambda: self._identities.log_out(session))
 
     def check_private(self) -> None:
-        """Refuses passwords and sessions where others can read them.
+        """Refuses passwords, sessions and tokens where others can read them.
 
         Raises:
             RequestError: The port has no TLS, and others reach it.
         """
         if not self._is_private:
-            message = "people log in over TLS or on loopback alone; give the port a certificate (`admin.tls`)"
+            message = (
+                "passwords, sessions and tokens are taken over TLS or on loopback alone; give the port a certificate "
+                "(`admin.tls`)"
+            )
             raise RequestError(HTTPStatus.FORBIDDEN, message)
 
     def cookie(self, request: Request) -> str:
