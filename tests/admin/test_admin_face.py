@@ -92,6 +92,22 @@ def test_a_request_has_a_largest_size(admin: Admin) -> None:
         assert told.value.code is code
 
 
+def test_one_caller_leaves_streams_for_others(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert grpc_handlers.STREAMS_OF_CALLER == 32
+    monkeypatch.setattr(grpc_handlers, "STREAMS_OF_CALLER", 1)
+    request = approvals_pb2.WatchApprovalsRequest()
+    viewer = admin.person("vic", Role.VIEWER)
+    first = viewer.stream(request, approvals_pb2.WatchApprovalsResponse)
+    assert next(first).synced
+    with pytest.raises(grpc.RpcError) as told:
+        next(viewer.stream(request, approvals_pb2.WatchApprovalsResponse))
+    assert told.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    other = admin.admin.stream(request, approvals_pb2.WatchApprovalsResponse)
+    assert next(other).synced
+    for stream in (first, other):
+        stream.cancel()
+
+
 def test_streams_are_bounded_and_others_go_on(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     assert grpc_handlers.STREAMS == 128
     admin.face.stop()

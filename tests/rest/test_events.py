@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from callgate import Client
+from callgate.admin.rest import pumps
 from callgate.clock import now_us
 from callgate.store.approvals.answer import Answer
 from callgate.store.model import Person, Verdict, Waiting
@@ -132,6 +133,21 @@ def test_filters_are_streams_of_their_own(rest: Rest) -> None:
         assert one.next()["data"]["approval"]["grant"] == "g1"
         assert other.next()["data"]["approval"]["grant"] == "g2"
     until(lambda: streams() == 0)
+
+
+def test_one_caller_leaves_streams_for_others(rest: Rest) -> None:
+    viewer = rest.admin.session("vic", Role.VIEWER)
+    with ExitStack() as stack:
+        for number in range(pumps.MOST_OF_CALLER):
+            stack.enter_context(events(rest, f"{WATCH}?grant=g{number}", viewer))
+        status, refused, _ = rest.ask("GET", f"{WATCH}?grant=other", token=viewer)
+        assert (status, refused["details"][0]["reason"]) == (429, "STREAMS")
+        # One that is followed already takes no thread.
+        stack.enter_context(events(rest, f"{WATCH}?grant=g0", viewer))
+        stack.enter_context(events(rest, f"{WATCH}?grant=other"))
+    until(lambda: streams() == 0)
+    with events(rest, f"{WATCH}?grant=other", viewer) as one:
+        synced(one)
 
 
 def test_decisions(rest: Rest) -> None:

@@ -189,6 +189,10 @@ def test_a_cookie_changes_nothing_without_the_token_of_its_forms(rest: Rest) -> 
     page = {"Cookie": f"callgate={rest.token}", "Sec-Fetch-Site": "same-origin"}
     assert rest.client.get(POLICIES, headers=page).status_code == 200
     assert rest.client.post(POLICIES, json=document, headers=page).status_code == 403
+    # Another port of this machine: its pages would get the cookie sent.
+    for site in ("same-site", "cross-site"):
+        for path in (POLICIES, "/admin/v1/approvals:watch"):
+            assert rest.client.get(path, headers={**page, "Sec-Fetch-Site": site}).status_code == 403
     token = {"X-Form-Token": form_token(rest.token)}
     other = {**page, **token, "Sec-Fetch-Site": "same-site"}
     assert rest.client.post(POLICIES, json=document, headers=other).status_code == 403

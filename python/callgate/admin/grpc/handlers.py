@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from threading import BoundedSemaphore, Event
+from collections import Counter
+from contextlib import contextmanager
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import unquote
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 STREAMS: Final = 128
 """Streams at once: each keeps a thread."""
 
+STREAMS_OF_CALLER: Final = 32
+"""Streams of one caller at once, so that nobody takes the streams of all others."""
+
 _FAR_S: Final = 1e8
 """A deadline that is farther away is none: grpcio has no other word for it."""
 
@@ -44,8 +49,9 @@ class Handlers:
         """Takes the methods, and who proves identities."""
         self._identities = identities
         self._open_streams = registry.open_streams
-        self._streams = BoundedSemaphore(STREAMS)
         self._ends: set[Event] = set()
+        self._open: Counter[str] = Counter()
+        self._counting = Lock()
         self.by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
         """The handlers by the full name of the service and the name of the method."""
         for name, method in registry.methods.items():
@@ -90,9 +96,31 @@ class Handlers:
 
     def _streamed(self, method: RegisteredMethod, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
         principal = self.principal(context)
-        if not self._streams.acquire(blocking=False):
-            message = f"{STREAMS} streams are open already; try again"
-            raise AdminError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, reason="STREAMS")
+        with self._place(principal.name):
+            yield from self._answers(method, request, context, principal)
+
+    @contextmanager
+    def _place(self, caller: str) -> Iterator[None]:
+        """A place among the streams."""
+        with self._counting:
+            if self._open[caller] >= STREAMS_OF_CALLER:
+                message = f"you have {STREAMS_OF_CALLER} streams open already; end one"
+                raise AdminError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, reason="STREAMS")
+            if self._open.total() >= STREAMS:
+                message = f"{STREAMS} streams are open already; try again"
+                raise AdminError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, reason="STREAMS")
+            self._open[caller] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._open[caller] -= 1
+                if not self._open[caller]:
+                    del self._open[caller]
+
+    def _answers(
+        self, method: RegisteredMethod, request: Message, context: grpc.ServicerContext, principal: Principal
+    ) -> Iterator[Message]:
         ended = Event()
         faults: list[AdminError] = []
 
@@ -122,7 +150,6 @@ class Handlers:
                     raise faults[0]
         finally:
             self._ends.discard(ended)
-            self._streams.release()
 
 
 class Doorkeeper(grpc.ServerInterceptor):

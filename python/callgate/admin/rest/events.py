@@ -100,7 +100,7 @@ class Events:
         has_beginning = hasattr(shared, "resume_token")
         if has_beginning:
             shared.ClearField("resume_token")
-        key, reader = (method.name, shared.SerializeToString(deterministic=True)), Reader()
+        key, reader = (method.name, shared.SerializeToString(deterministic=True)), Reader(principal.name)
         gone = asyncio.create_task(_gone(receive))
         gone.add_done_callback(lambda _: call.ended.set())
         loop = asyncio.get_running_loop()

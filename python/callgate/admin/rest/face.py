@@ -32,6 +32,9 @@ TOKEN_HEADER: Final = "X-Form-Token"  # noqa: S105  the name of a field
 """The header field with a form's token, for changes by a session's cookie."""
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_OWN: Final = frozenset({"same-origin", "none"})
+"""`Sec-Fetch-Site` of pages of this port, and of what a person opens."""
+
 FOLLOWED: Final = "StatusService/"
 """The service whose answers can be followed as events, although they are no streams."""
 
@@ -115,8 +118,12 @@ class RestFace:
 
     @staticmethod
     def _check_token(request: Request, caller: Caller) -> None:
-        """Refuses a change by a cookie alone, which a browser would also send for another page."""
-        if caller.session is None or request.method in _SAFE:
+        """Refuses a change by a cookie alone, and requests of other origins' pages, with which the cookie may come."""
+        if caller.session is None:
+            return
+        if request.headers.get("Sec-Fetch-Site", "none") not in _OWN:
+            raise RequestError(HTTPStatus.FORBIDDEN, "a session is for the pages of this port alone")
+        if request.method in _SAFE:
             return
         given = request.headers.get(TOKEN_HEADER, "").encode(errors="replace")
         if not hmac.compare_digest(given, form_token(caller.session).encode()):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _MOST_PUMPS: Final = 32
 """Different requests that are followed at once, each by a thread."""
 
+MOST_OF_CALLER: Final = 8
+"""Different requests that one caller follows at once, so that nobody takes the streams of all others."""
+
 _MOST_WAITING: Final = 2_000
 """Messages that wait for one reader; a slower one is ended, and can go on where it was."""
 
@@ -30,6 +33,8 @@ _MOST_WAITING: Final = 2_000
 class Reader:
     """A reader of a stream."""
 
+    caller: str
+    """The name of the person or machine."""
     waiting: asyncio.Queue[Message | AdminError | None] = field(
         default_factory=lambda: asyncio.Queue(_MOST_WAITING + 1)
     )
@@ -106,8 +111,12 @@ class Pumps:
         """Adds a reader to the stream of a request, which is opened for the first one; returns once it has begun.
 
         Raises:
-            AdminError: Too many different requests are followed.
+            AdminError: Too many different requests are followed, by this caller or in all.
         """
+        own = {name for name, pump in self._pumps.items() if any(one.caller == reader.caller for one in pump.readers)}
+        if len(own - {key}) >= MOST_OF_CALLER:
+            message = f"you follow {MOST_OF_CALLER} different streams already; end one"
+            raise AdminError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, reason="STREAMS")
         pump = self._pumps.get(key)
         if pump is None or pump.is_over:
             if self._is_closed or len(self._pumps) >= _MOST_PUMPS:
