@@ -22,6 +22,7 @@ from callgate._proto.callgate.admin.v1 import (
 )
 from callgate.admin.calls.call import Call
 from callgate.admin.calls.errors import AdminError
+from callgate.admin.documents import policies as policy_check
 from callgate.admin.documents.files import PlanFiles
 from callgate.admin.face import AdminFace
 from callgate.admin.grpc import handlers as grpc_handlers
@@ -33,7 +34,7 @@ from callgate.errors import ConfigError
 from callgate.identity.identities import Identities
 from callgate.identity.principal import Principal
 from callgate.store.people import Role
-from support.admin import Admin, CallError, Client
+from support.admin import POLICY, Admin, CallError, Client
 
 
 def test_health_is_for_everybody(admin: Admin) -> None:
@@ -106,6 +107,24 @@ def test_one_caller_leaves_streams_for_others(admin: Admin, monkeypatch: pytest.
     assert next(other).synced
     for stream in (first, other):
         stream.cancel()
+
+
+def test_one_policy_is_checked_at_a_time(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_check, "_TURN_S", 0.01)
+    requests: list[Any] = [
+        (policies_pb2.ValidatePolicyRequest(document=POLICY), policies_pb2.ValidatePolicyResponse),
+        (
+            policies_pb2.DryRunPolicyRequest(document=POLICY, calls=[{"grant": "g", "tool": "t"}]),
+            policies_pb2.DryRunPolicyResponse,
+        ),
+    ]
+    with policy_check.checking():
+        for request, kind in requests:
+            with pytest.raises(CallError) as told:
+                admin.admin(request, kind)
+            assert (told.value.code, told.value.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "CHECKING")
+    for request, kind in requests:
+        admin.admin(request, kind)
 
 
 def test_streams_are_bounded_and_others_go_on(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -18,14 +19,37 @@ from callgate.config.policies import faults_in, file_name, policy_document, read
 from callgate.errors import CallgateError, PolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 LARGEST_BYTES: Final = 1 << 20
 """Largest policy that the API takes."""
 
+_TURN_S: Final = 10.0
+"""Longest wait for the check of another policy."""
+
 _DIGESTS: Final = 1_024
 _TRIAL_COUNTERS: Final = 10_000
+
+
+_turn: Final = Lock()
+"""Held while a policy is checked, whose regular expressions may take hundreds of megabytes."""
+
+
+@contextmanager
+def checking() -> Iterator[None]:
+    """One check of a policy at a time, over all callers.
+
+    Raises:
+        AdminError: RESOURCE_EXHAUSTED, if another one takes too long.
+    """
+    if not _turn.acquire(timeout=_TURN_S):
+        message = "other policies are being checked; try again"
+        raise AdminError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, reason="CHECKING")
+    try:
+        yield
+    finally:
+        _turn.release()
 
 
 def faults_of(document: str, catalogue: Path | None) -> list[Fault]:

@@ -12,7 +12,7 @@ from callgate.admin.calls.changes import Change
 from callgate.admin.calls.errors import AdminError, failed_precondition, invalid, not_found
 from callgate.admin.calls.fields import check_id
 from callgate.admin.documents.managed import AdminDocuments, Held
-from callgate.admin.documents.policies import check_policy, faults_of, message_of, trial_engine, warnings_of
+from callgate.admin.documents.policies import check_policy, checking, faults_of, message_of, trial_engine, warnings_of
 from callgate.admin.documents.uses import uses_of_policy
 from callgate.admin.ground import Ground, actor, actor_message, masked_fields
 from callgate.admin.messages.paging import position_of, size_of, token_for
@@ -53,15 +53,16 @@ class PoliciesService:
     ) -> pb.ValidatePolicyResponse:
         """Finds every fault of a document."""
         catalogue = self._ground.sidecar.catalogue()
-        if faults := faults_of(request.document, catalogue):
-            return pb.ValidatePolicyResponse(faults=map(message_of, faults))
-        return pb.ValidatePolicyResponse(
-            warnings=map(
-                message_of,
-                warnings_of(request.document, catalogue, self._ground.store.people.approver_groups()),
-            ),
-            digest=self._ground.digests.of(request.document),
-        )
+        with checking():
+            if faults := faults_of(request.document, catalogue):
+                return pb.ValidatePolicyResponse(faults=map(message_of, faults))
+            return pb.ValidatePolicyResponse(
+                warnings=map(
+                    message_of,
+                    warnings_of(request.document, catalogue, self._ground.store.people.approver_groups()),
+                ),
+                digest=self._ground.digests.of(request.document),
+            )
 
     def dry_run_policy(
         self, _principal: Principal, request: pb.DryRunPolicyRequest, call: Call
@@ -74,13 +75,14 @@ class PoliciesService:
                 raise invalid(f"calls[{index}].grant_token", "expected the grant's id in `grant`")
         catalogue = self._ground.sidecar.catalogue()
         servers = {one.server or _DEFAULT_SERVER for one in request.calls}
-        check_policy(request.document, catalogue)
-        engine = trial_engine("policy", request.document, catalogue, servers)
-        compared = None
-        if request.compared_policy:
-            held = self._policies.get(request.compared_policy)
-            compared = trial_engine(held.id, held.content, catalogue, servers)
-        decisions = [_decided(engine, compared, one, call.now_us / 1_000) for one in request.calls]
+        with checking():
+            check_policy(request.document, catalogue)
+            engine = trial_engine("policy", request.document, catalogue, servers)
+            compared = None
+            if request.compared_policy:
+                held = self._policies.get(request.compared_policy)
+                compared = trial_engine(held.id, held.content, catalogue, servers)
+            decisions = [_decided(engine, compared, one, call.now_us / 1_000) for one in request.calls]
         return pb.DryRunPolicyResponse(decisions=decisions)
 
     def list_policies(
