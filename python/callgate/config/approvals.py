@@ -80,7 +80,9 @@ class Approvals(Section):
     """Most bytes of a call's arguments, with the names of tool and session, that people read; more is denied."""
 
     mask: list[ArgumentPath] = Field(default=[])
-    """Paths of arguments whose values are neither kept nor shown, such as `args.password` or `args.users[*].pin`."""
+    """Paths of arguments whose values are neither kept nor shown, such as `args.password` or `args.users[*].pin`.
+    Whoever reads an approval can still find a value of few possibilities, such as a PIN, by trying each against the
+    fingerprint."""
 
     pending_per_grant: Annotated[Count, Field(ge=1, le=10_000)] = 20
     """Highest number of approvals of one grant that wait for people; beyond it, calls are denied, `(approval
