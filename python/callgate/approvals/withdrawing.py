@@ -24,8 +24,8 @@ def check_withdrawal(
 ) -> None:
     """Refuses somebody who may not withdraw an approval.
 
-    An admin may, and who has answered it. The owner of the grant may take a question or an agreement back, and not the
-    refusal of others.
+    Who has answered it may, an admin, and the owner of the grant. A denial by others is withdrawn by a person alone who
+    is an admin, and never by the owner.
 
     Args:
         approval: The approval.
@@ -37,14 +37,17 @@ def check_withdrawal(
     Raises:
         AnswererError: The caller is none of these.
     """
-    if Role.ADMIN in roles or any(one.is_current and one.person == person for one in answers):
+    if any(one.is_current and one.person == person for one in answers):
         return
+    is_admin = Role.ADMIN in roles
     is_owner = person is not None and person in {approval.call.owner, *owners}
-    if is_owner and approval.state is not State.DENIED:
+    is_denied = approval.state is State.DENIED
+    if is_denied and is_owner:
+        message = "others have denied it, so that the owner of the grant cannot withdraw it"
+    elif is_denied and is_admin and person is None:
+        message = "people have denied it, so that a machine cannot withdraw it"
+    elif is_admin or is_owner:
         return
-    message = (
-        "others have denied it, so that the owner of the grant cannot withdraw it"
-        if is_owner
-        else "it is withdrawn by an admin, by somebody who has answered it, or by the owner of the grant"
-    )
+    else:
+        message = "it is withdrawn by an admin, by somebody who has answered it, or by the owner of the grant"
     raise AnswererError(message)

@@ -43,7 +43,17 @@ def eve_is_no_approver_any_more(scene: Scene) -> None:
 
 
 def withdrawn(scene: Scene) -> None:
-    assert scene.answer("ben", "withdraw", reason="wrong") == ""
+    """By the one who has answered it."""
+    assert "it is withdrawn by an admin" in scene.answer("ben", "withdraw", reason="wrong")
+    assert scene.answer("ann", "withdraw", reason="wrong") == ""
+
+
+def withdrawn_by_the_owner(scene: Scene) -> None:
+    assert scene.answer("oli", "withdraw", reason="wrong") == ""
+
+
+def not_withdrawn_by_the_owner(scene: Scene) -> None:
+    assert "others have denied it" in scene.answer("oli", "withdraw", reason="wrong")
 
 
 WAITS: dict[str, Any] = {"decision": "approval_required", "approval": ASKED, "state": State.PENDING}
@@ -87,9 +97,10 @@ ROWS = [
         answers=(Given("ben"),), **WAITS),
     Row("one of two without the group", tool="two-dba", answers=(Given("ann"), Given("cyd", refused=GROUPS)), **WAITS),
     Row("withdrawn", then=withdrawn, state=State.ENDED, **ANEW),
-    Row("withdrawn before the answer", before=withdrawn, answers=(Given(refused="is ended, so that"),),
+    Row("withdrawn before the answer", before=withdrawn_by_the_owner, answers=(Given(refused="is ended, so that"),),
         state=State.ENDED, **ANEW),
     Row("a denial that is withdrawn", answers=DENIED, then=withdrawn, state=State.ENDED, **ANEW),
+    Row("a denial that the owner withdraws", answers=DENIED, then=not_withdrawn_by_the_owner, **REFUSED),
 ]  # fmt: skip
 
 
