@@ -14,7 +14,7 @@ use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, R
 use crate::approval::{Answer, Decided};
 use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed, frozen};
 use crate::freeze::{Freeze, FreezeSource, FreezeSwitch};
-use crate::grant::{GrantChange, GrantFault};
+use crate::grant::{GrantChange, GrantFault, Grants};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request, ReservationId, reset};
@@ -169,14 +169,19 @@ impl Engine {
     /// Changes managed grants: those that other programs than the configuration own. They stay when another state is loaded.
     /// Returns those that stay as they were, with their faults; see [`crate::grant::Grants::change`].
     pub fn change_grants(&self, changes: impl IntoIterator<Item = GrantChange>) -> Vec<GrantFault> {
+        self.edit_grants(|grants| grants.change(changes))
+    }
+
+    /// Changes managed grants in several steps, which come into force together. What the steps touch is copied once.
+    pub fn edit_grants<R>(&self, edit: impl FnOnce(&mut Grants) -> R) -> R {
         drop(self.take_retired());
         let mut retired = self.lock_retired();
         let before = self.state.load_full();
-        let (mut state, faults) = before.with_changed_grants(changes);
+        let (mut state, edited) = before.with_edited_grants(edit);
         state.generation = before.generation + 1;
         drop(before);
         retired.push(self.state.swap(Arc::new(state)));
-        faults
+        edited
     }
 
     /// Returns the states that no call uses any more. The caller drops them on a thread that delays no calls: a million

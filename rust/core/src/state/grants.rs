@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use super::{ByKey, Servers, Servings, State};
-use crate::grant::{Grant, GrantChange, GrantFault, Places, Resolved};
+use crate::grant::{Grant, Grants, Places, Resolved};
 
 impl State {
-    /// This state with other managed grants, and those that stay as they were with their faults.
+    /// This state with the managed grants that `edit` leaves.
     ///
     /// A grant may name a server or a policy that the state does not have: it has no effect there until a state has it.
-    pub(crate) fn with_changed_grants(
-        &self,
-        changes: impl IntoIterator<Item = GrantChange>,
-    ) -> (Self, Vec<GrantFault>) {
+    pub(crate) fn with_edited_grants<R>(&self, edit: impl FnOnce(&mut Grants) -> R) -> (Self, R) {
         let mut state = self.clone();
-        let faults = state.grants.change(changes);
+        let edited = edit(&mut state.grants);
         state.resolve(false);
-        (state, faults)
+        (state, edited)
     }
 
     /// Takes over the managed grants of the state before.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use callgate_core::State;
-use callgate_core::grant::{Grant, GrantChange, GrantFault};
+use callgate_core::grant::{Grant, GrantChange, GrantFault, Grants};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -76,15 +76,17 @@ impl ManagedGrants {
     fn read_file(&self, py: Python<'_>, path: PathBuf) -> PyResult<FileRead> {
         py.detach(move || {
             let mut faults = BTreeMap::new();
-            let read = file::read(&path, |changes| {
-                for change in &changes {
-                    faults.remove(id_of(change));
-                }
-                faults.extend(pairs(self.engine.change_grants(changes)));
-            });
-            let none = HashSet::new();
-            self.keep(read.as_ref().map_or(&none, |read| &read.ids));
-            let read = read?;
+            let read = self.engine.edit_grants(|grants| {
+                let read = file::read(&path, |changes| {
+                    for change in &changes {
+                        faults.remove(id_of(change));
+                    }
+                    faults.extend(pairs(grants.change(changes)));
+                });
+                let none = HashSet::new();
+                keep(grants, read.as_ref().map_or(&none, |read| &read.ids));
+                read
+            })?;
             Ok::<_, Error>((read.mark, read.lines, faults.into_iter().collect()))
         })
         .map_err(Into::into)
@@ -147,15 +149,12 @@ impl ManagedGrants {
     }
 }
 
-impl ManagedGrants {
-    /// Removes each managed grant that is not among these.
-    fn keep(&self, kept: &HashSet<String>) {
-        let state = self.engine.snapshot();
-        let ids = state.grants().managed().map(Grant::id);
-        let gone = ids.filter(|id| !kept.contains(*id)).map(ToOwned::to_owned);
-        let changes: Vec<_> = gone.map(GrantChange::Remove).collect();
-        self.engine.change_grants(changes);
-    }
+/// Removes each managed grant that is not among these.
+fn keep(grants: &mut Grants, kept: &HashSet<String>) {
+    let ids = grants.managed().map(Grant::id);
+    let gone = ids.filter(|id| !kept.contains(*id)).map(ToOwned::to_owned);
+    let changes: Vec<_> = gone.map(GrantChange::Remove).collect();
+    grants.change(changes);
 }
 
 /// The last mark, the number of lines, and the faults by grant.
