@@ -11,19 +11,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import grpc
-from common import calls, report
-from control.asked import METHOD
-from control.filled import SERVER
+from common import report
 
-from callgate._proto.callgate.decision.v1 import decision_pb2
 from control import world as worlds
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from common.programs import Sidecar
     from common.report import Report
     from control.world import World
 
@@ -70,29 +65,11 @@ def _start(world: World) -> dict[str, float]:
         took = {READY: time.perf_counter() - began}
         if world.size.grants:
             # Asked first: what an earlier run has read last may be in force from the start on.
-            _wait_for_grant(sidecar, world)
+            worlds.wait_for_grants(sidecar, world)
             took[ADMITTED] = time.perf_counter() - began
         worlds.wait_for_store(sidecar)
         took[OPEN] = time.perf_counter() - began
     return took
-
-
-def _wait_for_grant(sidecar: Sidecar, world: World) -> None:
-    request = decision_pb2.CheckRequest(
-        grant_token=world.grant_token, server=SERVER, tool=calls.TOOL, args_json=calls.ARGUMENTS[100]
-    )
-    deadline = time.monotonic() + worlds.READY_SECONDS
-    with grpc.insecure_channel(sidecar.address) as channel:
-        ask = channel.unary_unary(
-            METHOD,
-            request_serializer=decision_pb2.CheckRequest.SerializeToString,
-            response_deserializer=decision_pb2.CheckResponse.FromString,
-        )
-        while ask(request, timeout=worlds.READY_SECONDS).outcome != decision_pb2.OUTCOME_ALLOW:
-            sidecar.running()
-            if time.monotonic() > deadline:
-                sys.exit(f"no grant of the store was admitted within {worlds.READY_SECONDS:g} s")
-            time.sleep(0.005)
 
 
 def _memory(results: Report, subjects: dict[str, World], seconds: float) -> None:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import grpc
 from common import calls, machine, programs
 from control.filled import POLICY, SERVER, Size, fill
 
 from callgate._callgate import hash_token, new_token
+from callgate._proto.callgate.decision.v1 import decision_pb2
 from callgate.identity.identities import Identities
 from callgate.store.model import Actor
 from callgate.store.people import PersonEdit, Role
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 DATABASES = (SQLITE, POSTGRESQL)
 POLICY_FILE = machine.ROOT / "bench/control/policy.json"
+METHOD = "/callgate.decision.v1.DecisionService/Check"
 BY = Actor("bench", "127.0.0.1")
 # Today's build of a million grants is not what is waited for.
 READY_SECONDS = 300.0
@@ -133,3 +136,22 @@ def wait_for_store(sidecar: Sidecar) -> None:
         if time.monotonic() > deadline:
             sys.exit(f"the store was not open within {READY_SECONDS:g} s")
         time.sleep(0.005)
+
+
+def wait_for_grants(sidecar: Sidecar, world: World) -> None:
+    """Returns when the last grant of the store is admitted: then all of them are in force."""
+    request = decision_pb2.CheckRequest(
+        grant_token=world.grant_token, server=SERVER, tool=calls.TOOL, args_json=calls.ARGUMENTS[100]
+    )
+    deadline = time.monotonic() + READY_SECONDS
+    with grpc.insecure_channel(sidecar.address) as channel:
+        ask = channel.unary_unary(
+            METHOD,
+            request_serializer=decision_pb2.CheckRequest.SerializeToString,
+            response_deserializer=decision_pb2.CheckResponse.FromString,
+        )
+        while ask(request, timeout=READY_SECONDS).outcome != decision_pb2.OUTCOME_ALLOW:
+            sidecar.running()
+            if time.monotonic() > deadline:
+                sys.exit(f"no grant of the store was admitted within {READY_SECONDS:g} s")
+            time.sleep(0.005)
