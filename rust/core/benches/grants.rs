@@ -47,7 +47,7 @@ fn build(key: &TokenKey, count: u32) -> Grants {
             expires_at_us: None,
             revoked: false,
         };
-        grants.add(spec).expect("ids and tokens differ");
+        grants.add(&spec).expect("ids and tokens differ");
     }
     grants
 }

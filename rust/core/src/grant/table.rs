@@ -150,8 +150,8 @@ impl Grants {
     }
 
     /// Adds a loaded grant; the error is about this grant and does not contain its id.
-    pub fn add(&mut self, spec: GrantSpec) -> Result<(), String> {
-        self.check(&spec)?;
+    pub fn add(&mut self, spec: &GrantSpec) -> Result<(), String> {
+        self.check(spec)?;
         if self.loaded.by_id.get(&spec.id).is_some() {
             return Err("a second grant has this `id`; give each grant an id of its own".to_owned());
         }
@@ -211,7 +211,7 @@ impl Grants {
         if let Some(other) = of_loaded {
             return Err(same_token(self.loaded.id_of(other.grant)));
         }
-        self.managed.put(spec.clone())
+        self.managed.put(spec)
     }
 
     /// Takes over the managed grants of another table.
@@ -355,8 +355,8 @@ impl Table {
     }
 
     /// Adds a grant, or replaces the one of this id.
-    fn put(&mut self, spec: GrantSpec) -> Result<(), String> {
-        let places = Places::of(&spec)?;
+    fn put(&mut self, spec: &GrantSpec) -> Result<(), String> {
+        let places = Places::of(spec)?;
         let before = self.by_id.get(&spec.id);
         for token in &spec.tokens {
             let other = self.by_token.get(&token.digest);
@@ -377,10 +377,12 @@ impl Table {
         for TokenSpec { digest, until_us } in &spec.tokens {
             self.by_token.insert(*digest, KnownToken::new(index, *until_us));
         }
-        let labels = spec.labels.into_iter();
+        let labels = spec.labels.iter();
         let entry = Entry {
-            id: spec.id.into(),
-            labels: labels.map(|(name, value)| (name.into(), value.into())).collect(),
+            id: spec.id.as_str().into(),
+            labels: labels
+                .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                .collect(),
             tokens: spec.tokens.iter().map(|token| token.digest).collect(),
             expires_at_us: spec.expires_at_us.unwrap_or(NEVER_US),
             places,
@@ -451,7 +453,7 @@ mod tests {
         let mut grants = Grants::new(Some(key()));
         for number in 0..1_000 {
             grants
-                .add(spec(&format!("g{number}"), &format!("token {number}")))
+                .add(&spec(&format!("g{number}"), &format!("token {number}")))
                 .unwrap();
         }
         for number in 0..1_000 {
@@ -475,8 +477,8 @@ mod tests {
             expires_at_us,
             ..spec(&format!("{expires_at_us:?}"), &format!("{expires_at_us:?}"))
         };
-        grants.add(ending(Some(1_000))).unwrap();
-        grants.add(ending(None)).unwrap();
+        grants.add(&ending(Some(1_000))).unwrap();
+        grants.add(&ending(None)).unwrap();
         let expired = |index, unix_us| grants.get(index).unwrap().is_expired(unix_us);
         assert_eq!([expired(0, 999), expired(0, 1_000)], [false, true]);
         assert!(!expired(1, u64::MAX));
@@ -490,7 +492,7 @@ mod tests {
             digest: key().digest(Token::new("old")),
             until_us: Some(1_000),
         });
-        grants.add(both).unwrap();
+        grants.add(&both).unwrap();
         let ended = |token, unix_us| {
             let known = grants.by_token(Token::new(token)).unwrap();
             (known.grant(), known.has_ended(unix_us))
@@ -523,15 +525,15 @@ mod tests {
             servers: servers.to_vec(),
             ..one(id, "", None)
         };
-        grants.add(one("one", "s3", Some("p7"))).unwrap();
+        grants.add(&one("one", "s3", Some("p7"))).unwrap();
         grants
-            .add(list(
+            .add(&list(
                 "list",
                 &[names("s4", "p1"), names("s2", "p9"), names("gone", "p1")],
             ))
             .unwrap();
-        grants.add(one("gone", "gone", Some("p1"))).unwrap();
-        grants.add(one("bare", "s3", Some("gone"))).unwrap();
+        grants.add(&one("gone", "gone", Some("p1"))).unwrap();
+        grants.add(&one("bare", "s3", Some("gone"))).unwrap();
         let facts = |grants: &Grants, index: u32| {
             let grant = grants.get(index).unwrap();
             let at = [2, 3, 4].map(|server| (grant.is_for(server), grant.serving(server)));
@@ -560,7 +562,7 @@ mod tests {
         );
         assert_eq!(
             grants
-                .add(list("twice", &[names("s4", "p1"), names("s4", "p2")]))
+                .add(&list("twice", &[names("s4", "p1"), names("s4", "p2")]))
                 .unwrap_err(),
             "a server is listed twice in `servers`; keep one of them"
         );
@@ -573,7 +575,7 @@ mod tests {
     #[test]
     fn managed_grants_change_one_by_one_and_copies_keep_what_they_had() {
         let mut grants = Grants::new(Some(key()));
-        grants.add(spec("loaded", "l")).unwrap();
+        grants.add(&spec("loaded", "l")).unwrap();
         let many: Vec<_> = (0..3_000)
             .map(|number| put(&format!("m{number}"), &format!("t{number}")))
             .collect();
@@ -613,7 +615,7 @@ mod tests {
     #[test]
     fn a_faulty_change_leaves_the_grant_as_it_was() {
         let mut grants = Grants::new(Some(key()));
-        grants.add(spec("loaded", "l")).unwrap();
+        grants.add(&spec("loaded", "l")).unwrap();
         assert_eq!(grants.change([put("a", "1"), put("b", "2")]), []);
         let faults = grants.change([put("loaded", "3"), put("a", "l"), put("b", "1"), put("c", "4")]);
         let mut told: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -655,8 +657,8 @@ mod tests {
         let mut before = Grants::new(Some(key()));
         assert_eq!(before.change([put("a", "1"), put("b", "2"), put("c", "3")]), []);
         let mut grants = Grants::new(Some(key()));
-        grants.add(spec("a", "4")).unwrap();
-        grants.add(spec("d", "2")).unwrap();
+        grants.add(&spec("a", "4")).unwrap();
+        grants.add(&spec("d", "2")).unwrap();
         grants.adopt(&before);
         let id = |token| {
             found(&grants, token)
@@ -674,8 +676,8 @@ mod tests {
     #[test]
     fn faults_say_what_to_do() {
         let mut grants = Grants::new(Some(key()));
-        grants.add(spec("a", "one")).unwrap();
-        let mut fault = |spec| grants.add(spec).unwrap_err();
+        grants.add(&spec("a", "one")).unwrap();
+        let mut fault = |spec| grants.add(&spec).unwrap_err();
         assert_eq!(
             fault(spec("a", "two")),
             "a second grant has this `id`; give each grant an id of its own"

@@ -144,7 +144,7 @@ fn grants(
         let id = spec.id.clone();
         let added = Places::of(&spec)
             .and_then(|places| are_known(&places, by_key, servers))
-            .and_then(|()| grants.add(spec));
+            .and_then(|()| grants.add(&spec));
         added.map_err(|message| SetupError::Grant { grant: id, message })?;
     }
     Ok(grants)

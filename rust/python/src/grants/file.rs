@@ -23,6 +23,7 @@ pub(super) struct Read {
     /// The last mark, as JSON.
     pub(super) mark: Option<String>,
     pub(super) lines: u64,
+    wants_ids: bool,
     batch: Vec<GrantChange>,
 }
 
@@ -62,12 +63,19 @@ struct TokenRow {
     until_us: Option<u64>,
 }
 
-/// Reads a file, and passes the changes of its lines to `change` in their order.
-pub(super) fn read(path: &Path, mut change: impl FnMut(Vec<GrantChange>)) -> Result<Read, Error> {
+/// Reads a file, and passes the changes of its lines to `change` in their order. Ids are gathered where they are wanted.
+pub(super) fn read(
+    path: &Path,
+    wants_ids: bool,
+    mut change: impl FnMut(Vec<GrantChange>),
+) -> Result<Read, Error> {
     let fault = |message: String| Error::Value(path.display().to_string(), message);
     let file = File::open(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
     let mut lines = BufReader::with_capacity(1 << 20, file);
-    let mut read = Read::default();
+    let mut read = Read {
+        wants_ids,
+        ..Read::default()
+    };
     let mut text = Vec::new();
     loop {
         text.clear();
@@ -99,7 +107,9 @@ impl Read {
             _ if is_first => return None,
             Line::Put(row) => {
                 let spec = row.spec()?;
-                self.ids.insert(spec.id.clone());
+                if self.wants_ids {
+                    self.ids.insert(spec.id.clone());
+                }
                 self.batch.push(GrantChange::Put(spec));
             }
             Line::Remove(id) => {

@@ -77,14 +77,18 @@ impl ManagedGrants {
         py.detach(move || {
             let mut faults = BTreeMap::new();
             let read = self.engine.edit_grants(|grants| {
-                let read = file::read(&path, |changes| {
+                // At a start there are none, and a million ids need not be remembered.
+                let had_some = grants.managed_len() > 0;
+                let read = file::read(&path, had_some, |changes| {
                     for change in &changes {
                         faults.remove(id_of(change));
                     }
                     faults.extend(pairs(grants.change(changes)));
                 });
-                let none = HashSet::new();
-                keep(grants, read.as_ref().map_or(&none, |read| &read.ids));
+                if had_some || read.is_err() {
+                    let none = HashSet::new();
+                    keep(grants, read.as_ref().map_or(&none, |read| &read.ids));
+                }
                 read
             })?;
             Ok::<_, Error>((read.mark, read.lines, faults.into_iter().collect()))
