@@ -37,6 +37,7 @@ SECTIONS = {
         "PeekedLimit",
         "PolicyInfo",
     ),
+    "Let people approve": ("ApprovalStore", "Approval"),
     "Guard functions": ("guard",),
     "Test policies": ("testing.PolicyUnderTest", "testing.Clock"),
     "Ask a sidecar": ("Client", "AsyncClient", "Call"),

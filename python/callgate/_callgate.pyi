@@ -11,6 +11,7 @@ from typing_extensions import Self, Unpack
 from callgate.outcome import Outcome
 
 __all__ = [
+    "Approval",
     "ApprovalQueue",
     "BenchCalls",
     "ConditionStep",
@@ -604,6 +605,15 @@ class Engine:
             ValueError: `now_ms` is not a valid time, or the counters are in a file.
         """
 
+    def approval(self, id: str) -> Approval | None:
+        """Returns an approval in its present state; None if there is none with this id.
+
+        Args:
+            id: The id that a decision has as `approval`.
+
+        Raises:
+            StoreError: Nobody answers for `approvals`, or not in time.
+        """
     def reset(
         self,
         *,
@@ -1270,6 +1280,53 @@ class Wrap:
         """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""
 
 @final
+class Approval:
+    """A person's permission for one exact call.
+
+    `Client.approval`, `Client.watch_approval` and `Engine.approval` return it.
+    """
+    def __new__(
+        cls,
+        *,
+        id: str,
+        state: str,
+        rule: str = "",
+        approvers: list[str] = ...,
+        reason: str = "",
+        until_us: int = 0,
+        permit: str = "",
+    ) -> Self: ...
+    @property
+    def id(self) -> str:
+        """Its id."""
+    @property
+    def state(self) -> Literal["pending", "approved", "denied", "consumed", "expired", "ended"]:
+        """One of ``pending``, ``approved``, ``denied``, ``consumed``, ``expired`` and ``ended``."""
+    @property
+    def rule(self) -> str:
+        """Rule pointer of the first rule that lacks answers; empty unless it is pending."""
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Groups whose people this rule asks; empty for any approver, and unless it is pending."""
+    @property
+    def reason(self) -> str:
+        """Reason of the denial; may be empty."""
+    @property
+    def until_us(self) -> int:
+        """Unix microseconds at which a pending, approved or denied one ends; else 0."""
+    @property
+    def permit(self) -> str:
+        """Id of the permit that was made of it; empty without one."""
+    @property
+    def is_given(self) -> bool:
+        """True if the same call may be made now: it is approved, or a permit was made of it."""
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class ApprovalQueue:
     """A queue of questions about calls that need a person's approval.
 
@@ -1280,16 +1337,20 @@ class ApprovalQueue:
         max_arguments_bytes: Most bytes of arguments, with the names of tool and session, that people are asked about.
     """
     def __new__(cls, *, deadline_ms: int = 400, max_arguments_bytes: int = 65_536) -> Self: ...
-    def take(self, most: int, timeout_ms: int) -> tuple[list[dict[str, Any]], list[tuple[str, str, bool]]] | None:
-        """Takes questions in the order of their calls, and the uses of approvals and permits whose calls were not made.
+    def take(
+        self, most: int, timeout_ms: int
+    ) -> tuple[list[dict[str, Any]], list[tuple[str, str, bool]], list[tuple[int, str]]] | None:
+        """Takes questions in the order of their calls, the uses of approvals and permits whose calls were not made, and
+        looks at approvals.
 
         Args:
-            most: The most questions to take.
+            most: The most questions to take, and the most looks.
             timeout_ms: The longest wait while there is nothing to take.
 
         Returns:
-            The questions, and uses to give back: the id of the approval or permit, the id of the use, and True for a
-            permit. None once the queue is closed and all uses were taken.
+            The questions; uses to give back: the id of the approval or permit, the id of the use, and True for a
+            permit; looks to answer: the number of each, and the id of its approval. None once the queue is closed and
+            all uses were taken.
         """
     def approve(self, number: int, id: str, *, is_permit: bool) -> None:
         """Answers a question: the call may be made. A use of a call that does not wait any more is given back."""
@@ -1301,6 +1362,15 @@ class ApprovalQueue:
         """Answers a question: too many approvals are pending, of this grant or in all."""
     def fail(self, number: int) -> None:
         """Answers a question: the store of approvals cannot be reached."""
+    def show(self, number: int, approval: Approval | None) -> None:
+        """Answers a look with an approval as it is now; None if there is none."""
+    def fail_look(self, number: int) -> None:
+        """Answers a look: the store of approvals cannot be reached."""
+    @property
+    def has_watchers(self) -> bool:
+        """True if somebody waits for a change of an approval."""
+    def repeat_looks(self, ids: list[str] | None = None) -> None:
+        """Repeats the looks at approvals that have changed; all looks without ids."""
     def close(self) -> None:
         """Takes no more questions; calls that wait are denied."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from callgate.config.approvals import Approvals, steps_of
+from callgate.approvals.masking import steps_of
+from callgate.config.approvals import Approvals
 from callgate.config.faults import InvalidConfigError
 from callgate.config.load import load
 

@@ -6,6 +6,7 @@ import copy
 import http.client
 import json
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from callgate import Engine, Server, hash_token
+from callgate import ApprovalStore, Engine, Server, hash_token
 from support.cases import Case, decision_cases
 from support.doors import HttpDoor
 from support.program import run, sidecar
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT: Final[dict[str, Any]] = json.loads((ROOT / "python/callgate/openapi.json").read_text(encoding="utf-8"))
-PATHS = sorted(DOCUMENT["paths"])
+PATHS = sorted(path for path, methods in DOCUMENT["paths"].items() if "post" in methods)
+APPROVAL: Final = "/v1/approvals/{id}"
 CASES = decision_cases()
 KEY = bytes(32)
 # Fields of answers that only this API sets.
@@ -47,7 +49,7 @@ POLICY: dict[str, Any] = {
 def strict() -> dict[str, Any]:
     """The document, with the documented fields of answers as the only ones; its readers shall ignore others."""
     document = copy.deepcopy(DOCUMENT)
-    for name in ("Decision", "LimitState", "Shadow", "Peek", "PeekedLimit", "Error"):
+    for name in ("Decision", "LimitState", "Shadow", "Peek", "PeekedLimit", "Approval", "Error"):
         document["components"]["schemas"][name]["additionalProperties"] = False
     return document
 
@@ -57,8 +59,9 @@ STRICT = strict()
 
 def operation(path: str) -> dict[str, Any]:
     """The entry of a path in the document."""
-    found: dict[str, Any] = STRICT["paths"][path]["post"]
-    return found
+    [found] = STRICT["paths"][path].values()
+    entry: dict[str, Any] = found
+    return entry
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +198,7 @@ def test_the_examples_are_answered_by_a_sidecar(path: str) -> None:
         client.close()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, APPROVAL])
 def test_the_examples_of_answers_conform(path: str) -> None:
     for status, node in operation(path)["responses"].items():
         content = resolved(node)["content"]["application/json"]
@@ -263,10 +266,40 @@ def test_every_documented_status_is_given(path: str) -> None:
         assert make(path) == int(status)
 
 
+def read_approval(address: str, target: str, **fields: str) -> int:
+    """The status of a request about an approval, which conforms."""
+    plain = http.client.HTTPConnection(address, timeout=20)
+    plain.request("GET", f"/v1/approvals/{target}", headers=fields)
+    response = plain.getresponse()
+    conforms(APPROVAL, response.status, response.headers, json.loads(response.read()))
+    plain.close()
+    return response.status
+
+
+def test_approvals_are_told_as_the_document_says(tmp_path: Path) -> None:
+    with ApprovalStore(tmp_path) as approvals:
+        engine = Engine.from_dict(POLICY, approvals=approvals.queue)
+        asked = engine.check(grant="g", tool="approve").approval
+        with Server(engine, workers=1, grace_ms=0, approvals=approvals.queue) as server:
+            at = partial(read_approval, str(server.address))
+            assert (at(str(asked)), at(f"{asked}?wait_ms=1")) == (200, 200)
+            assert (at("x"), at(f"{asked}x"), at(f"{asked}?wait_ms=60001"), at("")) == (404, 404, 400, 400)
+            assert at(str(asked), Origin="https://elsewhere.example") == 403
+    peps = [{"name": "p", "token_hash": hash_token(KEY, "cgt_x")}]
+    with Server(Engine.from_dict(POLICY), workers=1, grace_ms=0, peps=peps, pep_key=KEY) as server:
+        at = partial(read_approval, str(server.address))
+        assert (at("x"), at("x", Authorization="Bearer cgt_x")) == (401, 503)
+
+
 def test_other_paths_and_methods_are_refused_as_the_document_says() -> None:
     error = validator({"$ref": "#/components/schemas/Error"})
     with Server(Engine.from_dict(POLICY), workers=1, grace_ms=0) as server:
-        for method, path, expected in (("GET", "/v1/check", 405), ("PUT", "/v1/peek", 405), ("POST", "/v1/x", 404)):
+        for method, path, expected in (
+            ("GET", "/v1/check", 405),
+            ("PUT", "/v1/peek", 405),
+            ("POST", "/v1/x", 404),
+            ("POST", "/v1/approvals/x", 405),
+        ):
             plain = http.client.HTTPConnection(str(server.address), timeout=20)
             plain.request(method, path)
             response = plain.getresponse()

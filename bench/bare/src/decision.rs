@@ -3,7 +3,8 @@
 use callgate_proto::decision::v1::decision_service_server::DecisionService;
 use callgate_proto::decision::v1::{
     CheckBatchRequest, CheckBatchResponse, CheckRequest, CheckResponse, CheckStreamRequest,
-    CheckStreamResponse, Outcome, PeekRequest, PeekResponse, SettleRequest, SettleResponse,
+    CheckStreamResponse, GetApprovalRequest, GetApprovalResponse, Outcome, PeekRequest, PeekResponse,
+    SettleRequest, SettleResponse, WatchApprovalRequest, WatchApprovalResponse,
 };
 use tokio_stream::StreamExt as _;
 use tokio_stream::adapters::Map;
@@ -62,5 +63,21 @@ impl DecisionService for Bare {
 
     async fn settle(&self, _request: Request<SettleRequest>) -> Result<Response<SettleResponse>, Status> {
         Ok(Response::new(SettleResponse { settled: false }))
+    }
+
+    async fn get_approval(
+        &self,
+        _request: Request<GetApprovalRequest>,
+    ) -> Result<Response<GetApprovalResponse>, Status> {
+        Err(Status::unimplemented("bare"))
+    }
+
+    type WatchApprovalStream = tokio_stream::Empty<Result<WatchApprovalResponse, Status>>;
+
+    async fn watch_approval(
+        &self,
+        _request: Request<WatchApprovalRequest>,
+    ) -> Result<Response<Self::WatchApprovalStream>, Status> {
+        Err(Status::unimplemented("bare"))
     }
 }

@@ -14,6 +14,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate import clock
+from callgate.approvals.looks import Looks
 from callgate.approvals.masking import masked_arguments
 from callgate.errors import StoreError
 from callgate.exact_json import read_json, write_json
@@ -65,6 +66,7 @@ class Asking:
         """Takes the queue; `start` begins."""
         self._queue = queue
         self._around = surroundings or Surroundings()
+        self._looks = Looks(queue)
         self._unreturned: list[tuple[str, str, bool]] = []
         self._ended = Event()
         self._thread: Thread | None = None
@@ -88,19 +90,48 @@ class Asking:
             if taken is None:
                 return
             self._work_on(store, *taken)
+            self._notice_changes(store)
         taken = self._queue.take(0, 0)
         if taken is not None:
             self._work_on(store, *taken)
 
-    def _work_on(self, store: Store, questions: list[dict[str, Any]], given_back: list[tuple[str, str, bool]]) -> None:
+    def _work_on(
+        self,
+        store: Store,
+        questions: list[dict[str, Any]],
+        given_back: list[tuple[str, str, bool]],
+        looks: list[tuple[int, str]],
+    ) -> None:
         """Goes on whatever happens: without this thread, every call that needs an approval would be denied."""
         try:
             self._work(store, questions, given_back)
+            # After the calls, which have less time.
+            self._show(store, looks)
         except Exception as error:  # noqa: BLE001  a fault of callgate itself
             self._around.failed(f"internal error: {type(error).__name__}")
             # A question that was answered before stays so.
             for question in questions:
                 self._queue.fail(question["number"])
+            for number, _ in looks:
+                self._queue.fail_look(number)
+
+    def _show(self, store: Store, looks: list[tuple[int, str]]) -> None:
+        if not looks:
+            return
+        try:
+            self._looks.answer(store, looks)
+        except StoreError as error:
+            self._around.failed(str(error))
+            for number, _ in looks:
+                self._queue.fail_look(number)
+
+    def _notice_changes(self, store: Store) -> None:
+        try:
+            self._looks.notice_changes(store)
+        except StoreError as error:
+            self._around.failed(str(error))
+        except Exception as error:  # noqa: BLE001  as above
+            self._around.failed(f"internal error: {type(error).__name__}")
 
     def _work(self, store: Store, questions: list[dict[str, Any]], given_back: list[tuple[str, str, bool]]) -> None:
         # First, so that a call that is repeated finds its approval again.

@@ -37,8 +37,11 @@ class Unanswered:
 
     def _run(self) -> None:
         while (taken := self.queue.take(256, 1_000)) is not None:
-            for question in taken[0]:
+            questions, _, looks = taken
+            for question in questions:
                 self._answer(question)
+            for number, _ in looks:
+                self.queue.show(number, None)
 
     def _answer(self, question: dict[str, Any]) -> None:
         first = question["needs"][0]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 
-from callgate._callgate import Decision, Peek
+from callgate._callgate import Approval, Decision, Peek
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
-from callgate.client import messages
+from callgate.client import approvals, messages
 from callgate.client.base import ClientBase, peekable, sendable
 from callgate.client.stream import AsyncStream
 
@@ -135,6 +137,33 @@ class AsyncClient(ClientBase):
         except grpc.RpcError as error:
             self._unsettled(reservation, error)
         return response.settled
+
+    async def approval(self, approval_id: str) -> Approval | None:
+        """See `Client.approval`."""
+        request = pb.GetApprovalRequest(id=approval_id)
+        try:
+            ask = self._channel_of_this_loop().unary_unary(*approvals.GET)
+            response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            if approvals.code_of(error) is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise self._not_told(approval_id, error) from error
+        return approvals.approval_of(response.approval)
+
+    async def wait_for_approval(self, approval_id: str, *, timeout_ms: float) -> Approval | None:
+        """See `Client.wait_for_approval`."""
+        wait, request = approvals.Wait(timeout_ms), pb.WatchApprovalRequest(id=approval_id)
+        ask = self._channel_of_this_loop().unary_stream(*approvals.WATCH)
+        while True:
+            try:
+                async for response in ask(request, timeout=wait.left_s, metadata=self._metadata):
+                    if wait.take(response):
+                        return wait.last
+            except grpc.RpcError as error:  # noqa: PERF203  each stream may fail by itself
+                pause_s = wait.pause_s(error, partial(self._not_told, approval_id))
+                if pause_s is None:
+                    return wait.last
+                await asyncio.sleep(pause_s)
 
     def _channel_of_this_loop(self) -> grpc.aio.Channel:
         # Not in the constructor: a channel binds itself to the loop that runs at its creation.

@@ -189,6 +189,11 @@ class ClientBase:
             return f"{CANNOT_CONNECT}: its host is not known"
         return f"{code.name}: {details}"
 
+    def _not_told(self, approval_id: str, error: grpc.RpcError) -> CallgateError:
+        status = cast("grpc.Call", error)
+        reason = self._reason(status.code(), status.details() or "")
+        return CallgateError(f"no state of the approval `{approval_id}` from `{self._target}`: {reason}")
+
     def _unsettled(self, reservation: str, error: grpc.RpcError) -> NoReturn:
         status = cast("grpc.Call", error)
         if status.code() is grpc.StatusCode.INVALID_ARGUMENT:

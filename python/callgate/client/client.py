@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
 
-from callgate._callgate import Decision, Peek
+from callgate._callgate import Approval, Decision, Peek
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
-from callgate.client import messages
+from callgate.client import approvals, messages
 from callgate.client.base import ClientBase, peekable, sendable
 from callgate.client.stream import Stream
 
@@ -32,6 +33,8 @@ class Client(ClientBase):
         self._check_stream = self._channel.stream_stream(*messages.CHECK_STREAM)
         self._peek = self._channel.unary_unary(*messages.PEEK)
         self._settle = self._channel.unary_unary(*messages.SETTLE)
+        self._get_approval = self._channel.unary_unary(*approvals.GET)
+        self._watch_approval = self._channel.unary_stream(*approvals.WATCH)
 
     def check(
         self,
@@ -156,6 +159,52 @@ class Client(ClientBase):
             return self._settle(request, timeout=self._timeout_s, metadata=self._metadata).settled
         except grpc.RpcError as error:
             self._unsettled(reservation, error)
+
+    def approval(self, approval_id: str) -> Approval | None:
+        """Returns an approval in its present state; None if there is none with this id.
+
+        Args:
+            approval_id: The id that a decision has as `approval`.
+
+        Raises:
+            CallgateError: The sidecar or its store did not answer.
+        """
+        request = pb.GetApprovalRequest(id=approval_id)
+        try:
+            response = self._get_approval(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            if approvals.code_of(error) is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise self._not_told(approval_id, error) from error
+        return approvals.approval_of(response.approval)
+
+    def wait_for_approval(self, approval_id: str, *, timeout_ms: float) -> Approval | None:
+        """Waits until an approval is not pending any more; then the call can be repeated if `is_given`.
+
+        The call itself is not asked for again meanwhile. The wait goes on over a restart of the sidecar.
+
+        Args:
+            approval_id: The id that a decision has as `approval`.
+            timeout_ms: Longest wait; then the approval is returned as it is, pending.
+
+        Returns:
+            The approval; None if there is none with this id.
+
+        Raises:
+            ValueError: `timeout_ms` is not above 0.
+            CallgateError: The sidecar or its store did not answer.
+        """
+        wait, request = approvals.Wait(timeout_ms), pb.WatchApprovalRequest(id=approval_id)
+        while True:
+            try:
+                for response in self._watch_approval(request, timeout=wait.left_s, metadata=self._metadata):
+                    if wait.take(response):
+                        return wait.last
+            except grpc.RpcError as error:  # noqa: PERF203  each stream may fail by itself
+                pause_s = wait.pause_s(error, partial(self._not_told, approval_id))
+                if pause_s is None:
+                    return wait.last
+                time.sleep(pause_s)
 
     def close(self) -> None:
         """Closes the connection; calls in flight fail."""

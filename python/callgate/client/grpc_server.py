@@ -12,6 +12,7 @@ import grpc.aio
 
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import messages
+from callgate.client.grpc_approvals import approval_handlers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -69,6 +70,7 @@ def add_to_grpc_server(
             pb.SettleRequest.FromString,
             pb.SettleResponse.SerializeToString,
         ),
+        **approval_handlers(engine, is_aio=is_aio),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(messages.SERVICE, handlers),))
 

@@ -2,51 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from callgate._callgate import Engine
+from callgate.approvals.masking import check_path
 from callgate.config.fields import Count, Duration, Section, Size, within
-from callgate.errors import PolicyError
-from callgate.exact_json import read_json
-from callgate.text import quoted
-
-Step: TypeAlias = str | int | None
-"""One step of a path in arguments: a key, an index, or None for every element of a list."""
 
 _MOST_BYTES: Final = 1 << 20
-_STEP: Final = re.compile(r'\.(?P<key>[^.\[\]"]+)|\[(?:(?P<index>[0-9]+)|(?P<quoted>"(?:[^"\\]|\\.)*")|\*)\]')
-
-
-def _argument_path(value: str) -> str:
-    if value != "args" and not value.startswith(("args.", "args[")):
-        message = f"expected the path of an argument, such as `args.password`, got {quoted(value)}"
-        raise ValueError(message)
-    # The engine reads it, so that a path means here what it means in policies.
-    condition = {"path": value, "op": "eq", "value": 1}
-    rules = {"deny_if": [{"conditions": [condition]}]}
-    policy: dict[str, Any] = {"version": "1", "name": "mask", "default": "deny", "tools": {"t": rules}}
-    try:
-        Engine.from_dict(policy, counter_capacity=1)
-    except PolicyError as error:
-        raise ValueError(error.message) from None
-    return value
-
-
-def steps_of(path: str) -> tuple[Step, ...]:
-    """The steps of a path that the configuration has accepted, after ``args``."""
-    steps: list[Step] = []
-    for found in _STEP.finditer(path.removeprefix("args")):
-        if found["index"] is not None:
-            steps.append(int(found["index"]))
-        elif found["quoted"] is not None:
-            steps.append(str(read_json(found["quoted"].encode())))
-        else:
-            steps.append(found["key"])
-    return tuple(steps)
 
 
 def _within_size(value: int) -> int:
@@ -56,7 +20,7 @@ def _within_size(value: int) -> int:
     return value
 
 
-ArgumentPath = Annotated[str, AfterValidator(_argument_path)]
+ArgumentPath = Annotated[str, AfterValidator(check_path)]
 """The path of an argument, as policies write it."""
 
 _YEAR: Final = timedelta(days=365)

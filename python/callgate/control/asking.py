@@ -6,8 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from callgate._callgate import ApprovalQueue
-from callgate.approvals.masking import MaskedPath
-from callgate.config.approvals import steps_of
+from callgate.approvals.masking import MaskedPath, steps_of
 from callgate.config.units import to_ms
 from callgate.control import logs
 from callgate.control.owners import Owners

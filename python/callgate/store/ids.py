@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Final
 
 ID_BYTES: Final = 16
+
+_FORM: Final = re.compile(r"[a-z2-7]{26}")
 
 
 def make_id(random: bytes) -> str:
@@ -17,3 +20,8 @@ def make_id(random: bytes) -> str:
         message = f"expected {ID_BYTES} random bytes, got {len(random)}"
         raise ValueError(message)
     return base64.b32encode(random).decode("ascii").rstrip("=").lower()
+
+
+def is_id(text: str) -> bool:
+    """True for a text of the form of these ids."""
+    return _FORM.fullmatch(text) is not None

@@ -11,8 +11,14 @@ use callgate_server::{ApprovalChannel, ApprovalsConfig, GivenBack, OpenQuestion}
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-/// Questions to take, and uses to give back.
-type Taken<'py> = (Vec<Bound<'py, PyDict>>, Vec<(String, String, bool)>);
+use crate::approval::Approval;
+
+/// Questions to take, uses to give back, and looks to answer.
+type Taken<'py> = (
+    Vec<Bound<'py, PyDict>>,
+    Vec<(String, String, bool)>,
+    Vec<(u64, String)>,
+);
 
 /// A queue of questions about calls that need a person's approval.
 ///
@@ -49,15 +55,17 @@ impl ApprovalQueue {
         }
     }
 
-    /// Takes questions in the order of their calls, and the uses of approvals and permits whose calls were not made.
+    /// Takes questions in the order of their calls, the uses of approvals and permits whose calls were not made, and
+    /// looks at approvals.
     ///
     /// Args:
-    ///     most: The most questions to take.
+    ///     most: The most questions to take, and the most looks.
     ///     timeout_ms: The longest wait while there is nothing to take.
     ///
     /// Returns:
-    ///     The questions, and uses to give back: the id of the approval or permit, the id of the use, and True for a
-    ///     permit. None once the queue is closed and all uses were taken.
+    ///     The questions; uses to give back: the id of the approval or permit, the id of the use, and True for a
+    ///     permit; looks to answer: the number of each, and the id of its approval. None once the queue is closed and
+    ///     all uses were taken.
     fn take<'py>(&self, py: Python<'py>, most: usize, timeout_ms: u64) -> PyResult<Option<Taken<'py>>> {
         let questions = &self.channel.questions;
         let taken = py.detach(|| questions.take(most, Duration::from_millis(timeout_ms)));
@@ -65,7 +73,12 @@ impl ApprovalQueue {
         let asked = taken.questions.iter().map(|open| question(py, open));
         let asked = asked.collect::<PyResult<_>>()?;
         let used = |used: GivenBack| (used.id, used.use_id, used.is_permit);
-        Ok(Some((asked, taken.given_back.into_iter().map(used).collect())))
+        let given_back = taken.given_back.into_iter().map(used).collect();
+        let looks = taken
+            .looks
+            .into_iter()
+            .map(|(number, id)| (number, id.as_ref().to_owned()));
+        Ok(Some((asked, given_back, looks.collect())))
     }
 
     /// Answers a question: the call may be made. A use of a call that does not wait any more is given back.
@@ -105,6 +118,35 @@ impl ApprovalQueue {
     /// Answers a question: the store of approvals cannot be reached.
     fn fail(&self, number: u64) {
         self.answer(number, Answer::Unavailable, false);
+    }
+
+    /// Answers a look with an approval as it is now; None if there is none.
+    #[pyo3(signature = (number, approval))]
+    fn show(&self, number: u64, approval: Option<&Bound<'_, Approval>>) -> PyResult<()> {
+        let view = approval.map(|approval| approval.get().to_view()).transpose()?;
+        self.channel.questions.show(number, view);
+        Ok(())
+    }
+
+    /// Answers a look: the store of approvals cannot be reached.
+    fn fail_look(&self, number: u64) {
+        self.channel.questions.fail_look(number);
+    }
+
+    /// True if somebody waits for a change of an approval.
+    #[getter]
+    fn has_watchers(&self) -> bool {
+        self.channel.questions.has_watchers()
+    }
+
+    /// Repeats the looks at approvals that have changed; all looks without ids.
+    #[pyo3(signature = (ids = None))]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a list of Python's is taken as a copy"
+    )]
+    fn repeat_looks(&self, ids: Option<Vec<String>>) {
+        self.channel.questions.repeat_looks(ids.as_deref());
     }
 
     /// Takes no more questions; calls that wait are denied.

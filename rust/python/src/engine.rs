@@ -9,10 +9,11 @@ use std::sync::atomic::AtomicU32;
 use callgate_core::Pep;
 use callgate_core::engine::ResetNames;
 use callgate_core::freeze::{Freeze, FreezeSource};
-use callgate_server::{Approvals, Clock, random_reservation_id};
+use callgate_server::{Approvals, Clock, LookError, random_reservation_id};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
+use crate::approval::Approval;
 use crate::call::{CallError, PythonCall};
 use crate::decision::{Decision, reservation_id};
 use crate::error::Error;
@@ -392,6 +393,22 @@ impl Engine {
             }
             Err(CallError::Python(error)) => Err(error),
         }
+    }
+
+    /// Returns an approval in its present state; None if there is none with this id.
+    ///
+    /// Args:
+    ///     id: The id that a decision has as `approval`.
+    ///
+    /// Raises:
+    ///     StoreError: Nobody answers for `approvals`, or not in time.
+    #[pyo3(signature = (id))]
+    fn approval(&self, py: Python<'_>, id: &str) -> PyResult<Option<Approval>> {
+        let found = py.detach(|| {
+            let approvals = self.approvals.as_ref().ok_or(LookError::Unavailable)?;
+            approvals.look_blocking(id)
+        });
+        Ok(found.map_err(Error::Approvals)?.map(Approval::from))
     }
 
     /// Lets the counts that all of these names select begin anew, for every later call; at least one is expected.

@@ -8,7 +8,7 @@ use callgate_core::policy::PolicyError;
 use callgate_counters::StoreError;
 use callgate_gateway::pins::PinsError;
 use callgate_load::LoadError;
-use callgate_server::{FreezeFileError, ReloadError, StartError, TooManyListenersError};
+use callgate_server::{FreezeFileError, LookError, ReloadError, StartError, TooManyListenersError};
 use pyo3::PyErr;
 
 /// The exceptions, which are defined in Python: `callgate/errors.py`.
@@ -56,6 +56,8 @@ pub(crate) enum Error {
     Clocks(std::io::Error),
     /// The file of freezes cannot be read.
     Freezes(FreezeFileError),
+    /// An approval cannot be looked at.
+    Approvals(LookError),
     /// A server was asked for something that its state does not allow.
     ServerState(&'static str),
 }
@@ -91,6 +93,12 @@ impl fmt::Display for Error {
                 "cannot read the machine's clocks for counters in a file: {error}"
             ),
             Self::Freezes(error) => error.fmt(f),
+            Self::Approvals(LookError::Unavailable) => f.write_str(
+                "the store of approvals does not answer; an `Engine` needs `approvals`, and somebody who answers them",
+            ),
+            Self::Approvals(LookError::TooMany) => {
+                f.write_str("too many requests wait for approvals; ask again later")
+            }
             Self::ServerState(fault) => f.write_str(fault),
         }
     }
@@ -111,6 +119,7 @@ impl From<Error> for PyErr {
                 exceptions::TransientError::new_err(error.to_string())
             }
             Error::Store(_)
+            | Error::Approvals(_)
             | Error::Clocks(_)
             | Error::Reset(ResetError::Counters(callgate_counters::ResetError::Store(_))) => {
                 exceptions::StoreError::new_err(error.to_string())

@@ -7,6 +7,7 @@
     reason = "docstrings name exceptions and parameters as Google's style has them, without backticks"
 )]
 
+mod approval;
 mod approvals;
 mod args;
 mod audit;
@@ -53,6 +54,8 @@ mod _callgate {
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict};
 
+    #[pymodule_export]
+    use crate::approval::Approval;
     #[pymodule_export]
     use crate::approvals::ApprovalQueue;
     #[pymodule_export]

@@ -13,7 +13,7 @@ use callgate_core::{
 };
 use http::HeaderMap;
 
-use crate::approvals::{AnsweredCall, Approvals, ApprovalsConfig, Asking, Reply};
+use crate::approvals::{AnsweredCall, ApprovalWatch, Approvals, ApprovalsConfig, Asking, Reply};
 use crate::audit::{Audit, LoggedRequest, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
@@ -303,6 +303,13 @@ impl Gate {
     pub(crate) fn wait_until(&self, deadline: Option<Deadline>) -> Instant {
         let approvals = self.approvals.as_ref();
         approvals.map_or_else(Instant::now, |approvals| approvals.wait_until(deadline))
+    }
+
+    /// Prepares to follow an approval; `None` where no approvals are kept.
+    pub(crate) fn watch_approval(&self, id: &str) -> Option<ApprovalWatch> {
+        self.approvals
+            .as_ref()
+            .map(|approvals| approvals.watch(id.to_owned()))
     }
 
     fn max_args_bytes(&self) -> usize {

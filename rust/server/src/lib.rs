@@ -44,7 +44,8 @@ mod upkeep;
 mod upstream_probes;
 
 pub use approvals::{
-    ApprovalChannel, Approvals, ApprovalsConfig, GivenBack, OpenQuestion, Questions, QuestionsTaken, Reply,
+    ApprovalChannel, ApprovalState, ApprovalView, Approvals, ApprovalsConfig, GivenBack, LookError,
+    OpenQuestion, Questions, QuestionsTaken, Reply,
 };
 pub use audit::{AuditConfig, AuditMode, AuditTarget};
 pub use callgate_gateway::{UpstreamConfig, UpstreamError};

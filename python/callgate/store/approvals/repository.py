@@ -10,6 +10,7 @@ from callgate.store.approvals import state as states
 from callgate.store.approvals.answer import Answer, give_answer
 from callgate.store.approvals.ask import Caps, ask_all, is_storable
 from callgate.store.approvals.recorded import Recorded, read_record
+from callgate.store.approvals.viewed import Viewed, view
 from callgate.store.errors import (
     StoreBusyError,
     StoreDamagedError,
@@ -34,7 +35,7 @@ from callgate.store.tables import approvals, evidence, permits
 from callgate.store.tables.approvals import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Connection
@@ -133,6 +134,14 @@ class Approvals:
             return from_row(row, now_us)
 
         return self._database.read(work)
+
+    def view(self, ids: Iterable[str], now_us: int) -> dict[str, Viewed]:
+        """The approvals with these ids in their states at this time, and the permits that were made of them.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        return self._database.read(lambda at: view(at, ids, now_us))
 
     def find(self, beginning: str, *, size: int = 10) -> list[str]:
         """The ids that begin so, at most `size` of them; the whole id finds itself."""

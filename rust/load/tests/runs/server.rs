@@ -147,6 +147,22 @@ impl DecisionService for Service {
     ) -> Result<Response<pb::SettleResponse>, Status> {
         Err(Status::unimplemented("not asked here"))
     }
+
+    async fn get_approval(
+        &self,
+        _request: Request<pb::GetApprovalRequest>,
+    ) -> Result<Response<pb::GetApprovalResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    type WatchApprovalStream = tokio_stream::Empty<Result<pb::WatchApprovalResponse, Status>>;
+
+    async fn watch_approval(
+        &self,
+        _request: Request<pb::WatchApprovalRequest>,
+    ) -> Result<Response<Self::WatchApprovalStream>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
 }
 
 /// A running service; it ends when this is dropped or stopped.

@@ -5,20 +5,27 @@
 //! meanwhile, and calls that need nobody never come here.
 
 mod asking;
+mod listener;
+mod looks;
 mod questions;
 mod shares;
 mod uses;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_core::ReservationId;
 use callgate_core::approval::{Answer, Question};
+use listener::Listener;
 use tokio::sync::oneshot;
 
 pub(crate) use asking::{AnsweredCall, Asking, WaitingCall};
+use looks::Found;
+pub use looks::{ApprovalState, ApprovalView, LookError};
 pub use questions::{GivenBack, OpenQuestion, Questions, QuestionsTaken, Reply};
 use uses::ReservedUses;
+pub(crate) use watch::ApprovalWatch;
 
 use crate::deadline::Deadline;
 use crate::protocol::Protocol;
@@ -103,6 +110,25 @@ impl Approvals {
                 .recv_timeout(left())
                 .unwrap_or_else(|_| Reply::without_use(Answer::Unavailable)),
             Err(answer) => Reply::without_use(answer),
+        }
+    }
+
+    /// Prepares to follow an approval.
+    pub(crate) fn watch(&self, id: String) -> ApprovalWatch {
+        let patience = Duration::from_millis(self.config.deadline_ms);
+        ApprovalWatch::new(Arc::clone(&self.questions), patience, id)
+    }
+
+    /// Looks at an approval, and blocks until the answer is there or the deadline is over.
+    pub fn look_blocking(&self, id: &str) -> Result<Option<ApprovalView>, LookError> {
+        let (listener, found) = std::sync::mpsc::sync_channel(1);
+        let guard = self.questions.look(id, None, Listener::Thread(listener))?;
+        let found = found.recv_timeout(Duration::from_millis(self.config.deadline_ms));
+        drop(guard);
+        match found {
+            Ok(Found::Approval(view)) => Ok(Some(view)),
+            Ok(Found::Nothing) => Ok(None),
+            Ok(Found::Unavailable) | Err(_) => Err(LookError::Unavailable),
         }
     }
 

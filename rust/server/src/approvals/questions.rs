@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use callgate_core::approval::{Answer, Question};
 use tokio::sync::oneshot;
 
+use super::listener::Listener;
+use super::looks::{ApprovalView, Found, LookError, Looks};
 use super::shares::{NoRoom, Shares};
 use crate::random::random_reservation_id;
 
@@ -30,26 +32,20 @@ struct State {
     asked: HashMap<u64, AwaitedAnswer>,
     shares: Shares,
     given_back: VecDeque<GivenBack>,
+    looks: Looks,
 }
 
 /// A question whose answer a door waits for.
 #[derive(Debug)]
 struct AwaitedAnswer {
-    answer: Listener,
+    answer: Listener<Reply>,
     use_id: String,
     grant: Arc<str>,
     bytes: usize,
     until: Instant,
 }
 
-/// Whoever waits for an answer.
-#[derive(Debug)]
-enum Listener {
-    Task(oneshot::Sender<Reply>),
-    Thread(mpsc::SyncSender<Reply>),
-}
-
-/// A question, for who answers it.
+/// A question, as its answerer gets it.
 #[derive(Clone, Debug)]
 pub struct OpenQuestion {
     /// Its number, for [`Questions::answer`].
@@ -73,13 +69,21 @@ pub struct GivenBack {
     pub is_permit: bool,
 }
 
-/// What there is to do for who answers questions.
+/// The work that an answerer of questions takes at once.
 #[derive(Debug, Default)]
 pub struct QuestionsTaken {
     /// Questions to answer, in the order of their calls.
     pub questions: Vec<OpenQuestion>,
     /// Uses to give back.
     pub given_back: Vec<GivenBack>,
+    /// Looks at approvals to answer: the number of each, and the id of its approval.
+    pub looks: Vec<(u64, Arc<str>)>,
+}
+
+impl QuestionsTaken {
+    const fn is_empty(&self) -> bool {
+        self.questions.is_empty() && self.given_back.is_empty() && self.looks.is_empty()
+    }
 }
 
 /// A use of an approval. Dropped, it is given back.
@@ -94,6 +98,13 @@ pub struct Reply {
     /// The answer.
     pub answer: Answer,
     used: Option<Use>,
+}
+
+/// A look that has begun. Dropped, it ends.
+#[derive(Debug)]
+pub(super) struct LookGuard {
+    number: u64,
+    questions: Weak<Questions>,
 }
 
 impl Questions {
@@ -126,7 +137,7 @@ impl Questions {
         question: Question,
         protocol: &'static str,
         until: Instant,
-        answer: Listener,
+        answer: Listener<Reply>,
     ) -> Result<(), Answer> {
         let use_id = random_reservation_id().map_err(|_| Answer::Unavailable)?;
         let use_id = use_id.to_string();
@@ -166,14 +177,60 @@ impl Questions {
         Ok(())
     }
 
-    /// Takes up to `most` questions and all uses to give back; waits up to this time while there is nothing to do. `None` once
+    /// Begins a look at an approval, which is answered once its state differs from the known one.
+    ///
+    /// The error says that too many looks wait, or that nobody answers any more.
+    pub(super) fn look(
+        self: &Arc<Self>,
+        id: &str,
+        known: Option<ApprovalView>,
+        listener: Listener<Found>,
+    ) -> Result<LookGuard, LookError> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(LookError::Unavailable);
+        }
+        let number = state.looks.begin(id, known, listener).ok_or(LookError::TooMany)?;
+        drop(state);
+        self.changed.notify_one();
+        Ok(LookGuard {
+            number,
+            questions: Arc::downgrade(self),
+        })
+    }
+
+    /// Answers a look with the present state of its approval; `None` if there is no such approval.
+    pub fn show(&self, number: u64, found: Option<ApprovalView>) {
+        let is_due_again = self.lock().looks.show(number, found);
+        if is_due_again {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Answers a look: the store of approvals cannot be reached.
+    pub fn fail_look(&self, number: u64) {
+        self.lock().looks.fail(number);
+    }
+
+    /// Repeats the looks at approvals that have changed; at all of them without ids.
+    pub fn repeat_looks(&self, changed: Option<&[String]>) {
+        self.lock().looks.repeat(changed);
+        self.changed.notify_one();
+    }
+
+    /// Returns true if a look waits for a change of its approval.
+    pub fn has_watchers(&self) -> bool {
+        self.lock().looks.has_parked()
+    }
+
+    /// Takes up to `most` questions and looks, and all uses to give back; waits up to this time while there is nothing to do. `None` once
     /// the questions are closed and nothing is left to do.
     pub fn take(&self, most: usize, patience: Duration) -> Option<QuestionsTaken> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
         loop {
             let taken = state.take(most);
-            if !taken.questions.is_empty() || !taken.given_back.is_empty() {
+            if !taken.is_empty() {
                 return Some(taken);
             }
             if state.is_closed {
@@ -215,6 +272,7 @@ impl Questions {
         state.untaken.clear();
         state.asked.clear();
         state.shares = Shares::default();
+        state.looks = Looks::default();
         drop(state);
         self.changed.notify_all();
     }
@@ -255,6 +313,7 @@ impl State {
         QuestionsTaken {
             questions,
             given_back: self.given_back.drain(..).collect(),
+            looks: self.looks.take(most),
         }
     }
 
@@ -284,19 +343,14 @@ impl State {
 
 impl AwaitedAnswer {
     fn is_unheard(&self) -> bool {
-        let is_gone = match &self.answer {
-            Listener::Task(answer) => answer.is_closed(),
-            Listener::Thread(_) => false,
-        };
-        is_gone || self.until <= Instant::now()
+        self.answer.is_gone() || self.until <= Instant::now()
     }
 }
 
-impl Listener {
-    fn send(self, reply: Reply) {
-        match self {
-            Self::Task(answer) => drop(answer.send(reply)),
-            Self::Thread(answer) => drop(answer.send(reply)),
+impl Drop for LookGuard {
+    fn drop(&mut self) {
+        if let Some(questions) = self.questions.upgrade() {
+            questions.lock().looks.end(self.number);
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) enum RequestKind {
     Mcp,
     /// One to a gRPC method.
     Grpc,
-    /// One to `CheckStream`: a stream that has begun is counted when it ends.
+    /// One whose answer is a stream: it is counted when it ends.
     Stream,
 }
 

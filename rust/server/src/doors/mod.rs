@@ -2,6 +2,7 @@
 
 mod agentgateway;
 mod answer;
+mod approval_fault;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod callgate_fields;
@@ -51,6 +52,7 @@ pub(crate) use grpc::health::Health;
 
 const CHECK_BATCH: &str = "/callgate.decision.v1.DecisionService/CheckBatch";
 const CHECK_STREAM: &str = "/callgate.decision.v1.DecisionService/CheckStream";
+const WATCH_APPROVAL: &str = "/callgate.decision.v1.DecisionService/WatchApproval";
 
 /// A gRPC service whose type cannot be named.
 type Route = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
@@ -85,7 +87,7 @@ impl Services {
         let message_timeout = Duration::from_millis(limits.message_timeout_ms);
         let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase.clone()))
             .max_decoding_message_size(limits.body_limit_bytes);
-        let processor = Processor::new(Arc::clone(&gate), phase, limits);
+        let processor = Processor::new(Arc::clone(&gate), phase.clone(), limits);
         let processor =
             ExternalProcessorServer::new(processor).max_decoding_message_size(limits.body_limit_bytes);
         let mcp_policy = ExtMcpServer::new(McpPolicy::new(Arc::clone(&gate)))
@@ -108,6 +110,7 @@ impl Services {
                 access,
                 body_limit_bytes: limits.body_limit_bytes,
                 message_timeout,
+                phase,
             }),
             gate,
             unfinished: MessageMemory::new(limits.unfinished_limit_bytes, limits.body_limit_bytes),
@@ -161,7 +164,7 @@ impl Services {
             return self.answering(answer, RequestKind::Http, None, None);
         }
         let counted = match request.uri().path() {
-            CHECK_STREAM | ext_proc::PROCESS => RequestKind::Stream,
+            CHECK_STREAM | WATCH_APPROVAL | ext_proc::PROCESS => RequestKind::Stream,
             _ => RequestKind::Grpc,
         };
         let leaving = has_large_answers(request.uri().path()).then(|| Arc::clone(share));

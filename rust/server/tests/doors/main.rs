@@ -2,6 +2,8 @@
 
 // Marked as tests, so that the lints know their helpers as such.
 #[cfg(test)]
+mod approval_states;
+#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod audit;

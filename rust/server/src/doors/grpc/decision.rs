@@ -19,6 +19,7 @@ use crate::approvals::{Asking, WaitingCall};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::batch;
 use crate::doors::grpc::stream::Answers;
+use crate::doors::grpc::watching::{self, ApprovalStates};
 use crate::gate::{Gate, work_on};
 use crate::identity::Asker;
 use crate::in_force::Configuration;
@@ -132,6 +133,11 @@ impl Decisions {
         self.gate.ingress(Protocol::Grpc, request.metadata().as_ref())
     }
 
+    /// The part that calls, and everything else about them, are asked of.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     /// Returns true if the server has begun to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         *self.phase.borrow() >= Phase::Draining
@@ -144,7 +150,7 @@ impl Decisions {
 }
 
 /// The enforcement point that asks, under one configuration.
-fn pep(configuration: &Configuration, asker: Option<&Asker>) -> Result<Pep, Status> {
+pub(crate) fn pep(configuration: &Configuration, asker: Option<&Asker>) -> Result<Pep, Status> {
     let pep = configuration.parts.peps.still(asker);
     pep.map_err(|unknown| Status::unauthenticated(unknown.message()))
 }
@@ -251,6 +257,34 @@ impl DecisionService for Decisions {
             }
         };
         Ok(Response::new(pb::SettleResponse { settled }))
+    }
+
+    async fn get_approval(
+        &self,
+        request: Request<pb::GetApprovalRequest>,
+    ) -> Result<Response<pb::GetApprovalResponse>, Status> {
+        let approval = watching::get(
+            self,
+            asker(&request),
+            deadline_of(&request),
+            &request.get_ref().id,
+        )
+        .await?;
+        Ok(Response::new(pb::GetApprovalResponse {
+            approval: Some(approval),
+        }))
+    }
+
+    type WatchApprovalStream = ApprovalStates;
+
+    async fn watch_approval(
+        &self,
+        request: Request<pb::WatchApprovalRequest>,
+    ) -> Result<Response<ApprovalStates>, Status> {
+        let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
+        let phase = self.phase.clone();
+        let states = ApprovalStates::new(self.clone(), asker, (deadline, phase), &request.get_ref().id)?;
+        Ok(Response::new(states))
     }
 }
 

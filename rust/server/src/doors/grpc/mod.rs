@@ -4,3 +4,4 @@ mod batch;
 pub(super) mod decision;
 pub(super) mod health;
 mod stream;
+mod watching;

@@ -1,6 +1,7 @@
-//! Plain HTTP, over HTTP/1.1 and HTTP/2: `POST /v1/check`, `POST /v1/peek`, and forward authorization.
+//! Plain HTTP, over HTTP/1.1 and HTTP/2: `POST /v1/check`, `POST /v1/peek`, `GET /v1/approvals/ID`, and forward authorization.
 
 mod access;
+mod approval;
 mod body;
 mod call;
 mod forward;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use tokio::sync::watch;
 use tonic::body::Body;
 
 use crate::approvals::Asking;
@@ -21,6 +23,7 @@ use crate::in_force::Configuration;
 use crate::ingress::Ingress;
 use crate::listener::Listener;
 use crate::passes::settled;
+use crate::phase::Phase;
 use crate::protocol::Protocol;
 use crate::random::random_reservation_id;
 use call::{CheckCall, CheckCallError};
@@ -41,6 +44,8 @@ pub(crate) struct HttpContext {
     pub(crate) body_limit_bytes: usize,
     /// The longest time that a body may take to arrive.
     pub(crate) message_timeout: Duration,
+    /// The stage of the server's life.
+    pub(crate) phase: watch::Receiver<Phase>,
 }
 
 /// Returns true for every path of plain HTTP, whatever the request's header fields say. gRPC answers each request with
@@ -73,6 +78,9 @@ pub(super) async fn answer(
         Ok(asker) => asker,
         Err(unknown) => return unauthenticated(context, unknown),
     };
+    if let Some(id) = approval::id(request.uri().path()) {
+        return approval::answer(context, asker.as_ref(), id, request.uri().query()).await;
+    }
     let ingress = context.gate.ingress(Protocol::Http, request.headers());
     match body::read_plain(
         request.into_body(),
@@ -95,7 +103,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Rejects a request that is neither a valid `POST /v1/check` nor a valid `POST /v1/peek`, before its body is read.
+/// Rejects a request that is not valid, before its body is read.
 fn refusal(
     context: &HttpContext,
     listener: Listener,
@@ -104,17 +112,22 @@ fn refusal(
     if let Some(reason) = context.access.refusal(listener, request.uri(), request.headers()) {
         return Some(reply::error(StatusCode::FORBIDDEN, &reason));
     }
-    if !matches!(request.uri().path(), CHECK | PEEK) {
+    let path = request.uri().path();
+    let is_approval = approval::id(path).is_some();
+    if !is_approval && !matches!(path, CHECK | PEEK) {
         return Some(reply::error(
             StatusCode::NOT_FOUND,
-            "no such path; expected `/v1/check` or `/v1/peek`",
+            "no such path; expected `/v1/check`, `/v1/peek` or `/v1/approvals/ID`",
         ));
     }
-    if request.method() != Method::POST {
-        let mut refusal = reply::error(StatusCode::METHOD_NOT_ALLOWED, "expected method `POST`");
+    let method = if is_approval { Method::GET } else { Method::POST };
+    if request.method() != method {
+        let message = format!("expected method `{method}`");
+        let mut refusal = reply::error(StatusCode::METHOD_NOT_ALLOWED, &message);
+        let allowed = if is_approval { "GET" } else { "POST" };
         refusal
             .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static("POST"));
+            .insert(header::ALLOW, HeaderValue::from_static(allowed));
         return Some(refusal);
     }
     if !is_plain(request.headers()) {

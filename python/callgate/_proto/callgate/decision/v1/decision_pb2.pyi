@@ -20,6 +20,16 @@ class SettleAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SETTLE_ACTION_UNSPECIFIED: _ClassVar[SettleAction]
     SETTLE_ACTION_COMMIT: _ClassVar[SettleAction]
     SETTLE_ACTION_ROLL_BACK: _ClassVar[SettleAction]
+
+class ApprovalState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    APPROVAL_STATE_UNSPECIFIED: _ClassVar[ApprovalState]
+    APPROVAL_STATE_PENDING: _ClassVar[ApprovalState]
+    APPROVAL_STATE_APPROVED: _ClassVar[ApprovalState]
+    APPROVAL_STATE_DENIED: _ClassVar[ApprovalState]
+    APPROVAL_STATE_CONSUMED: _ClassVar[ApprovalState]
+    APPROVAL_STATE_EXPIRED: _ClassVar[ApprovalState]
+    APPROVAL_STATE_ENDED: _ClassVar[ApprovalState]
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_ALLOW: Outcome
 OUTCOME_DENY: Outcome
@@ -28,6 +38,13 @@ OUTCOME_APPROVAL_REQUIRED: Outcome
 SETTLE_ACTION_UNSPECIFIED: SettleAction
 SETTLE_ACTION_COMMIT: SettleAction
 SETTLE_ACTION_ROLL_BACK: SettleAction
+APPROVAL_STATE_UNSPECIFIED: ApprovalState
+APPROVAL_STATE_PENDING: ApprovalState
+APPROVAL_STATE_APPROVED: ApprovalState
+APPROVAL_STATE_DENIED: ApprovalState
+APPROVAL_STATE_CONSUMED: ApprovalState
+APPROVAL_STATE_EXPIRED: ApprovalState
+APPROVAL_STATE_ENDED: ApprovalState
 
 class CheckRequest(_message.Message):
     __slots__ = ("grant", "tool", "args_json", "server", "session", "labels", "reserve", "grant_token")
@@ -212,3 +229,45 @@ class SettleResponse(_message.Message):
     SETTLED_FIELD_NUMBER: _ClassVar[int]
     settled: bool
     def __init__(self, settled: _Optional[bool] = ...) -> None: ...
+
+class GetApprovalRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class GetApprovalResponse(_message.Message):
+    __slots__ = ("approval",)
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    approval: Approval
+    def __init__(self, approval: _Optional[_Union[Approval, _Mapping]] = ...) -> None: ...
+
+class WatchApprovalRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class WatchApprovalResponse(_message.Message):
+    __slots__ = ("approval",)
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    approval: Approval
+    def __init__(self, approval: _Optional[_Union[Approval, _Mapping]] = ...) -> None: ...
+
+class Approval(_message.Message):
+    __slots__ = ("id", "state", "rule", "approvers", "reason", "until_us", "permit")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    APPROVERS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    PERMIT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    state: ApprovalState
+    rule: str
+    approvers: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    until_us: int
+    permit: str
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[ApprovalState, str]] = ..., rule: _Optional[str] = ..., approvers: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., until_us: _Optional[int] = ..., permit: _Optional[str] = ...) -> None: ...
