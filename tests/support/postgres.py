@@ -92,6 +92,9 @@ def running_postgres() -> Iterator[Postgres]:
             # Ends at once, and lets no client finish.
             server.send_signal(signal.SIGQUIT)
             server.wait(START_S)
+        # Tests fail by a crash of the server without a word about it.
+        crashes = [line for line in log.read_text(errors="replace").splitlines() if "terminated by signal" in line]
+        assert not crashes, crashes
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
