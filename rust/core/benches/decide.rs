@@ -106,6 +106,7 @@ fn decide_subject(
             args: Args::Json(args),
             reserve: None,
             pins: None,
+            unseen_member: None,
         };
         let state = engine.snapshot();
         let decision = engine.decide(&state, &request, now, &mut scratch);

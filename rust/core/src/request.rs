@@ -116,6 +116,9 @@ pub struct Request<'a> {
     pub reserve: Option<ReservationId>,
     /// The tools that a person accepted of the server; `None` at a door that pins none.
     pub pins: Option<&'a dyn PinnedTools>,
+    /// The first member of the caller's message that may change the call and is neither its tool nor its arguments: no
+    /// rule reads it, and people who approve the call do not see it. `None` if there is none.
+    pub unseen_member: Option<&'a str>,
 }
 
 /// The tools that a person accepted of a server, as a door keeps them (`docs/pinning.md`).

@@ -41,6 +41,7 @@ fn an_allowed_call_allocates_nothing() {
         args: Args::Json(br#"{"n": 2, "items": [{"name": "ada"}, {"name": "grace"}]}"#),
         reserve: None,
         pins: None,
+        unseen_member: None,
     };
     let mut call = |number: u64| {
         let state = engine.snapshot();

@@ -120,6 +120,7 @@ fn with_request<R>(call: &Value, args_json: &[u8], see: impl FnOnce(&Request<'_>
         args: Args::Json(args_json),
         reserve: None,
         pins: None,
+        unseen_member: None,
     })
 }
 

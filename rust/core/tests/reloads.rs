@@ -61,6 +61,7 @@ fn reloads_with_new_limits_need_no_more_room() {
                 session: None,
                 reserve: None,
                 pins: None,
+                unseen_member: None,
             };
             let snapshot = engine.snapshot();
             let decision = engine.decide(&snapshot, &request, now, &mut Scratch::default());

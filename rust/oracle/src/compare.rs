@@ -125,6 +125,7 @@ fn ask<R>(
         args: Args::Json(call.args.as_bytes()),
         reserve: None,
         pins: None,
+        unseen_member: None,
     };
     let now = Now {
         boot_ns: call.boot_ns,

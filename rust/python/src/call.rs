@@ -63,6 +63,7 @@ impl PythonCall<'_, '_> {
             args: Args::Json(&args_json),
             reserve,
             pins: None,
+            unseen_member: None,
         }))
     }
 }

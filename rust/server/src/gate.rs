@@ -45,6 +45,7 @@ const UNNAMED: Request<'static> = Request {
     args: Args::NONE,
     reserve: None,
     pins: None,
+    unseen_member: None,
 };
 
 thread_local! {

@@ -169,6 +169,7 @@ mod tests {
             args: Args::NONE,
             reserve: None,
             pins: None,
+            unseen_member: None,
         };
         gate.decide(&request, |decision| decision.rule.to_string())
     }

@@ -131,5 +131,9 @@ def unchunked(data: bytes) -> bytes:
 
 def call(tool: str, **arguments: Any) -> bytes:
     """A call of a tool."""
-    params = {"name": tool, "arguments": arguments}
+    return message({"name": tool, "arguments": arguments})
+
+
+def message(params: dict[str, Any]) -> bytes:
+    """A call with these `params`."""
     return json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).encode()

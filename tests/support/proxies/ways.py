@@ -13,7 +13,7 @@ from support.gateway.running import gateway
 from support.proxies.forward import Kind, forwarding
 from support.proxies.guarded import guarded_server
 from support.proxies.mcp import PYTHON
-from support.proxies.upstream import call, send_raw
+from support.proxies.upstream import message, send_raw
 from support.stdio.scripted import leading
 from support.stdio.wrapped import Talk, server, wrapping
 
@@ -74,11 +74,15 @@ class Agent:
 
     def raw(self, tool: str, **arguments: Any) -> Answer:
         """The answer over HTTP to a call without a session."""
+        return self.send({"name": tool, "arguments": arguments})
+
+    def send(self, params: dict[str, Any]) -> Answer:
+        """The answer over HTTP to a call with these `params`, without a session."""
         assert isinstance(self.target, str)
         _, address, path = self.target.removeprefix("http:/").split("/", 2)
         headers = {"content-type": "application/json", "accept": "application/json, text/event-stream", **self.headers}
         fields = [(name, value.encode()) for name, value in headers.items()]
-        return send_raw(address, "POST", f"/{path}", fields, call(tool, **arguments))
+        return send_raw(address, "POST", f"/{path}", fields, message(params))
 
 
 @dataclass(frozen=True)

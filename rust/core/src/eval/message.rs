@@ -40,6 +40,15 @@ pub(super) fn args_unseen(tool: &str) -> String {
     )
 }
 
+pub(super) fn unseen_member(tool: &str, member: &str) -> String {
+    format!(
+        "the call of `{}` needs a person's approval, and its `params` have `{}`, which nobody who approves would see; make \
+         the call with `name` and `arguments` alone",
+        shown(tool),
+        shown(member)
+    )
+}
+
 pub(super) fn unknown_server(server: &str) -> String {
     format!(
         "server `{}` is not known here; ask for a tool of a known server",

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::admission::Decider;
+use super::stages::UNSEEN;
 use super::weigh::Weighed;
 use super::{Counting, Evaluation, Looked, message, need};
 use crate::approval::{Answer, Decided, HeldCall, Question};
@@ -17,7 +18,7 @@ const UNAVAILABLE_MESSAGE: &str = "the call needs a person's approval, and the s
 const CAPACITY: &str = "(approval capacity)";
 
 impl<'s> Counting<'_, 's> {
-    /// Denies a call that is longer than people can read; else makes the question about it. `tape` is a buffer for
+    /// Denies a call of which people would not see everything, or that is longer than they can read; else makes the question about it. `tape` is a buffer for
     /// the arguments.
     pub(crate) fn ask(
         &self,
@@ -35,6 +36,10 @@ impl<'s> Counting<'_, 's> {
         ) else {
             return Decided::Decision(self.unreachable(&weighed));
         };
+        if let Some(member) = evaluation.request.unseen_member {
+            let message = message::unseen_member(&weighed.tool, member);
+            return Decided::Decision(self.refused(&weighed, Cow::Borrowed(UNSEEN), message));
+        }
         let (mut canonical, mut args_json) = (String::new(), String::new());
         args.write_canonical(&mut canonical);
         write_as_written(args, ValueWriter::new(&mut args_json));

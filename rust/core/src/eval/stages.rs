@@ -15,7 +15,7 @@ use crate::Outcome;
 use crate::compile::{CategoryPlace, Check, CompiledPolicy, CompiledSchema, NameFacts, Need, Place};
 
 /// The rule of a denial because the arguments that the rules need are not known.
-const UNSEEN: &str = "(invalid request)";
+pub(super) const UNSEEN: &str = "(invalid request)";
 
 /// The rule of a tool that is not as it was accepted.
 const TOOL_CHANGED: &str = "(tool changed)";

@@ -77,6 +77,8 @@ pub struct ToolCall<'m> {
     pub tool: &'m str,
     /// The arguments: an object, or `None` if the call has none.
     pub args: Option<Value<'m>>,
+    /// The first member of `params` beside them that may change the call: any but `_meta` and `task`.
+    pub unseen_member: Option<&'m str>,
     /// The protocol version in `_meta` (2026-07-28 and later).
     pub protocol_version: Option<&'m str>,
     /// The trace context in `_meta`.
@@ -193,6 +195,7 @@ impl<'m> Envelope<'m> {
             id,
             tool: params.tool()?,
             args: params.args()?,
+            unseen_member: params.unseen,
             protocol_version: params.protocol_version,
             trace: params.trace,
         }))

@@ -13,6 +13,9 @@ use crate::trace::TraceContext;
 /// first.
 const MEMBERS: [&str; 6] = ["name", "arguments", "uri", "taskId", "_meta", "cursor"];
 
+/// Members of a tool call that say how it is made, and not what it does. Any other one may change the call.
+const ABOUT_THE_REQUEST: [&str; 2] = ["_meta", "task"];
+
 /// The key of the protocol version in `_meta` since 2026-07-28.
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
@@ -23,6 +26,8 @@ pub(super) struct Params<'m> {
     arguments: Option<Value<'m>>,
     uri: Option<Value<'m>>,
     task_id: Option<Value<'m>>,
+    /// The first member that is neither a tool's name nor its arguments, and may change a call.
+    pub(super) unseen: Option<&'m str>,
     pub(super) protocol_version: Option<&'m str>,
     pub(super) trace: Option<TraceContext<'m>>,
 }
@@ -32,6 +37,9 @@ impl<'m> Params<'m> {
     pub(super) fn read(params: Value<'m>) -> Result<Self, MessageError<'static>> {
         let mut read = Self::default();
         for (key, value) in params.members() {
+            if !matches!(key, "name" | "arguments") && !ABOUT_THE_REQUEST.contains(&key) {
+                read.unseen.get_or_insert(key);
+            }
             match key {
                 "name" => read.name = Some(value),
                 "arguments" => read.arguments = Some(value),

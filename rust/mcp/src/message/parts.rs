@@ -19,6 +19,8 @@ pub enum Parts<'m> {
         tool: &'m str,
         /// The arguments: an object, or `None` if the call has none.
         args: Option<Value<'m>>,
+        /// The first member of `params` beside them that may change the call: any but `_meta` and `task`.
+        unseen_member: Option<&'m str>,
         /// The trace context in `_meta`.
         trace: Option<TraceContext<'m>>,
     },
@@ -71,6 +73,7 @@ impl<'m> Parts<'m> {
         Ok(Self::Call {
             tool: params.tool()?,
             args: params.args()?,
+            unseen_member: params.unseen,
             trace: params.trace,
         })
     }

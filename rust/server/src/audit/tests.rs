@@ -177,6 +177,7 @@ fn ask(gate: &Gate, tool: &str, args: &str) -> String {
         args: Args::Json(args.as_bytes()),
         reserve: Some(ReservationId::new(0x005e_c4e7)),
         pins: None,
+        unseen_member: None,
     };
     gate.decide(&request, |decision| decision.rule.to_string())
 }
@@ -309,6 +310,7 @@ fn names_are_bounded_and_cannot_end_a_line() {
         args: Args::NONE,
         reserve: None,
         pins: None,
+        unseen_member: None,
     };
     gate.decide(&request, |_| ());
     let keys: Vec<String> = (0..40)
@@ -342,6 +344,7 @@ fn tokens_in_the_place_of_names_and_values_are_cut() {
         args: Args::Json(args.as_bytes()),
         reserve: None,
         pins: None,
+        unseen_member: None,
     };
     gate.decide(&request, |_| ());
     ask(&gate, "t", &args);

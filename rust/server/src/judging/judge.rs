@@ -195,6 +195,10 @@ impl<'j, D: Responder> Judge<'j, D> {
             Message::Other(other) => judge.other(request, other.method, other.id),
             Message::Call(call) => {
                 judge.hold_params(&request, headers, &call)?;
+                let request = Request {
+                    unseen_member: call.unseen_member,
+                    ..request
+                };
                 judge.call(request, call.tool, args(call.args), Some(call.id), scratch)
             }
         })
@@ -213,8 +217,15 @@ impl<'j, D: Responder> Judge<'j, D> {
             Parts::Call {
                 tool,
                 args: of_call,
+                unseen_member,
                 trace,
-            } => traced(trace).call(request, tool, args(of_call), None, scratch),
+            } => {
+                let request = Request {
+                    unseen_member,
+                    ..request
+                };
+                traced(trace).call(request, tool, args(of_call), None, scratch)
+            }
         })
     }
 

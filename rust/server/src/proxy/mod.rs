@@ -118,6 +118,7 @@ impl Named<'_> {
             args: Args::NONE,
             reserve: None,
             pins: None,
+            unseen_member: None,
         }
     }
 }

@@ -121,6 +121,7 @@ fn request<'a>(tool: &'a str, args: &'a str) -> Request<'a> {
         args: Args::Json(args.as_bytes()),
         reserve: None,
         pins: None,
+        unseen_member: None,
     }
 }
 

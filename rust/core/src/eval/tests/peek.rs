@@ -26,6 +26,7 @@ fn call_of<'r>(tool: &'r str, args: &'r str) -> Request<'r> {
         session: None,
         reserve: None,
         pins: None,
+        unseen_member: None,
     }
 }
 

@@ -22,6 +22,7 @@ fn request<'r>(args: &'r [u8], grant: &'r str) -> Request<'r> {
         session: None,
         reserve: None,
         pins: None,
+        unseen_member: None,
     }
 }
 

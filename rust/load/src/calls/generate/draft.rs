@@ -95,6 +95,7 @@ pub(super) fn with_core<T>(request: &CheckRequest, ask: impl FnOnce(&callgate_co
         args: callgate_core::Args::Json(&request.args_json),
         reserve: None,
         pins: None,
+        unseen_member: None,
     })
 }
 

@@ -49,6 +49,26 @@ fn a_call_in_any_order_and_spelling() {
 }
 
 #[test]
+fn a_member_that_may_change_the_call_is_named() {
+    for (params, expected) in [
+        (
+            r#"{"name":"t","arguments":{"to":1},"_meta":{"x":1},"task":{"ttl":1}}"#,
+            None,
+        ),
+        (r#"{"name":"t","to":"x","_meta":{},"force":true}"#, Some("to")),
+        (r#"{"inputResponses":{},"name":"t"}"#, Some("inputResponses")),
+        (r#"{"name":"t","Task":{}}"#, Some("Task")),
+    ] {
+        with(&call(params), |message| {
+            let Ok(Message::Call(call)) = message else {
+                panic!("{params}: {message:?}")
+            };
+            assert_eq!(call.unseen_member, expected, "{params}");
+        });
+    }
+}
+
+#[test]
 fn arguments_may_be_absent_and_nothing_else() {
     with(&call(r#"{"name":"t"}"#), |message| {
         let Ok(Message::Call(call)) = message else {

@@ -110,6 +110,7 @@ impl ProvenCaller {
             args: Args::NONE,
             reserve: None,
             pins: None,
+            unseen_member: None,
         };
         let gate = &challenge.context.gate;
         let configuration = challenge.configuration;
@@ -203,6 +204,7 @@ fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &TokenEr
         args: Args::NONE,
         reserve: None,
         pins: None,
+        unseen_member: None,
     };
     let (status, error) = match refused {
         TokenError::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, ""),

@@ -342,6 +342,7 @@ impl Cutting {
             args: callgate_core::Args::NONE,
             reserve: None,
             pins: None,
+            unseen_member: None,
         };
         work(&Lists {
             gate: &self.gate,

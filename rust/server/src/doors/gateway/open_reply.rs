@@ -84,6 +84,7 @@ impl OpenReply {
             args: Args::NONE,
             reserve: None,
             pins: None,
+            unseen_member: None,
         };
         let decision = self.gate.engine.recognise(&configuration.state, &request, now);
         let rule = decision.rule.as_ref();

@@ -116,6 +116,7 @@ impl Decisions {
             args: Args::Json(&call.args_json),
             reserve: None,
             pins: None,
+            unseen_member: None,
         };
         Ok(work_on(&call.args_json, |buffers| {
             self.gate
@@ -180,6 +181,7 @@ fn with_request<R>(
             .transpose()
             .map_err(no_random)?,
         pins: None,
+        unseen_member: None,
     }))
 }
 

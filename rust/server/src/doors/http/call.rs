@@ -128,6 +128,7 @@ impl<'b> CheckCall<'b> {
             args: Args::Json(self.args),
             reserve,
             pins: None,
+            unseen_member: None,
         }
     }
 }
