@@ -85,8 +85,8 @@ struct Subject {
     call: Box<dyn FnMut(usize, Now)>,
 }
 
-/// Only `asked` of the policy's tools are called, to separate the effect of a larger policy from that of more memory in
-/// use.
+/// Times decisions under a policy of `tools` tools, of which `asked` are called. A low `asked` separates the effect of
+/// a larger policy from that of more memory in use.
 fn decide_subject(
     tools: usize,
     asked: usize,

@@ -17,7 +17,7 @@ pub struct HeldCall {
     pub question: Question,
 }
 
-/// Everything that the store of approvals is told of a call.
+/// A call, as the store of approvals receives it.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The fingerprint of the exact call.
@@ -48,7 +48,7 @@ pub struct Question {
     pub needs: Vec<Arc<Need>>,
     /// The entries that apply to the call.
     pub entries: Vec<Arc<AppliedEntry>>,
-    /// What is left of the limits before the call.
+    /// The state of the limits before the call.
     pub limits: Vec<LimitState<'static>>,
 }
 
@@ -84,7 +84,7 @@ pub enum Answer {
     },
     /// Too many approvals are pending.
     AtCapacity {
-        /// Those of this grant; else those of all grants.
+        /// True if this grant has too many; false if all grants together have.
         of_grant: bool,
     },
     /// The store has not answered in time, or there is none.
@@ -98,7 +98,7 @@ pub enum Answer {
     reason = "nearly every call has a decision, which must not be allocated"
 )]
 pub enum Decided<'s> {
-    /// Nobody has to be asked.
+    /// A decision that needs no approval.
     Decision(Decision<'s>),
     /// People have to be asked first.
     Asked(Box<HeldCall>),

@@ -58,9 +58,9 @@ pub struct KeptLimit {
 /// The reason for which a limit keeps its counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptReason {
-    /// It counts all grants together.
+    /// The limit counts all grants together.
     OtherGrants,
-    /// It counts other tools as well.
+    /// The limit counts other tools as well.
     OtherTools,
 }
 
@@ -77,7 +77,7 @@ impl KeptReason {
 /// A reset that was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
-    /// Nothing was named.
+    /// The reset names neither a grant, a policy, a tool nor a counter.
     #[error("nothing is named; expected a grant, a policy, a tool or a counter")]
     Unnamed,
     /// No loaded policy has this name.

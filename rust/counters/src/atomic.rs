@@ -31,7 +31,7 @@ pub(crate) fn zeroed(words: usize) -> Box<[AtomicU64]> {
     (0..words).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// As `callgate_mapped::Words`, on the heap.
+/// Atomic words on the heap, with the methods of `callgate_mapped::Words`.
 #[cfg(loom)]
 #[derive(Clone, Debug)]
 pub(crate) struct Words(std::sync::Arc<[AtomicU64]>);

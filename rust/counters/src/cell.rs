@@ -256,7 +256,7 @@ pub(crate) struct Cell<'c> {
 pub(crate) enum Count<'c> {
     /// Exact, small.
     Slots(Slots<'c>),
-    /// Anything else.
+    /// Any other count.
     Ledger(Ledger<'c>),
 }
 

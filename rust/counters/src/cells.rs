@@ -69,7 +69,7 @@ pub(crate) struct Writer {
     pub(crate) spaces: Spaces,
     /// Blocks without counters that calls of an ended epoch may be reading.
     left: Vec<u32>,
-    /// That epoch, until it is known to be over.
+    /// The ended epoch whose calls may read the blocks of `left`, until all of them are over.
     ended: Option<EndedEpoch>,
     owners: Owners,
     pub(crate) live: usize,

@@ -54,7 +54,7 @@ pub struct Reservations {
 #[derive(Debug, Default)]
 struct Inner {
     by_id: HashMap<ReservationId, u32>,
-    /// As many as were ever open at once.
+    /// Places of reservations, as many as were ever open at once; free ones are used again.
     places: Vec<Place>,
     free: Vec<u32>,
     all: Ends,
@@ -91,7 +91,8 @@ struct Reserved {
 }
 
 impl Reservations {
-    /// None open; each lives `ttl_ms`. The hash of grants is keyed by `hash_key`: callers may choose their names.
+    /// Creates an empty set, whose reservations live `ttl_ms` each. The hash of grants is keyed by `hash_key`, because
+    /// callers may choose the names of grants.
     pub fn new(ttl_ms: u64, limits: ReservationLimits, hash_key: &[u8; 16]) -> Self {
         Self {
             inner: Mutex::default(),

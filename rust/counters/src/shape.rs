@@ -57,7 +57,7 @@ impl Demand {
 /// The units that a call has from a count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Hold {
-    /// Nothing.
+    /// No units.
     None,
     /// Units in the gate of a ledger, not written down.
     Gate,

@@ -27,7 +27,7 @@ pub(crate) struct Schedule {
     start_ns: u64,
     /// The end of the warm-up: what was due in it and is not sent by then is dropped.
     measure_ns: u64,
-    /// Nothing is due at or after this time.
+    /// The end of the schedule: no request is due at this time or later.
     end_ns: u64,
 }
 

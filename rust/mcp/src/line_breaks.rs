@@ -5,8 +5,8 @@
 //! U+2028 and U+2029; Node's `readline` does at the last two. JSON allows the last three unescaped in a string. The
 //! rest of that string is then a line, and so a message of its own, to such a reader.
 //!
-//! As a JSON escape, such a character keeps its meaning in a string and ends no line for any reader. Outside of a
-//! string it is not valid JSON in either form.
+//! Written as a JSON escape, such a character keeps its meaning in a string and ends no line for any reader. Outside of
+//! a string it is not valid JSON in either form.
 
 use std::borrow::Cow;
 

@@ -41,11 +41,11 @@ pub enum ListError {
 
 /// Removes the tools whose names `keep` refuses from an answer to `tools/list`.
 ///
-/// Everything else stays byte for byte, except commas and white space around a removed tool, and `cacheScope`: it
+/// The rest stays byte for byte, except commas and white space around a removed tool, and `cacheScope`: it
 /// becomes `private`, because neither a list that was cut for one caller nor an uncut one may be cached for other
 /// callers.
 ///
-/// Only for answers to `tools/list`: the caller knows which request an answer belongs to. A message without
+/// For answers to `tools/list` alone: the caller knows which request an answer belongs to. A message without
 /// `result.tools` (an error, a notification) comes back unchanged. An element without a name, or with a second name in
 /// another case, is removed: no policy could decide about it.
 ///

@@ -65,7 +65,7 @@ impl Decimal {
         i128::try_from(self.digits.clone() * BigInt::from(10).pow(power)).ok()
     }
 
-    /// The one spelling of this value.
+    /// The canonical spelling of the value.
     pub fn key(&self) -> String {
         format!("{}e{}", self.digits, self.exponent)
     }

@@ -10,13 +10,13 @@ use crate::id::{MOST_ID_BYTES, RequestId};
 /// The id, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Id {
-    /// None has come by.
+    /// No id so far.
     #[default]
     Absent,
     Known(RequestId),
-    /// It is longer than what is kept of one.
+    /// An id that is too long to be kept.
     Long,
-    /// It is no id, or there twice.
+    /// A value that is no id, or a second id.
     Unclear,
 }
 
@@ -72,12 +72,12 @@ impl Glance {
         }
     }
 
-    /// It names a method, so it is a request or a notification.
+    /// Returns true if the message names a method, so that it is a request or a notification.
     pub(crate) const fn has_method(&self) -> bool {
         self.has_method
     }
 
-    /// It has a result or an error.
+    /// Returns true if the message has a result or an error.
     pub(crate) const fn has_answer(&self) -> bool {
         self.has_answer
     }
@@ -87,12 +87,12 @@ impl Glance {
         self.place == Place::Outside
     }
 
-    /// Something that may be another message follows it.
+    /// Returns true if bytes follow the message that may be another one.
     pub(crate) const fn has_more(&self) -> bool {
         self.has_more
     }
 
-    /// It has a result or an error, and no method.
+    /// Returns true if the message has a result or an error, and no method.
     pub(crate) const fn is_reply(&self) -> bool {
         self.has_answer && !self.has_method
     }

@@ -14,7 +14,7 @@ pub(crate) enum Line {
     Whole(Vec<u8>),
     /// The input ended within it.
     Cut(Vec<u8>),
-    /// It was longer than the limit; this much could be seen as it went by.
+    /// A line longer than the limit, with the properties that were seen while it passed.
     TooLong(Glance),
 }
 

@@ -10,7 +10,7 @@ use tokio::signal::unix::{self, SignalKind, signal};
 /// Added to the number of the signal that ended a program, as shells do.
 pub(crate) const SIGNAL_BASE: i32 = 128;
 
-/// Those that go on to a server: what stops, reloads or asks programs, and not what is about a terminal's jobs.
+/// Signals that are forwarded to a server: those that stop, reload or query programs, without those of job control.
 const PASSED_ON: [Signal; 6] = [
     Signal::TERM,
     Signal::INT,

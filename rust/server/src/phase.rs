@@ -3,10 +3,10 @@
 /// A stage of a server's life, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// It accepts connections.
+    /// The server accepts connections.
     Serving,
-    /// It finishes what is in flight.
+    /// The server finishes requests in flight.
     Draining,
-    /// It closes what is left.
+    /// The server closes the connections that are left.
     Closed,
 }

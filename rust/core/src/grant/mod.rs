@@ -68,7 +68,7 @@ pub struct GrantSpec {
     pub labels: Vec<(String, String)>,
     /// Expiry time in Unix microseconds; later calls are refused. `None` if it never expires.
     pub expires_at_us: Option<u64>,
-    /// It is revoked for good.
+    /// True if the grant is revoked for good.
     pub revoked: bool,
 }
 

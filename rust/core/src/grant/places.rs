@@ -14,12 +14,12 @@ pub(crate) enum Places {
         server: Box<str>,
         policy: Option<Box<str>>,
     },
-    /// Those of a list, sorted. Calls name theirs.
+    /// Servers and policies of a grant with a list, sorted. Each call names one of the servers.
     Listed(Box<[(Box<str>, Box<str>)]>),
 }
 
 impl Places {
-    /// Those of a grant; the error is about this grant and does not contain its id.
+    /// Reads the places of a grant. The error is about this grant and does not contain its id.
     pub(crate) fn of(spec: &GrantSpec) -> Result<Self, String> {
         if spec.servers.is_empty() {
             return Ok(Self::One {

@@ -134,7 +134,7 @@ pub struct ToolEntry {
 pub enum Pattern {
     /// No unescaped `*` or `?`: the exact name, unescaped.
     Exact(String),
-    /// Anything else.
+    /// A pattern with an unescaped `*` or `?`.
     Glob(Vec<GlobPart>),
 }
 
@@ -375,7 +375,7 @@ pub struct Network {
 /// The path of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// As written, for rule pointers and messages.
+    /// The path as the policy writes it, for rule pointers and messages.
     pub text: String,
     /// The root.
     pub root: Root,

@@ -45,7 +45,7 @@ impl Shape {
 enum Numbers {
     /// In their one canonical form.
     Canonical,
-    /// As the document has them.
+    /// In the form that the document has.
     AsWritten,
 }
 

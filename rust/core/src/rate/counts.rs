@@ -27,12 +27,12 @@ pub(super) struct Facts {
 /// The verdict of a count on a demand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It fits, as far as is known.
+    /// The demand fits, as far as is known.
     #[default]
     Fits,
-    /// It does not fit now; its view contains the wait.
+    /// The demand does not fit now; its view contains the wait.
     Over,
-    /// It exceeds the limit and never fits.
+    /// The demand exceeds the limit and never fits.
     Never,
     /// The count could not be examined.
     Unknown,

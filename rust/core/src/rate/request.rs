@@ -72,9 +72,9 @@ pub enum RateError {
 /// The status of one descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateStatus<'s> {
-    /// It is over its limit.
+    /// True if the descriptor is over its limit.
     pub over_limit: bool,
-    /// It would be over its limit if that were not in shadow mode.
+    /// True if the descriptor exceeds a limit in shadow mode, which refuses nothing.
     pub shadow_over_limit: bool,
     /// The limit that applied.
     pub limit: Option<CurrentLimit<'s>>,

@@ -60,7 +60,7 @@ fn all_cells(block: &Block) -> impl Iterator<Item = Cell<'_>> {
 /// The count that a cell serves, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Serves {
-    /// Nobody: never used, or closed and being given to another count.
+    /// No count: the cell was never used, or it was closed and is being given to another count.
     Nobody,
     /// A count.
     Count,

@@ -43,7 +43,7 @@ impl Deadline {
 /// The reason why a message did not get through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkError {
-    /// Nobody listens.
+    /// No process listens on the socket.
     Absent,
     /// The other end has closed the connection.
     Lost,

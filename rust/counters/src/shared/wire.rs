@@ -58,7 +58,7 @@ pub(super) enum Greeting {
     Welcome(Identity),
     /// Its times are those of another boot clock.
     OtherClock,
-    /// As many processes share the counters as may.
+    /// The greatest number of processes shares the counters already.
     Full,
 }
 
@@ -151,9 +151,9 @@ pub(super) enum Answer {
     Failed(String),
     /// The holder has closed the file.
     Gone,
-    /// Nothing was done: the question came too late, or its times are not those of this machine.
+    /// Refused without effect: the question came too late, or its times are not those of this machine.
     Late,
-    /// Nothing was done: the question makes no sense.
+    /// Refused without effect: the question contradicts itself.
     Invalid,
 }
 

@@ -44,7 +44,7 @@ impl Presented {
     }
 }
 
-/// When a token is good, in Unix microseconds, with the allowance for clocks in it.
+/// The time in which a token is valid, in Unix microseconds, with the allowance for clocks in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) from_us: u64,
@@ -57,7 +57,7 @@ struct Entry {
     span: Span,
     /// The number of the keys that it was proven by.
     keys: u64,
-    /// When another look at its signature is due, in seconds on the boot clock.
+    /// The time at which its signature is checked again, in seconds on the boot clock.
     until_s: u64,
 }
 

@@ -49,7 +49,7 @@ pub enum JwksSource {
     /// Fetched from the URL that the issuer's metadata names (RFC 8414, `OpenID` Connect Discovery), which is looked up each
     /// time.
     Discovery {
-        /// As for a URL, for the metadata and the keys.
+        /// Certificate authorities for the metadata and the keys, as with a URL of keys.
         ca_pem: Option<Vec<u8>>,
     },
 }

@@ -24,7 +24,8 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    /// That of this issuer; its metadata must come unchanged, so plain HTTP stays on this machine.
+    /// Creates the discovery of an issuer. Its metadata must arrive unchanged, so plain HTTP is allowed on this machine
+    /// alone.
     pub(super) fn new(issuer: &str) -> Result<Self, OauthError> {
         let fault = || {
             OauthError::new(

@@ -95,7 +95,7 @@ pub struct Refresh {
 }
 
 impl Fetched {
-    /// Those of this place. Nothing is asked yet.
+    /// Creates the keys of a place without fetching them.
     pub(super) fn new(
         place: Place,
         ca_pem: Option<&[u8]>,

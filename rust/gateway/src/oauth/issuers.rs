@@ -11,8 +11,8 @@ use super::token::{TokenError, claimed_issuer};
 pub struct Issuers(Vec<Arc<Issuer>>);
 
 impl Issuers {
-    /// Those that are configured so. One that `before` had under the same configuration goes on, and keys that it has fetched
-    /// from the same place do.
+    /// Creates the configured issuers. An issuer that `before` has with the same configuration is taken over, and so
+    /// are keys that were fetched from the same place.
     pub fn new(configs: Vec<OauthConfig>, before: &Self) -> Result<Self, OauthError> {
         check_all(&configs)?;
         let are_several = configs.len() > 1;

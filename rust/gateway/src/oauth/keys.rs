@@ -12,7 +12,7 @@ pub(super) const LIMIT_BYTES: usize = 256 * 1024;
 /// Keys that are kept. A token that names none is held against each of its kind, so their number is work for strangers.
 const MAX_KEYS: usize = 64;
 
-/// Nothing of the format nests deeper than a list in a key.
+/// The deepest nesting of a key set: a list in a key.
 const MAX_DEPTH: usize = 8;
 
 /// The sizes of RSA keys that are believed, in bits; shorter ones can be broken, longer ones are slow to check.
@@ -40,7 +40,7 @@ pub(super) enum Material {
     },
     Curve {
         curve: Curve,
-        /// As the curve's signatures take it.
+        /// The public point, in the encoding that checks of the curve's signatures read.
         point: Vec<u8>,
     },
 }
@@ -49,7 +49,7 @@ pub(super) enum Material {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     id: Option<String>,
-    /// The one algorithm that it is for, where it says so.
+    /// The only algorithm that the key may be used with, if the key names one.
     algorithm: Option<Algorithm>,
     material: Material,
 }

@@ -28,16 +28,16 @@ const CLAIMS: &str = "its claims are no JSON object, or hold a key twice";
 /// The reason why a token is refused. The messages show nothing else of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is not in the form of a signed token.
+    /// The token does not have the form of a signed token.
     #[error("the token is no well-formed JWT: {0}")]
     Malformed(&'static str),
-    /// It is signed in a way that is not allowed, or not at all.
+    /// The token is signed with an algorithm that is not allowed, or not signed.
     #[error("the token's `alg` is not allowed here")]
     Algorithm,
-    /// It demands what is not understood.
+    /// The token demands an extension (`crit`) that is not supported.
     #[error("the token has `crit`, and nothing that could stand there is understood")]
     Critical,
-    /// It is for another purpose.
+    /// The token has a type for another purpose.
     #[error("the token's `typ` is another one than `at+jwt` or `JWT`")]
     Type,
     /// No key of the issuer could have signed it.
@@ -49,7 +49,7 @@ pub enum TokenError {
     /// Somebody else has issued it.
     #[error("the token is of another issuer")]
     Issuer,
-    /// It is for somebody else.
+    /// The token is for another audience.
     #[error("the token is for another audience; ask for one for this resource")]
     Audience,
     /// Its time is over, or it has none.
@@ -58,15 +58,15 @@ pub enum TokenError {
     /// Its time has not come.
     #[error("the token is not valid yet")]
     NotYet,
-    /// It does not say who calls.
+    /// The token does not name the grant of the caller.
     #[error(
         "the token's claim that names the grant is missing, or no text of 1 to {MAX_GRANT_BYTES} bytes without NUL"
     )]
     Grant,
-    /// It says something of the caller that no label can be.
+    /// The token has a claim for a label with a value that no label can have.
     #[error("a claim of the token that a label is taken from is neither text, a whole number nor a boolean")]
     Label,
-    /// It allows less than is asked.
+    /// The token lacks required scopes.
     #[error("the token's `scope` lacks what is needed here: `{}`", .0.join(" "))]
     Scope(Vec<String>),
     /// The issuer's keys could not be had for too long.
@@ -81,7 +81,7 @@ pub struct Issued {
     pub grant: String,
     /// The caller's labels, `(name, value)`.
     pub labels: Vec<(String, String)>,
-    /// When the token stops being good, in Unix microseconds; the allowance for clocks is in it.
+    /// Expiry time of the token in Unix microseconds; the allowance for clocks is in it.
     pub expires_at_us: u64,
 }
 

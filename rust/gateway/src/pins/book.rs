@@ -36,22 +36,22 @@ impl Met {
 pub(super) struct Showing<'s> {
     pub(super) page: &'s BTreeMap<&'s str, Listed>,
     pub(super) variant: &'s Variant,
-    /// It is known to be a page of a list that was followed from its beginning.
+    /// True if the page is known to belong to a list that was followed from its beginning.
     pub(super) is_of_list: bool,
     /// The list ends with it.
     pub(super) is_last: bool,
-    /// It comes from a file that somebody has reviewed, and was shown to nobody. Without a variant it is for all of them.
+    /// True if the page is from a reviewed file and was shown to no client. Without a variant it is for all variants.
     pub(super) is_reviewed: bool,
     pub(super) round: u64,
     pub(super) now_unix_s: u64,
 }
 
-/// Everything that is known of one server.
+/// The pins of one server and the state of its lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Book {
     /// A whole list was seen: from then on, a tool that is missing here is new.
     pub(super) is_complete: bool,
-    /// When somebody had it forgotten last, in milliseconds since 1970; every reset raises it, and it is 0 before the first.
+    /// The time of the last reset, in milliseconds since 1970; 0 before the first. Every reset raises it.
     pub(super) reset_at_unix_ms: u64,
     /// The time in which each variant may have a first list.
     pub(super) first_lists: FirstLists,
@@ -126,7 +126,7 @@ impl Book {
             })
     }
 
-    /// As [`Self::place`], that of the unknown for a variant that finds no room.
+    /// Finds the place of a variant like [`Self::place`]; a variant without room has the place of the unknown variant.
     fn place_of(&self, variant: &Variant) -> Option<usize> {
         let is_full = self.variants.len() > MAX_VARIANTS;
         self.place(variant).or(is_full.then_some(UNKNOWN_PLACE))

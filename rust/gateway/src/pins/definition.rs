@@ -33,7 +33,8 @@ impl Definition {
         Self::with(&text(tool), tool)
     }
 
-    /// As [`Self::of`], if its JSON text is no longer than this. Nothing but that text is made of one that is longer.
+    /// Reads a definition like [`Self::of`]; `None` if its JSON text is longer than the limit. No record is made of a
+    /// longer one.
     pub(super) fn within(limit_bytes: usize, tool: Value<'_>) -> Option<Self> {
         let text = text(tool);
         (text.len() <= limit_bytes).then(|| Self::with(&text, tool))

@@ -34,7 +34,7 @@ impl Endpoint {
         Self::new(&shown, &words)
     }
 
-    /// As it was recorded.
+    /// Creates an endpoint from its record.
     pub(super) fn recorded(shown: &str, digest: Digest) -> Self {
         Self {
             shown: shown.into(),
@@ -51,7 +51,7 @@ impl Endpoint {
         }
     }
 
-    /// As people may see it.
+    /// The form that people may see.
     pub fn shown(&self) -> &str {
         &self.shown
     }

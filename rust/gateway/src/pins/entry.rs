@@ -25,7 +25,7 @@ pub struct Record {
     pub endpoint: Endpoint,
     /// The definition that it listed.
     pub definition: Definition,
-    /// When it was listed first, in seconds since 1970.
+    /// The time of its first listing, in seconds since 1970.
     pub at_unix_s: u64,
 }
 

@@ -78,7 +78,7 @@ pub enum PinsError {
         /// The file.
         path: PathBuf,
     },
-    /// Something that is no file of pins.
+    /// A file that is longer than any file of pins.
     #[error(
         "`{path}` is longer than any file of pins; bring it back from a copy, or begin anew with `callgate pin reset`"
     )]
@@ -92,7 +92,7 @@ pub enum PinsError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Something cannot be read.
+    /// A file or folder that cannot be read.
     #[error("cannot read `{path}`: {error}")]
     Unreadable {
         /// The file or folder.
@@ -100,7 +100,7 @@ pub enum PinsError {
         /// The reason.
         error: io::Error,
     },
-    /// Something cannot be written.
+    /// A file or folder that cannot be written.
     #[error("cannot write `{path}`: {error}")]
     Unwritable {
         /// The file or folder.
@@ -139,7 +139,7 @@ pub enum PinsError {
         server: String,
         /// The name of the variant.
         variant: String,
-        /// Those that it has, as a list in words.
+        /// The variants that the server has, as a list in words.
         known: String,
     },
     /// The server has two tools of this name.

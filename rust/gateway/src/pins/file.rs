@@ -285,7 +285,7 @@ fn entry(tool: Value<'_>, variants: usize) -> Result<Entry, FormatError> {
     Ok(entry)
 }
 
-/// As version 1 has it.
+/// Reads an entry of a file of version 1.
 fn first_entry(tool: Value<'_>) -> Result<Entry, FormatError> {
     let unknown = Places::one(UNKNOWN_PLACE);
     let pinned = of_kind(member(tool, "pinned")?, Kind::Array, "a list of records")?;

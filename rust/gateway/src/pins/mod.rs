@@ -131,7 +131,7 @@ impl Pins {
         self.sync_and_tell().0
     }
 
-    /// As [`Self::sync`], with what an operator should know beside what failed.
+    /// Writes changes like [`Self::sync`]; returns notices for the operator beside the errors.
     fn sync_and_tell(&self) -> (Vec<PinsError>, Vec<Notice>) {
         let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let servers: Vec<_> = {

@@ -15,14 +15,14 @@ const MAX_CURSOR_BYTES: usize = 4_096;
 pub enum PageRef<'a> {
     /// The first one: the request had no `cursor`.
     FromStart,
-    /// The one at this `cursor`.
+    /// The page at this `cursor`.
     At(&'a str),
     /// The request is not known, as with a stream that is read on after its connection broke.
     Unknown,
 }
 
 impl<'a> PageRef<'a> {
-    /// As a whole request says; what cannot be read there is not known, and begins no list.
+    /// Reads the page from a whole request. An unreadable request asks for an unknown page, which begins no list.
     pub fn of_request(tape: &'a mut Tape, request: &'a [u8]) -> Self {
         let Ok(root) = tape.parse(request, MAX_DEPTH) else {
             return Self::Unknown;
@@ -39,15 +39,15 @@ impl<'a> PageRef<'a> {
 pub enum Page {
     /// The first one.
     First,
-    /// The one at this `cursor`.
+    /// The page at this `cursor`.
     At(Box<str>),
-    /// It is not known.
+    /// An unknown page.
     #[default]
     Unknown,
 }
 
 impl Page {
-    /// As a whole request says. A cursor that is too long to be kept is not known.
+    /// Reads the page from a whole request. A cursor that is too long to be kept gives an unknown page.
     pub fn of_request(request: &[u8]) -> Self {
         match PageRef::of_request(&mut Tape::new(), request) {
             PageRef::FromStart => Self::First,
@@ -76,7 +76,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// As a whole request says.
+    /// Reads page and variant from a whole request.
     pub fn of_request(request: &[u8]) -> Self {
         Self {
             page: Page::of_request(request),

@@ -24,7 +24,7 @@ pub struct ReviewedServer {
     pub is_complete: bool,
     /// Since when its first list is under way, in seconds since 1970, if that is more than a day.
     pub unfinished_since_unix_s: Option<u64>,
-    /// When the time for first lists of further variants began, in seconds since 1970; `None` where it is over, or no
+    /// The start of the time for first lists of further variants, in seconds since 1970; `None` if it is over, or if no
     /// whole list was seen yet.
     pub first_lists_since_unix_s: Option<u64>,
     /// The variants that it has shown lists to, and whether each has had a whole first list.
@@ -62,7 +62,7 @@ pub struct ReviewedForm {
 pub struct Accept<'a> {
     /// The names of the tools; `None` for all that can be.
     pub tools: Option<&'a [String]>,
-    /// Only what clients of this variant are shown. It is accepted beside what others have.
+    /// Accepts only definitions that clients of this variant are shown. Those of other variants stay accepted.
     pub variant: Option<&'a Variant>,
     /// The required prefix of each digest: that of the reviewed definition.
     pub digest: Option<&'a str>,

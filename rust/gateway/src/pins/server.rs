@@ -51,8 +51,8 @@ impl Server {
         self.shared.view().state(tool, self.endpoint.digest())
     }
 
-    /// As [`Self::state`], for clients of this variant: a change that others alone were shown does not count. To
-    /// clients of which nothing is known every change counts.
+    /// The state of a tool for clients of one variant: changes that only other variants were shown do not count. For
+    /// clients of the unknown variant every change counts.
     pub fn state_for(&self, tool: &str, variant: &Variant) -> State {
         if self.mode == Mode::Off {
             return State::Unknown;
@@ -118,8 +118,9 @@ impl Server {
         }
     }
 
-    /// As [`Self::observe`], for a list that somebody has saved and reviewed: an answer, or the `result` in it, with the whole
-    /// list. What is none of a first list is accepted by people alone from then on. A list of the unknown variant is for all.
+    /// Records a whole list that was saved and reviewed, like [`Self::observe`]: an answer, or the `result` in it. From
+    /// then on, only people accept tools that are not in a first list. A list of the unknown variant is for all
+    /// variants.
     pub fn observe_whole(
         &self,
         variant: &Variant,

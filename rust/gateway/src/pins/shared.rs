@@ -42,7 +42,7 @@ impl Common {
 pub(super) struct Shown<'s> {
     pub(super) asked: PageRef<'s>,
     pub(super) variant: &'s Variant,
-    /// It comes from a file that somebody has reviewed.
+    /// True if the page is from a reviewed file.
     pub(super) is_reviewed: bool,
     pub(super) next_cursor: Option<&'s str>,
 }

@@ -8,14 +8,14 @@ use callgate_mcp::Quoted;
 /// The state of a tool by its pins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// It is as it was accepted, as far as the last list tells.
+    /// The tool is as accepted, by the last list.
     Pinned,
     /// Its definition, or the endpoint of its server, is not the accepted one; or the server lists two tools of this
     /// name that differ.
     Changed,
-    /// It was not in the first whole list, and has not been accepted since.
+    /// The tool was not in the first whole list, and has not been accepted since.
     New,
-    /// Nothing is known yet: no whole list was seen, and this tool in none.
+    /// The tool is unknown: it was in no list, and no whole list was seen yet.
     Unknown,
 }
 
@@ -62,9 +62,9 @@ impl fmt::Display for State {
 /// The handling of tools that are changed or new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Nothing is recorded or compared.
+    /// No pins: no definition is recorded or compared.
     Off,
-    /// It is reported, and calls pass.
+    /// Changed and new tools are reported, and calls pass.
     Report,
     /// Calls are denied, and lists do not show them.
     #[default]

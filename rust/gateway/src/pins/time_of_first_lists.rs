@@ -6,21 +6,21 @@ const TOLERANCE_S: u64 = 300;
 /// The latest time that was seen is written at least this often.
 const WRITTEN_EVERY_S: u64 = 3_600;
 
-/// When the time began, and how far it has come: wall time, in seconds since 1970, as it is kept in the file.
+/// The time for first lists, as the file keeps it: wall time in seconds since 1970.
 ///
-/// Whatever a clock does, a time that was over stays over.
+/// Once over it stays over, even if the clock is set back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FirstLists {
-    /// When the server's first whole list was seen.
+    /// The time at which the server's first whole list was seen.
     pub(super) began_at_unix_s: Option<u64>,
     /// The latest time that was seen since.
     pub(super) seen_at_unix_s: u64,
-    /// No more first list is accepted.
+    /// True if no further first list is accepted.
     pub(super) is_over: bool,
 }
 
 impl FirstLists {
-    /// The server's first whole list was seen.
+    /// Starts the time when the server's first whole list was seen.
     pub(super) fn begin(&mut self, now_unix_s: u64) {
         if self.began_at_unix_s.is_none() {
             self.began_at_unix_s = Some(now_unix_s);

@@ -72,8 +72,8 @@ impl View {
         }
     }
 
-    /// As [`Self::state`], for clients of this variant: what others alone were told does not count, where something is known of
-    /// these.
+    /// The state of a tool for clients of one variant: changes that only other variants were shown do not count, unless
+    /// the variant is unknown.
     pub(super) fn state_for(&self, tool: &str, endpoint: Digest, variant: &Variant) -> State {
         let state = self.state(tool, endpoint);
         let (State::Changed, Some(row), Some(&place)) =

@@ -17,14 +17,14 @@ use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-/// Something may have been written since the request began, or none has begun.
+/// Bytes may have been written since the request began, or no request has begun.
 const WRITTEN: u8 = 0;
 /// A request has begun, and nothing was written since: on a new connection, or on one that was used before.
 const UNSENT_NEW: u8 = 1;
 const UNSENT_REUSED: u8 = 2;
 /// The first bytes are being written.
 const WRITING: u8 = 3;
-/// Nothing was written, and nothing will be.
+/// The request was withdrawn before any byte of it was written.
 const WITHDRAWN: u8 = 4;
 
 /// Shows if any byte of a request was written to its socket, below TLS. If none was, no server can have seen it.

@@ -26,9 +26,9 @@ pub(super) enum Kind {
     Json(Encoding),
     /// A stream of events.
     Stream(Encoding),
-    /// Nothing that a list could stand in.
+    /// A type that cannot hold a list.
     Other,
-    /// It may hold a list that cannot be read, for this reason.
+    /// A reply that may hold a list and cannot be read, for this reason.
     Unreadable(&'static str),
 }
 

@@ -83,11 +83,11 @@ pub trait Cut: Send + Unpin + 'static {
 /// The lists that a reply may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// It answers a request for one.
+    /// An answer to a request for a list.
     List,
-    /// It is a stream of whatever the server sends.
+    /// A stream with any messages of the server.
     Anything,
-    /// It answers something else: see [`watched`].
+    /// An answer to any other request: see [`watched`].
     Nothing,
 }
 
@@ -216,7 +216,7 @@ fn withheld(holds: Holds, message: String) -> Response<ReplyBody> {
     response
 }
 
-/// The one value of a field; `Err` where there are several, or it is no text.
+/// Reads the value of a field that may stand once; `Err` if it stands several times, or is no text.
 fn single<'h>(fields: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ()> {
     let mut values = fields.get_all(name).iter();
     match (values.next(), values.next()) {

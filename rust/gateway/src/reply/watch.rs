@@ -99,7 +99,7 @@ impl Default for Events {
 }
 
 impl Events {
-    /// As [`Messages::meet_list`].
+    /// Reads further bytes like [`Messages::meet_list`].
     pub(super) fn meet_list(&mut self, bytes: &[u8]) -> bool {
         if self.are_whole_events(bytes) && !could_hold_list(bytes) {
             self.is_after_cr = false;
@@ -281,7 +281,7 @@ mod tests {
             prop_assert_eq!(events(event.as_bytes()), is_met);
         }
 
-        /// It does not matter where the bytes are cut.
+        /// Lists are found wherever the bytes are cut.
         #[test]
         fn wherever_it_is_cut(which in 0..LISTS.len() + OTHERS.len(), cuts in proptest::collection::vec(0usize..200, 0..6)) {
             let text = LISTS.iter().chain(&OTHERS).nth(which).unwrap();

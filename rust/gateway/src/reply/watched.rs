@@ -80,7 +80,7 @@ enum LooksAt {
 }
 
 impl LooksAt {
-    /// As [`watch::Messages::meet_list`].
+    /// Reads further bytes like [`watch::Messages::meet_list`].
     fn meet_list(&mut self, bytes: &[u8], are_last: bool) -> bool {
         match self {
             Self::Nothing => false,

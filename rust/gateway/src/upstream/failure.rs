@@ -10,16 +10,16 @@ use crate::pool::SendError;
 /// The reason why there is no reply that could be forwarded.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Nothing of the request has left: there is no connection.
+    /// No connection to the server. No byte of the request was sent.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
-    /// Nothing of the request has left: whoever answers there may be somebody else.
+    /// A certificate that is not trusted: another server may be answering. No byte of the request was sent.
     #[error("the server's certificate is not trusted: {0}")]
     Untrusted(String),
-    /// As many requests are open as the configuration allows; nothing of this one has left.
+    /// The server has the greatest number of open requests already. No byte of this request was sent.
     #[error("the server has {0} requests open, as many as are allowed at once")]
     Busy(usize),
-    /// As many requests of one grant are open as the configuration allows; nothing of this one has left.
+    /// The grant has the greatest number of open requests already. No byte of this request was sent.
     #[error("one grant has {0} requests open at the server, as many as one is allowed at once")]
     GrantBusy(usize),
     /// The connection broke before there was a reply.
@@ -102,7 +102,7 @@ pub enum FailureKind {
     Redirected,
     Unauthorized,
     OldTransport,
-    /// It cannot be passed on, or shows a list of tools that nobody asked for.
+    /// A reply that cannot be passed on, or that shows a list of tools without a request for one.
     Unreadable,
 }
 

@@ -40,9 +40,10 @@ const MAX_REDIRECTS: usize = 2;
 /// The handling of a request that is answered with a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirects {
-    /// It is sent again where the redirect leads.
+    /// Sends the request again to the address of the redirect.
     Follow,
-    /// It has failed: calls are sent once for the units that they have taken, and whoever answers with a redirect has had it.
+    /// Fails the request. A call is sent once for the units that it took, and the server that redirects has received
+    /// it.
     Refuse,
 }
 

@@ -1,7 +1,7 @@
 //! The probe of a server: does it answer as an MCP server?
 //!
-//! It is asked for `server/discover`, which takes nothing and begins nothing. A server of an earlier version does not know that, so
-//! it is asked to `initialize`, and the session that this began is ended by DELETE.
+//! The probe sends `server/discover`, which has no arguments and starts no session. Servers of earlier versions do not
+//! know that method; they are asked to `initialize`, and DELETE ends the session that this started.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,7 +93,7 @@ pub enum ProbeNews {
 enum Probed {
     /// The server answered as an MCP server.
     Answered,
-    /// As many requests are open as are allowed, so nothing is known that was not known before.
+    /// The server was not asked, because the greatest number of requests is open already.
     NotAsked,
 }
 

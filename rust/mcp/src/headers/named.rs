@@ -66,7 +66,7 @@ fn is_same(one: Id<'_>, other: Id<'_>) -> bool {
 impl Headers<'_> {
     /// The message that the fields describe, for proxies that pass on no body.
     ///
-    /// Nothing here can be compared with a body. The fields are therefore accepted only for [`FIRST_MIRRORING_VERSION`]
+    /// There is no body to compare the fields with. They are therefore accepted only for [`FIRST_MIRRORING_VERSION`]
     /// and later, whose servers must compare them. Two kinds of names are refused unless they are base64: a name with a
     /// comma, which may be two fields that a proxy has joined, and a name that is almost base64, which a server may
     /// decode to another name.

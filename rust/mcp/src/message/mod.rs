@@ -28,7 +28,7 @@ use params::Params;
 pub(crate) use params::tool_fault;
 pub use parts::Parts;
 
-/// The one method that calls a tool.
+/// The method that calls a tool.
 pub const TOOLS_CALL: &str = "tools/call";
 
 /// The deepest nesting of a message: its arguments with [`MAX_ARGS_DEPTH`] levels, inside `params`, inside the message.

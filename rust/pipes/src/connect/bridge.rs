@@ -35,7 +35,7 @@ const ENDING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) abort: AbortHandle,
-    /// It is cancelled by closing its connection, and by nothing else.
+    /// True if the request can be cancelled only by closing its connection.
     pub(super) closes: bool,
 }
 
@@ -62,11 +62,11 @@ pub(super) struct Awaited<'a> {
 /// The kind of a client's message, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum About {
-    /// It begins a session.
+    /// A request that starts a session.
     Initialize,
-    /// It asks for a list of tools.
+    /// A request for a list of tools.
     List,
-    /// It calls this tool, and is mirrored in fields.
+    /// A call of this tool, which is mirrored in header fields.
     Call(String),
     Other,
 }
@@ -76,7 +76,7 @@ pub(super) enum About {
 pub(super) struct Streamed {
     /// The reply that was waited for was in it.
     pub(super) has_reply: bool,
-    /// It holds more than may be held.
+    /// True if the stream is longer than the limit.
     pub(super) is_too_long: bool,
 }
 

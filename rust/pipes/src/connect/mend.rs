@@ -1,7 +1,8 @@
 //! Retries of requests that a server refuses for a reason that its client over pipes cannot know.
 //!
-//! Nothing is sent again that the server may have acted on: a session that it does not know and fields that it does not
-//! accept are what it looks at before anything else (MCP 2025-11-25 and 2026-07-28, transport pages).
+//! A request that the server may have acted on is never sent again. Servers check session and header fields before
+//! anything else (MCP 2025-11-25 and 2026-07-28, transport pages), so a request that is refused for these had no
+//! effect.
 
 use std::sync::Arc;
 

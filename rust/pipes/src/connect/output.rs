@@ -15,7 +15,8 @@ pub(super) struct Output<O>(Mutex<Lines<O>>);
 #[derive(Debug)]
 struct Lines<O> {
     output: O,
-    /// Something of a line was written, and not its end: whoever began it was ended in the middle, if nobody writes.
+    /// True if a line was begun and not ended. If no task writes, the writer of that line was ended in the middle of
+    /// it.
     is_open: bool,
 }
 

@@ -62,7 +62,7 @@ pub async fn connect(settings: ConnectSettings) -> Result<i32, ConnectError> {
     lead(settings, input, tokio::io::stdout(), client::gone()).await
 }
 
-/// As [`connect`], for a client at these ends.
+/// Connects a client like [`connect`], with this input and output.
 pub(super) async fn lead<R, O>(
     settings: ConnectSettings,
     input: R,

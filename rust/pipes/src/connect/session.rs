@@ -6,7 +6,7 @@ use http::HeaderValue;
 /// The state of a session. It stays empty in protocol versions from 2026-07-28 on, which have no sessions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Session {
-    /// As the server named it.
+    /// The id that the server gave the session.
     pub(super) id: Option<HeaderValue>,
     /// The protocol version that both have agreed on.
     pub(super) version: Option<HeaderValue>,

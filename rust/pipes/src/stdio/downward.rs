@@ -43,11 +43,11 @@ pub(super) enum DownwardEnd {
 
 /// The handling of the line that is passing.
 enum Way<'s, O> {
-    /// It is held as far as it has come.
+    /// Holds the bytes that have arrived.
     Held(Vec<u8>),
-    /// It goes on as it comes.
+    /// Forwards the bytes as they arrive.
     Passing(MutexGuard<'s, O>),
-    /// It may be a list, and is longer than what is held of it.
+    /// Withholds a line that may be a list and is longer than the limit.
     Withheld { limit_bytes: usize },
 }
 
@@ -220,8 +220,8 @@ where
 
     /// Returns true if a line is a list of tools to some client, or may become one while it is incomplete.
     ///
-    /// Not only under the id of a request for one: some clients take `1.0` for `1`. Nor only without a method: some look for
-    /// a result first. Nor only once a list was asked for: a server may guess the id of a request that is on its way.
+    /// The id of a request for a list does not matter: some clients take `1.0` for `1`. Nor does a missing method: some
+    /// clients look for a result first. Nor does an open request: a server may guess the id of one that is on its way.
     /// Other messages come back unchanged.
     fn may_have_to_be_cut(&self, glance: &Glance) -> bool {
         let open = self.shared.open();

@@ -18,9 +18,9 @@ pub(super) enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Running,
-    /// Its input has ended, so it ends by itself.
+    /// The server's input has ended, so it should end by itself.
     Closed,
-    /// It was asked to end.
+    /// The server was asked to end.
     Terminated,
     Killed,
 }
@@ -31,7 +31,7 @@ pub(super) struct Ending {
     /// The time that each step may take.
     grace: Duration,
     step: Step,
-    /// When the next step is due.
+    /// The time of the next step.
     due: Option<Instant>,
 }
 
@@ -48,7 +48,7 @@ impl Ending {
         self.due
     }
 
-    /// The client's input has ended; whether it still waits for replies.
+    /// Notes that the client's input has ended. `is_waited_for` is true if the client still waits for replies.
     pub(super) fn close(&mut self, now: Instant, is_waited_for: bool) {
         if self.step == Step::Running {
             self.step = Step::Closed;
@@ -61,7 +61,7 @@ impl Ending {
         }
     }
 
-    /// Nobody waits for replies any more.
+    /// Shortens the time to the next step, because the client waits for no more replies.
     pub(super) fn hurry(&mut self, now: Instant) {
         if self.step == Step::Closed {
             let soon = now + self.grace;
@@ -69,7 +69,7 @@ impl Ending {
         }
     }
 
-    /// The server has been asked to end, by whoever sent this process a signal.
+    /// Notes that a signal to this process has asked the server to end.
     pub(super) fn terminated(&mut self, now: Instant) {
         if self.step < Step::Terminated {
             self.step = Step::Terminated;

@@ -3,7 +3,7 @@
 /// An error in a line of the client, which is not forwarded. Each is a sentence for the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// It is longer than what is read.
+    /// A line longer than the limit.
     #[error("the line has more than {limit_bytes} bytes, which is more than is judged; send less")]
     TooLong {
         /// The maximum length.

@@ -30,24 +30,24 @@ pub trait Judging: Send + Sync + 'static {
 /// The apparent kind of a line, before it is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Looks {
-    /// It names a method, and has an id.
+    /// A line with a method and an id.
     Request,
-    /// It names a method, and has no id.
+    /// A line with a method and without an id.
     Notification,
-    /// It has a result or an error, and names no method.
+    /// A line with a result or an error, and without a method.
     Response,
-    /// None of these.
+    /// Any other line.
     Unclear,
 }
 
 /// The result of judging a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judged {
-    /// It goes on as it is.
+    /// The line is forwarded unchanged.
     Forward(Forward),
-    /// It does not; its sender gets this reply.
+    /// The line is not forwarded, and its sender gets this reply.
     Reply(String),
-    /// It does not, and there is nobody to be told.
+    /// The line is not forwarded, and its sender expects no reply.
     Drop,
 }
 

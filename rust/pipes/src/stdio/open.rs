@@ -24,7 +24,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Open {
     requests: HashMap<RequestId, Entry>,
-    /// Those cancelled that ask for no list, oldest first; some may have been answered since.
+    /// Cancelled requests, except those for lists, oldest first; some may have been answered since.
     cancelled: VecDeque<RequestId>,
     /// The number of requests for lists, cancelled ones included.
     lists: usize,

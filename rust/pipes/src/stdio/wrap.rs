@@ -45,7 +45,7 @@ pub struct WrapSettings {
 /// An error at the start of a wrapped server.
 #[derive(Debug, thiserror::Error)]
 pub enum WrapError {
-    /// It cannot be started.
+    /// The server cannot be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     /// The operating system refuses something.
@@ -62,7 +62,7 @@ pub async fn wrap(settings: WrapSettings, judge: Arc<dyn Judging>) -> Result<i32
     between(settings, judge, input, tokio::io::stdout(), client::gone()).await
 }
 
-/// As [`wrap`], for a client at these ends.
+/// Wraps a server like [`wrap`], with this input and output of the client.
 pub(super) async fn between<R, O>(
     settings: WrapSettings,
     judge: Arc<dyn Judging>,
@@ -148,7 +148,7 @@ impl<O: AsyncWrite + Unpin> Wrapped<O> {
         }
     }
 
-    /// Nothing more can be done for the client, so the server's input ends.
+    /// Ends the server's input, because nothing more can be sent to the client.
     fn leave(&mut self) {
         self.over.send_replace(true);
         let now = Instant::now();

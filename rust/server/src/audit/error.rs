@@ -7,7 +7,7 @@ use super::AuditTarget;
 /// A failure to start the decision log.
 #[derive(Debug)]
 pub(crate) enum AuditError {
-    /// It cannot be opened.
+    /// The decision log cannot be opened.
     Open {
         /// Its path, or `-` for standard output.
         target: String,

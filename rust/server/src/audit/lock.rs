@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 /// Locks a file for as long as it is open; the lock belongs to the file, whatever its name is.
 ///
-/// It is advisory: other programs may read the file and move it away.
+/// The lock is advisory: other programs may read the file and move it away.
 pub(super) fn lock(file: &File) -> io::Result<()> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         // Some network file systems have no locks; a log there is better than none.

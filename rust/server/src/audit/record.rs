@@ -35,11 +35,11 @@ const VALUES_BYTES: usize = 4_096;
 /// The kept form of an argument's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept<'b> {
-    /// As JSON, in the caller's own bytes, which have been read as such.
+    /// JSON in the caller's own bytes, which were parsed before.
     Json(&'b str),
     /// The beginning of a string.
     Beginning(&'b str),
-    /// It was too long.
+    /// No value, because it is too long.
     Nothing,
 }
 

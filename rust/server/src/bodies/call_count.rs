@@ -31,7 +31,7 @@ pub(crate) struct CallCounter {
 }
 
 impl CallCounter {
-    /// None yet.
+    /// Creates a counter that has read no bytes.
     pub(crate) const fn new() -> Self {
         Self {
             count: 0,

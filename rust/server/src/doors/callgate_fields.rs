@@ -7,7 +7,7 @@ use crate::proxy::alike;
 /// Prefix of callgate's headers. Those of a client never reach the upstream.
 const PREFIX: &str = "x-callgate-";
 
-/// Those that go on with a request.
+/// The headers that callgate adds to a forwarded request.
 pub(crate) const NAMES: [&str; 6] = [
     "x-callgate-outcome",
     "x-callgate-rule",

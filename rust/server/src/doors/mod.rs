@@ -57,7 +57,7 @@ const WATCH_APPROVAL: &str = "/callgate.decision.v1.DecisionService/WatchApprova
 /// A gRPC service whose type cannot be named.
 type Route = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 
-/// Everything that a request can reach.
+/// The services and the state that requests use.
 pub(crate) struct Services {
     pub(crate) gate: Arc<Gate>,
     /// Memory for messages that are not whole yet, over every connection.

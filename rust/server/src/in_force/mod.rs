@@ -53,7 +53,7 @@ impl Default for Parts {
     }
 }
 
-/// Everything that a call goes by. Swapped as a whole.
+/// The configuration that applies to calls. Swapped as a whole.
 #[derive(Debug)]
 pub(crate) struct Configuration {
     /// The engine's compiled state.

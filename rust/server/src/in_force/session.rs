@@ -28,15 +28,15 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Those of this key of tokens.
+    /// Derives the key of marks from the key of tokens.
     fn new(key: &TokenKey) -> Self {
         Self {
             key: key.derive(PURPOSE),
         }
     }
 
-    /// Those of this key, or of one that nobody else has and that ends with this process: where callers have no tokens of
-    /// ours, an issuer may still prove who they are.
+    /// Derives the key of marks from the key of tokens. Without one it makes a random key, which ends with this
+    /// process: callers without tokens of callgate may still be proven by an issuer.
     pub(crate) fn of(key: Option<&TokenKey>) -> Result<Self, getrandom::Error> {
         if let Some(key) = key {
             return Ok(Self::new(key));

@@ -6,7 +6,7 @@ use crate::proxy::{Attributes, UnclearError};
 /// Methods of HTTP whose requests have no body unless they say so.
 const BODILESS: [&str; 4] = ["GET", "HEAD", "DELETE", "OPTIONS"];
 
-/// The one type of bodies that are read here. RFC 8259 allows one encoding, but some servers use another if the request
+/// The only type of bodies that is read here. RFC 8259 allows one encoding, but some servers use another if the request
 /// names it.
 const JSON: &str = "application/json";
 const UTF_8: &str = "utf-8";

@@ -91,7 +91,7 @@ pub(crate) enum Subject {
     Notification,
     /// A request of a method that the configuration neither allows nor denies.
     UnknownMethod,
-    /// Anything else.
+    /// A message of any other kind.
     Other,
 }
 

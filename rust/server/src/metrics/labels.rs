@@ -149,7 +149,7 @@ impl Registry {
         }
     }
 
-    /// Nothing done under the lock can leave the maps half-changed.
+    /// Locks the maps, also after a panic: no step under the lock leaves them half-changed.
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

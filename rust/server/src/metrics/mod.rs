@@ -121,11 +121,11 @@ pub struct MetricsSnapshot {
 pub(crate) enum Logged {
     /// To be logged, with this `server` label.
     Yes(String),
-    /// Only counted.
+    /// To be counted, and not logged.
     No,
 }
 
-/// Everything that is counted on the way of a call.
+/// The numbers that calls change on their way.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     registry: Registry,

@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// As a process that was killed leaves it.
+    /// Leaves a socket file behind, as a killed process does.
     fn leave_behind(path: &Path) {
         drop(std::os::unix::net::UnixListener::bind(path).unwrap());
     }

@@ -1,4 +1,4 @@
-//! Whatever the policy and the call, a decision comes out, and order does not matter where it must not.
+//! Every policy gives a decision on every call, and order does not matter where it must not.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

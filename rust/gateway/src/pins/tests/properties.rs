@@ -1,4 +1,4 @@
-//! Whatever servers call their tools and say of them.
+//! Properties of pins that hold for any names and definitions of tools.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ struct Said {
 }
 
 impl Said {
-    /// As JSON, with the members in this order, all characters beyond ASCII escaped or none.
+    /// Writes the definition as JSON; the order of members and the escapes beyond ASCII are arguments.
     fn json(&self, is_reversed: bool, is_escaped: bool) -> String {
         let mut members = self.members.clone();
         members.push(("name".to_owned(), quoted(&self.name)));

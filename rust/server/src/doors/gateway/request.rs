@@ -54,7 +54,7 @@ impl<'a> Attributes<'a> for ClientRequest<'a> {
         self.parts.method.as_str()
     }
 
-    /// Nobody has added anything on the way.
+    /// Returns `None`: no proxy before the gateway adds extensions.
     fn extension(&self, _name: &str) -> Option<&'a str> {
         None
     }

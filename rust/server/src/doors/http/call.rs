@@ -27,9 +27,9 @@ const SHOWN_CHARACTERS: usize = 64;
 /// The fault of a body that is not a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CheckCallError {
-    /// It is no JSON object: no request at all, HTTP 400.
+    /// A body that is no JSON object: no request at all, HTTP 400.
     NoObject(String),
-    /// It is an object that is no well-formed call: a decision, `(invalid request)`.
+    /// An object that is no well-formed call: a decision, `(invalid request)`.
     Invalid(String),
 }
 

@@ -29,7 +29,7 @@ impl std::fmt::Debug for WrapCaller {
 pub(super) struct LineAttributes {
     server: String,
     grant: Option<String>,
-    /// As an HTTP request would show it.
+    /// The value that an HTTP request would have in `authorization`.
     authorization: Option<String>,
 }
 

@@ -28,7 +28,7 @@ pub(super) struct StdioResponder<'a> {
     pub(super) line: &'a [u8],
     /// The client's variant, as it stated it last.
     pub(super) client: &'a Mutex<Variant>,
-    /// As far as can be seen it is a notification or an answer, so that nobody waits for a reply.
+    /// True if the line looks like a notification or an answer, so that its sender waits for no reply.
     pub(super) is_unanswered: bool,
 }
 

@@ -33,11 +33,11 @@ pub(super) struct Context {
 /// The body of a request, as far as Envoy sends it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ReceivedBody<'a> {
-    /// All of it.
+    /// The whole body.
     Whole(&'a [u8]),
-    /// None, though there is one: the proxy does not send it.
+    /// No body, though the request has one: the proxy does not send it.
     Nothing,
-    /// Nothing that could be judged, for this reason.
+    /// A body that cannot be judged, for this reason.
     Unusable(&'static str),
 }
 

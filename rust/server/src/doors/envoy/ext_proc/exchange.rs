@@ -48,7 +48,7 @@ enum Stage {
     Forwarded(Box<Forwarded>),
     /// The rest of the reply.
     Reply(Reply),
-    /// Nothing: the exchange is over.
+    /// No further message: the exchange is over.
     Over,
 }
 

@@ -66,7 +66,7 @@ enum Body {
 pub(super) enum Began {
     /// The body of the reply follows.
     Reply(ProcessingResponse, Reply),
-    /// Nothing more is to be done.
+    /// The exchange is over after this message.
     Over(ProcessingResponse),
 }
 
@@ -76,7 +76,7 @@ enum Kind {
     Stream,
     /// A type that cannot hold a list.
     Other,
-    /// It may hold a list that cannot be read, for this reason.
+    /// A reply that may hold a list and cannot be read, for this reason.
     Unreadable(&'static str),
 }
 

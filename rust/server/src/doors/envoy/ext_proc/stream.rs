@@ -1,6 +1,6 @@
 //! The answers of one exchange, as a stream.
 //!
-//! As for `CheckStream` there is no task and no queue: the next message is read when the answers to the previous one
+//! Like `CheckStream` it has no task and no queue: the next message is read when the answers to the previous one
 //! are sent.
 
 use std::pin::Pin;

@@ -29,7 +29,7 @@ impl<'a> Family<'a> {
         self.method.is_some() && self.path.is_some()
     }
 
-    /// As [`Description`], where both agree on what both say.
+    /// Combines two descriptions; an error if they disagree on a fact that both state.
     fn agreed(self, other: Self) -> Result<Description<'a>, UnclearError> {
         let host = other.host.filter(|_| other.is_complete());
         Ok(Description {
