@@ -104,7 +104,7 @@ def of_gateway(_name: str, data: Path, folder: Path, seconds: float) -> None:
 
 @contextmanager
 def recorded(data: Path, program: Program) -> Iterator[None]:
-    """Has `perf` look on."""
+    """Records a profile with `perf` while the body runs."""
     record = ["perf", "record", "--quiet", "-e", "cpu-clock", "-F", HERTZ, "-o", str(data)]
     with subprocess.Popen([*record, "--pid", str(program.process.pid)]) as perf:
         yield

@@ -101,7 +101,7 @@ class Sidecar(Program):
         sys.exit(f"callgate was not ready within {within_seconds:g} s")
 
     def metrics(self) -> str:
-        """Everything that `/metrics` says."""
+        """The text of `/metrics`."""
         with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=30.0) as response:
             return str(response.read().decode())
 

@@ -75,7 +75,7 @@ def _times(sizes: Sequence[World], rounds: int) -> list[dict[str, list[float]]]:
 
 
 def _subjects(world: World, stack: ExitStack) -> Subjects:
-    """What is measured in one world; each was asked once, and gave as much as it should."""
+    """The operations that are timed in one world. Each was called once before, and its result was checked."""
     store = world.open()
     stack.callback(store.close)
     sidecar = stack.enter_context(worlds.serving(world))

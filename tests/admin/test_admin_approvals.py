@@ -103,7 +103,7 @@ def test_only_the_groups_that_are_asked_answer(admin: Admin) -> None:
 
 
 def test_the_owner_of_the_grant_does_not_answer(admin: Admin) -> None:
-    """Not even one who has become the owner since the call asked; of another issuer, the name is another person's."""
+    """Nor does a person who became the owner after the call. The same name at another issuer is another person."""
     ann = Person("https://i.example.com", "ann")
     owned = {"id": "owned", "server": "s", "owner": {"issuer": ann.issuer, "subject": ann.subject}}
     admin.store.grants.put([Edit("owned", json.dumps(owned))], BY, "", now_us())

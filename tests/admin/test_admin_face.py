@@ -45,7 +45,7 @@ def test_health_is_for_everybody(admin: Admin) -> None:
 
 
 def test_a_stream_of_health_takes_a_token(admin: Admin) -> None:
-    """It would keep a thread for whoever asks."""
+    """Without a token, any client could keep a thread busy."""
     stub: Any = health_pb2_grpc.HealthStub(admin.client(None).channel)
     with pytest.raises(grpc.RpcError) as told:
         next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=10))

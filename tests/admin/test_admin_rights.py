@@ -59,7 +59,7 @@ def test_each_method_with_each_role(method: Any) -> None:
 
 
 def test_no_method_is_left_out() -> None:
-    """All of the description's files, and not only of those that somebody has listed here."""
+    """The methods are counted in all files of the description, so that none is forgotten here."""
     folder = Path(__file__).parents[2] / "proto" / "callgate" / "admin" / "v1"
     written = sum(len(re.findall(r"^  rpc ", path.read_text(), re.MULTILINE)) for path in folder.glob("*.proto"))
     assert len(METHODS) == written >= 52

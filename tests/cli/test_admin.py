@@ -117,7 +117,7 @@ def test_a_password_from_a_file(state: Path, tmp_path: Path) -> None:
 
 
 def test_a_password_that_is_typed(state: Path) -> None:
-    """It is typed twice, and not shown."""
+    """A password is typed twice, and not shown."""
     controller, terminal = pty.openpty()
     words = [str(PROGRAM), "admin", "people", "add", "ann", "--role", "viewer", "--state", str(state)]
     process = subprocess.Popen(
@@ -330,7 +330,7 @@ def test_no_link_to_a_port_that_others_reach(state: Path, address: str) -> None:
 
 
 def test_no_link_without_a_sidecar(state: Path) -> None:
-    """Whoever listens on the usual port in its place would get it."""
+    """Another process on the usual port would receive the link's secret."""
     store_of(state).close()
     assert f"no sidecar runs with the state folder `{state}`" in refused("admin", "link", "--state", state)
 

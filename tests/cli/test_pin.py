@@ -225,7 +225,7 @@ def test_what_was_reset_is_as_unknown_as_what_never_was(place: Place) -> None:
 
 
 def test_a_first_list_without_end_is_told(place: Place) -> None:
-    """As it is left by a server that always sends a `nextCursor`."""
+    """A server that always sends a `nextCursor` leaves such a list."""
     place.record(tool("a"))
     (row,) = json.loads(place.lines("list", "--json")[0])
     assert (row["whole_list_seen"], row["first_list_unfinished_since"]) == (True, None)
@@ -258,7 +258,7 @@ def test_the_folder_of_a_configuration(place: Place) -> None:
 
 
 def test_the_folder_of_the_environment(place: Place) -> None:
-    """As `serve` and `wrap` take it: the configuration's under the variable's under the option's."""
+    """The option takes precedence over the variable, and that over the configuration, as for `serve` and `wrap`."""
     config = place.folder / "callgate.yaml"
     config.write_text("state: state\npolicies: {p: p.json}\nservers: {srv: {policy: p}}\n")
     none = place.folder / "none.yaml"

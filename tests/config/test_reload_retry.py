@@ -162,8 +162,9 @@ def test_a_fault_that_shows_when_the_reason_has_passed_ends_the_tries(
 
 @contextmanager
 def without_descriptors(running: Running) -> Iterator[Callable[[], str]]:
-    """No file can be opened by a sidecar meanwhile, nor a connection accepted; what this gives asks `/readyz` on one
-    that was open before.
+    """Stops a sidecar from opening files and accepting connections.
+
+    Gives a function that requests `/readyz` over a connection that was open before.
     """
     with closing(http.client.HTTPConnection(running.sidecar.admin, timeout=TIMEOUT_S)) as admin:
 

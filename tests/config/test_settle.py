@@ -1,4 +1,4 @@
-"""As many documents of the store as can be are served, whatever the reasons against the others name."""
+"""As many documents of the store as possible are served, whatever the faults of the others are."""
 
 from __future__ import annotations
 

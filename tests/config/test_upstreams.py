@@ -228,7 +228,7 @@ NO_NAMES = ["a/b", "a\\b", "a;b", "a%62", "a?b", "a#b", "a\tb", "a\x7f", ".", ".
 
 @pytest.mark.parametrize("name", NO_NAMES)
 def test_names_that_no_address_carries_are_refused(setup: Setup, name: str) -> None:
-    """Only with an upstream, because only then the name is a part of an address."""
+    """Such a name is refused only with an upstream, because only then it is a part of an address."""
     setup.configure(servers={name: {"policy": "p"}})
     check(read_bundle(setup.file))
     setup.configure(servers={name: {"policy": "p", "upstream": {"url": "http://127.0.0.1:9/mcp"}}})

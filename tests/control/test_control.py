@@ -132,7 +132,7 @@ def test_a_socket_of_another_user_is_one_that_is_used(
 def test_whoever_locks_the_folder_does_not_stop_a_start(
     pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever may read a folder may lock it."""
+    """A process that may read a folder may also lock it."""
     monkeypatch.setattr("callgate.config.locks._PATIENCE_S", 0.1)
     handle = os.open(tmp_path, os.O_RDONLY)
     try:

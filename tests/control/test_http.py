@@ -191,7 +191,7 @@ def test_a_failure_is_why_it_is_not_ready(admin: AdminServer, pages: Pages) -> N
 
 
 def test_connections_that_come_all_at_once_wait(collector: ServerCollector) -> None:
-    """None of them is dropped while the port does not look: its client would try again only after a second."""
+    """No connection is dropped while the port is busy: the client would retry only after a second."""
     admin = AdminServer("127.0.0.1:0", Pages(registry(collector)))
     with ExitStack() as crowd:
         connections = [crowd.enter_context(connect(admin.address)) for _ in range(300)]

@@ -1,4 +1,4 @@
-"""Whatever a file holds: it is converted, or refused with the places of its faults."""
+"""Files of any contents are converted, or refused with the places of their faults."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def converted(text: str, convert: Any, align: Align | None = None) -> Conversion
 
 
 def documents_of(conversion: Conversion) -> list[dict[str, Any]]:
-    """As a reader of the files has them."""
+    """The documents as they are read from the written files."""
     documents = [
         parse_document("a.yaml", text_of(limits, None, ["a", "header"]).encode()).data for limits in conversion.domains
     ]

@@ -27,7 +27,7 @@ def kept(folder: Path, text: str) -> Any:
 
 
 def said(folder: Path, text: str) -> str:
-    """The one thing that is said of a file."""
+    """The only remark on a file."""
     (line,) = convert(convert_ratelimit, folder, descriptors(text))[1]
     return line
 

@@ -43,7 +43,7 @@ def keywords(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def answers(asked: Engine) -> list[tuple[str, str, str]]:
-    """What every grant and token may do at both servers."""
+    """Outcome, rule and policy of a call by every grant and token at both servers."""
     return [
         (found.outcome, found.rule, found.policy)
         for server in ("s", "u")

@@ -68,7 +68,7 @@ def met(faulty: Faulty, fault: Fault, message: dict[str, Any] = CALL) -> http.cl
 
 
 def raw(faulty: Faulty) -> bytes:
-    """Everything that one call gets until the end of the connection."""
+    """The bytes that one call receives until the end of the connection."""
     body = json.dumps(CALL).encode()
     with socket.create_connection(("127.0.0.1", faulty.port), timeout=PATIENCE_S) as connection:
         connection.sendall(b"POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))

@@ -34,7 +34,7 @@ class Streams:
     port: int = 0
     goes_on: threading.Event = field(default_factory=threading.Event)
     noisy: bool = False
-    """It never pauses."""
+    """True if the stream never pauses."""
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def opened(url: str, token: str, message: object = None) -> Iterator[Iterator[st
 
 
 def grant(name: str, **further: Any) -> dict[str, Any]:
-    """As it is configured."""
+    """The configuration of a grant."""
     return {"id": name, "server": "s", "policy": "p", "token_hash": hash_token(KEY, TOKENS[name]), **further}
 
 

@@ -42,7 +42,7 @@ def messages(response: httpx.Response) -> Iterator[dict[str, Any]]:
 
 
 def reading(url: str, message: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """All messages that such a client gets to see, also of a stream that breaks off."""
+    """All messages that such a client sees, also of a stream that breaks off."""
     seen: list[dict[str, Any]] = []
     method = "GET" if message is None else "POST"
     with (

@@ -30,7 +30,7 @@ def shared(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
 
 @pytest.fixture
 def pod(shared: Pod, token: str, secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
-    """Everything is as it was shipped, also afterwards, and by reloads alone."""
+    """The pod with the shipped manifests; reloads bring them back after each test."""
     yield shared
     for name in ("callgate-config", "callgate-policies", "callgate-catalogue"):
         shared.put(name, config_maps()[name])

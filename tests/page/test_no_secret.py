@@ -40,7 +40,7 @@ class Scene:
         until(lambda: self.browser.get("/login").status_code == 200)
 
     def command(self, *words: str) -> str:
-        """What a command prints."""
+        """Runs a command of `callgate admin`; returns its output and its messages."""
         done = run("admin", *words, "--state", self.state)
         assert done.code == 0, done
         return done.out + done.err

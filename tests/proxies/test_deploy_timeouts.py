@@ -84,7 +84,7 @@ def of_lua(text: str) -> list[float]:
 
 
 def of_traefik(text: str) -> list[float]:
-    """None of its own to set: what Traefik has built in is in the comment."""
+    """Traefik's time limit, which is fixed and therefore stands in a comment of its configuration."""
     [asks] = under("forwardAuth", yaml.safe_load(text))
     assert not {name for name in asks if "timeout" in name.lower()}
     return [seconds(f"{found}s") for found in re.findall(r"# .*Traefik waits (\d+) s", text)]

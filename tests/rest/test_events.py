@@ -185,7 +185,7 @@ def test_who_may_not_follow_gets_no_stream(rest: Rest, path: str) -> None:
 
 
 def test_a_stream_ends_when_its_session_is_over(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No change of the store tells that a time is over: the next sign of life finds it."""
+    """The end of a session is no change of the store; the next heartbeat of the stream finds it."""
     monkeypatch.setattr("callgate.admin.rest.events._BEAT_S", 0.2)
     token = rest.admin.session("vic", Role.VIEWER)
     with events(rest, WATCH, token) as stream:

@@ -87,7 +87,7 @@ def test_each_change_by_a_cookie_takes_the_token_of_a_form(rest: Rest, role: Rol
 
 
 def test_each_method_from_another_page_or_name(rest: Rest) -> None:
-    """Nobody reads or changes anything by a page of another site, or by a name that is made to lead here."""
+    """No method answers a page of another site, or a request under a foreign host name (DNS rebinding)."""
     session = rest.admin.session("ann", Role.ADMIN)
     for method in METHODS:
         rebound = {"Host": "evil.example.com", "Cookie": f"callgate={session}"}

@@ -56,7 +56,7 @@ def states(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("versions", [("2025-03-26", "2025-11-25", "2026-07-28"), ("2026-07-28", "2025-06-18")])
 def test_a_real_server_stays_what_it_is(tmp_path: Path, versions: tuple[str, ...]) -> None:
-    """Whichever version of the protocol was first, none of the others is a change, nor is a restart."""
+    """Neither another version of the protocol nor a restart counts as a change, whichever version was first."""
     with mcp_server("/mcp", stateless=False) as port:
         url = f"http://127.0.0.1:{port}/mcp"
         for version in versions:

@@ -1,4 +1,4 @@
-"""Everything at once for a while: reloads, cancelled calls, a slow server, and too few file descriptors.
+"""A long mix of reloads, cancelled calls, a slow server, and too few file descriptors.
 
 What must hold all the time: calls that wait are answered, no interval holds more than `max`, what was saved last comes
 into force, probes are answered, and the end is clean. CALLGATE_SOAK_SECONDS says how long (`make soak` says ten
@@ -82,7 +82,7 @@ class Soak:
         self.faults: list[str] = []
 
     def run(self, seconds: float) -> None:
-        """All of it, for so long."""
+        """Runs all kinds of work side by side for a time."""
         work = [self.call, self.call, self.count, self.give_up, self.ask_slowly, self.reload, self.crowd, self.probe]
         threads = [Thread(target=self._until_done, args=(one,)) for one in work]
         for thread in threads:

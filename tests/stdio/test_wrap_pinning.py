@@ -37,7 +37,7 @@ for line in sys.stdin:
 
 
 def offer(folder: Path, *pages: dict[str, str]) -> None:
-    """Has the server list these tools, with these descriptions."""
+    """Makes the server list these tools with these descriptions."""
     tools = [
         [{"name": name, "description": text, "inputSchema": {"type": "object"}} for name, text in page.items()]
         for page in pages
@@ -216,7 +216,7 @@ def test_two_at_once_share_what_is_pinned(tmp_path: Path) -> None:
 
 
 def test_two_at_once_begin_different_lists(tmp_path: Path) -> None:
-    """Whoever writes first has accepted; what only the other one was shown is new."""
+    """The process that writes first has accepted its list; a tool that only the other one was shown is new."""
     offer(tmp_path, {"a": "does a"})
     with Talk(two(tmp_path)) as one, Talk(two(tmp_path)) as other:
         assert listed(one) == ["a"]

@@ -79,7 +79,7 @@ class Site:
         return self.store.approvals.answer(str(decision.approval), answer, now_us()).id
 
     def written(self) -> tuple[object, ...]:
-        """Everything that the changes could have written."""
+        """The rows that the changes could have written."""
         store = self.store
         audit = tuple(one.number for one in store.audit.page())
         return audit, tuple(store.freezes.in_force(now_us())), store.policies.since(0).change
@@ -120,7 +120,7 @@ def locked(site: Site) -> Iterator[None]:
 
 @contextmanager
 def full(site: Site) -> Iterator[None]:
-    """No file of the sidecar may grow, as the system says it for a disk with a quota."""
+    """Stops the sidecar's files from growing, as a quota on a disk does."""
     pid = site.one.running.process.pid
     size = min(file.stat().st_size for file in (site.path, Path(f"{site.path}-wal")))
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (min(size, 4096), resource.RLIM_INFINITY))
@@ -139,7 +139,7 @@ def gone(site: Site) -> Iterator[None]:
 
 @contextmanager
 def damaged(site: Site) -> Iterator[None]:
-    """As a disk does that loses everything; nothing of it comes back."""
+    """Overwrites the store with random bytes, as a broken disk might; it is not restored."""
     for file, head in ((site.path, 100), (Path(f"{site.path}-wal"), 32)):
         with file.open("r+b") as pages:
             pages.seek(head)
@@ -228,7 +228,7 @@ def fails(site: Site, waits: Decision, status: int, message: str) -> None:
 
 
 def goes_on(site: Site, waits: Decision, approved: Decision, before: tuple[object, ...]) -> None:
-    """Nothing was written, and nothing was lost."""
+    """Checks that the fault has written nothing and lost nothing."""
     site.one.wait_for_store()
     # A use that came too late was given back.
     wait_until(lambda: site.store.approvals.get(str(approved.approval), now_us()).state is State.APPROVED)
@@ -304,7 +304,7 @@ def test_a_restart_in_the_middle_of_calls(tmp_path: Path, postgres: Postgres) ->
 
 
 def test_a_slow_server(tmp_path: Path, postgres: Postgres) -> None:
-    """It answers, but later than calls wait: changes are made, and late uses are given back."""
+    """A server that answers later than calls wait: changes are made, and late uses are given back."""
     with site(tmp_path / "a", parse_place(postgres.new_schema())) as one:
         approved = one.ask(3)
         one.approve(approved)

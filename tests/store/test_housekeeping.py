@@ -1,4 +1,4 @@
-"""What nobody asks for: ends, deletions and counts, by any number of replicas."""
+"""Housekeeping of the store: expiries, deletions and counts, with any number of replicas."""
 
 from __future__ import annotations
 

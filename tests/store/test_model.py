@@ -110,7 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
-        """Everything that is due expires."""
+        """Expires all approvals that are due."""
         # Not their number: a call that waits writes what is due of its own fingerprint.
         self.store.approvals.expire_due(self.now_us)
         self.model.expire(self.now_us)

@@ -44,7 +44,7 @@ class Replica:
         self.process.stdin.close()
 
     def rest(self) -> list[dict[str, Any]]:
-        """All outcomes that are left."""
+        """Reads the remaining outcomes."""
         found = []
         while (line := self.read()) is not None:
             found.append(line)
@@ -102,7 +102,7 @@ def test_threads_of_one_process(store: Store) -> None:
 
 @pytest.mark.parametrize("after", [1, 7, 20])
 def test_a_replica_that_is_killed(empty_place: Place, store: Store, after: int) -> None:
-    """Everything that it was told is kept, and nothing that it may have used is used again."""
+    """Every outcome that it was told is kept, and an approval that it may have used is not used again."""
     fingerprints = [f"f{number}" for number in range(40)]
     store = Store(store.database, per_grant=10_000)
     approved = {approve(store, fingerprint) for fingerprint in fingerprints}

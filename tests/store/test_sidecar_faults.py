@@ -123,7 +123,7 @@ def test_a_store_that_is_locked_at_the_start(tmp_path: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    """As the system says it for a file that may not grow."""
+    """A limit on the size of files acts as a full disk."""
     with replica(tmp_path / "a", None) as one:
         size = 4096
         resource.prlimit(one.running.process.pid, resource.RLIMIT_FSIZE, (size, size))

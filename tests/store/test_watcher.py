@@ -101,7 +101,7 @@ def test_a_database_that_is_not_there(tmp_path: Path) -> None:
 def test_without_notifications_changes_are_seen_all_the_same(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a pooler that keeps them back."""
+    """A pooler may keep notifications back."""
     monkeypatch.setattr("callgate.store.watcher.CHANNEL", "another_channel")
     place = parse_place(postgres.new_schema())
     store, other = open_store(place), open_store(place)

@@ -80,7 +80,7 @@ class Stage:
     replicas: list[Replica]
     tokens: list[str]
     tools: Tools
-    """Those of an MCP server behind the sidecars: `calm`, and `pin0` and on, one for each scene."""
+    """The tools of an MCP server behind the sidecars: `calm`, and `pin0` and on, one for each scene."""
     filed: str
     """The token of a grant that stands in the files of all sidecars, for the server `pinned`."""
     sessions: dict[str, str] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class Stage:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else writes approvals meanwhile."""
+        """Stops all others from writing approvals."""
         held, enough = threading.Event(), threading.Event()
 
         def hold(_connection: object) -> None:

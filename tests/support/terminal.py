@@ -59,7 +59,7 @@ class Terminal:
 
     @property
     def output(self) -> str:
-        """Everything that was written, with its control sequences."""
+        """The whole output, with its control sequences."""
         with self._changed:
             return self._output
 
@@ -70,7 +70,7 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        """What was drawn last on a screen that is drawn anew from its upper left corner."""
+        """The last picture of a screen that is drawn anew from its upper left corner."""
         return _SEQUENCE.sub("", self.output.rpartition(_HOME)[2]).replace("\r\n", "\n")
 
     def type(self, keys: str) -> None:

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class Changes(Protocol):
-    """Whoever watches the store: `control.changes.Changes`, which stands above this room."""
+    """The watcher of the store: `control.changes.Changes`, which stands above this room."""
 
     def listen(self, listener: Callable[[frozenset[str]], None], kinds: Iterable[str]) -> None:
         """Calls `listener` with the kinds that have changed."""
 
     def forget(self, listener: Callable[[frozenset[str]], None]) -> None:
-        """Calls it no more."""
+        """Removes a listener."""
 
 
 class AdminFace:

@@ -50,7 +50,7 @@ class ServingProcess:
         """Takes the configuration's source, and the format of log lines if the command line says it."""
         self._source = source
         self.log_format = log_format
-        """None until the configuration is read, if the command line does not say it."""
+        """The format of log lines; None before the configuration is read, unless the command line names one."""
         self._wake = Wake()
         # Not `sys.stderr`: if it is not read, it must not block this process.
         self._stderr = BackgroundStream(_stderr())

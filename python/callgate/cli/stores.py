@@ -42,7 +42,7 @@ class OpenStore:
 
     store: Store
     loaded: Loaded | None
-    """None if the state folder was given."""
+    """The configuration that named the store; None if the state folder was given."""
 
 
 def place_of(state: Path | None, config: Path | None) -> Place:

@@ -232,7 +232,7 @@ def placed_warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool 
 
 
 def policy_warnings(bundle: Bundle) -> Iterator[Fault]:
-    """Those about what the policies of a configuration say."""
+    """Warnings about the contents of a configuration's policies."""
     yield from ineffective(bundle.policies.values())
     yield from _of_tools(bundle)
 

@@ -25,7 +25,7 @@ def documents_in(folder: Path) -> list[Path]:
 
 
 def documents_and_misnamed(folder: Path) -> tuple[list[Path], dict[Path, str]]:
-    """Those files, and the reason for each other file that nobody would read because of its name.
+    """The same files, and the reason for each other file that would not be read because of its name.
 
     Raises:
         ConfigError: The folder cannot be read.

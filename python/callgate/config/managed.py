@@ -236,7 +236,7 @@ class _Merge:
             yield from error.faults
 
     def bundle(self) -> Bundle:
-        """All together."""
+        """The configuration of the files with the managed documents."""
         files = self._files
         config = files.config.model_copy(update={"servers": self._servers})
         return replace(

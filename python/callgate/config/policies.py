@@ -50,7 +50,7 @@ def faults_in(file: str, content: bytes) -> list[Fault]:
 def with_every_fault(
     error: PolicyError, files: Iterable[Path], catalogue: Path | None, stored: Iterable[tuple[str, bytes]] = ()
 ) -> CallgateError:
-    """All faults of these policies and the catalogue, if `error` is one of them; else the error itself.
+    """All faults of these policies and the catalogue, if `error` is one of them; otherwise `error` itself.
 
     Args:
         error: The first fault.

@@ -32,7 +32,7 @@ def warnings_of(plan: Plan) -> list[str]:
 
 
 def policy_warnings_of(plan: Plan) -> list[str]:
-    """Those about what the policies say."""
+    """Warnings about the contents of the policies."""
     if plan.policy is None:
         return list(map(str, policy_warnings(plan.in_force)))
     read = _policies(plan)
@@ -40,13 +40,13 @@ def policy_warnings_of(plan: Plan) -> list[str]:
 
 
 def approval_warnings_of(plan: Plan) -> list[str]:
-    """Those about policies that ask for approvals, where there is no store of them."""
+    """Warnings about policies that ask for approvals, for a sidecar without a store."""
     documents = (policy_document(file, content) for file, content in _policies(plan))
     return [str(fault) for document in documents if document is not None for fault in approvals(document)]
 
 
 def approver_warnings_of(plan: Plan, people: Sequence[frozenset[str]]) -> list[str]:
-    """Those about policies that ask more people than there are; `people` are the groups of each approver."""
+    """Warnings about policies that ask more people than exist; `people` are the groups of each approver."""
     documents = (policy_document(file, content) for file, content in _policies(plan))
     known = (document for document in documents if document is not None)
     return [str(fault) for document in known for fault in too_few_approvers(document, people)]

@@ -63,10 +63,10 @@ class StoreState(str, Enum):
     """The state of the store in a running sidecar."""
 
     OPENING = "opening"
-    """It was not opened yet."""
+    """The store was not opened yet."""
     OPEN = "open"
     UNAVAILABLE = "unavailable"
-    """It cannot be opened, or does not answer."""
+    """The store cannot be opened, or does not answer."""
 
 
 @dataclass(frozen=True)

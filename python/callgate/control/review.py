@@ -1,4 +1,4 @@
-"""Everything that is wrong with policies and configurations, not the first fault alone."""
+"""All faults of policies and configurations, not the first one alone."""
 
 from __future__ import annotations
 

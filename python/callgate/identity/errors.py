@@ -8,7 +8,7 @@ from callgate.errors import CallgateError
 
 
 class IdentityError(CallgateError):
-    """Whoever asks has not proven who it is."""
+    """A caller without a valid proof of its identity."""
 
 
 class RetryError(IdentityError):

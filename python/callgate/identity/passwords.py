@@ -28,7 +28,7 @@ AT_ONCE: Final = 2
 """Hashes at once, each with 19 MiB."""
 
 WAITING: Final = 16
-"""Those that may wait for their turn; further ones are refused."""
+"""Hashes that may wait for their turn; further ones are refused."""
 
 # OWASP's memory for argon2id, which fits beside a sidecar of 60 MiB, and twice its passes.
 _HASHER: Final = PasswordHasher(time_cost=4, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)

@@ -40,7 +40,7 @@ class LoginReport:
     source: str
     """The address that it came from, without a port."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """What is known of it, and may be in a log: the name of a person who exists, the id of a token that has ended."""
+    """Further facts that a log may contain: the name of a person who exists, the id of a token that has ended."""
 
 
 LoginObserver: TypeAlias = Callable[[LoginReport], None]

@@ -79,7 +79,7 @@ class Database:
         self._joined = _Joined()
         self._closed = threading.Event()
         self.observer: Observer | None = None
-        """Is told of each transaction."""
+        """The observer of transactions, called after each."""
 
     @property
     def is_sqlite(self) -> bool:

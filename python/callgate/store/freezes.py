@@ -111,7 +111,7 @@ class Freezes:
         return self._database.write(work)
 
     def in_force(self, now_us: int) -> list[Freeze]:
-        """All that stop calls at this time, the oldest first."""
+        """All freezes that stop calls at this time, oldest first."""
         until = or_(_TABLE.until_us.is_(None), _TABLE.until_us > now_us)
         # Sorted here: SQLite would go through all freezes ever made, because an index has them in this order.
         query = select(freezes).where(text(STANDING), until)

@@ -144,7 +144,7 @@ class Ask:
     evidence_arguments: str
     """The arguments as JSON for people, masked where the configuration says so."""
     evidence: str
-    """Everything else that people are shown, as JSON."""
+    """The rest of the evidence for people, as JSON."""
     source: str = ""
     """The place that the call came from."""
 

@@ -75,7 +75,7 @@ class PersonEdit:
     roles: frozenset[Role]
     groups: frozenset[str] = frozenset()
     password_hash: str | None = field(default=None, repr=False)
-    """As argon2 encodes it; None keeps the present one."""
+    """The password's hash in argon2's encoding; None keeps the present one."""
     is_active: bool = True
     expected: int | None = None
     """`LocalPerson.change` as the editor has seen it, 0 for a person who is new; None replaces any."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 TABLE: Final = "callgate_revision"
-"""Not alembic's usual name, so that the store of another program is recognised."""
+"""The table of the revision; not alembic's usual name, so that the store of another program is recognised."""
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions, oldest first."""

@@ -50,7 +50,7 @@ class Scope(str, Enum):
 
 
 SCOPES: Final = frozenset(scope.value for scope in Scope)
-"""Everything that is open to a token without limits of its own."""
+"""The scopes of a token that is not limited to some of them."""
 
 
 @dataclass(frozen=True)

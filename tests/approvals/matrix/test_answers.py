@@ -1,4 +1,4 @@
-"""Who answers, and what becomes of their answers while they change themselves."""
+"""Answers by people whose rights change: who may answer, and which answers still count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the call is: whatever differs between asking and use is another call, which asks anew."""
+"""The identity of a call: one that differs from the approved call in any part asks again."""
 
 from __future__ import annotations
 

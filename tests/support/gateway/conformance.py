@@ -41,7 +41,7 @@ class Check:
 
 
 Checks = dict[str, list[Check]]
-"""Those of each scenario."""
+"""The checks of each scenario."""
 
 
 def python_server() -> AbstractContextManager[str]:

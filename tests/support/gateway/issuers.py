@@ -34,7 +34,7 @@ class Key:
         return "RS256" if isinstance(self.private, rsa.RSAPrivateKey) else "ES256"
 
     def public(self, **further: Any) -> dict[str, Any]:
-        """As it is published."""
+        """The public key as the issuer publishes it (JWK)."""
         if isinstance(self.private, rsa.RSAPrivateKey):
             found = json.loads(RSAAlgorithm.to_jwk(self.private.public_key()))
         else:

@@ -33,7 +33,7 @@ def final(messages: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 
 def lists(wire: Wire, facts: Facts) -> None:
-    """Whatever can be listed."""
+    """Lists everything that can be listed."""
     for method in facts.pages:
         assert "result" in wire.result(method)
 
@@ -50,7 +50,7 @@ def calls(wire: Wire, facts: Facts) -> None:
 
 
 def ping(wire: Wire, _: Facts) -> None:
-    """Is anybody there?"""
+    """Pings the server."""
     assert wire.result("ping")["result"] == {}
 
 

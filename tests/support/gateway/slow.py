@@ -55,7 +55,7 @@ class SlowClient:
         return bytes(read)
 
     def read_until(self, end: bytes) -> bytes:
-        """Everything up to some bytes, or to the end of the connection."""
+        """Reads up to some bytes, or to the end of the connection."""
         read = bytearray()
         while end not in read and (part := self.socket.recv(65_536)):
             read += part

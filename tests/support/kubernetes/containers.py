@@ -98,7 +98,7 @@ def _command(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _environment(spec: Mapping[str, Any], place: Place) -> list[str]:
-    """Only the manifest's variables and those of every image: no home, no folder for temporary files."""
+    """The manifest's variables and those of every image alone: no home, no folder for temporary files."""
     values = {"PATH": _PATH}
     for one in spec.get("env", []):
         if "value" in one:

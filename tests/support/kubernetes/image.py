@@ -26,7 +26,7 @@ class Instruction:
 
 
 def instructions() -> list[Instruction]:
-    """All of them, in order."""
+    """All instructions of the image, in order."""
     lines = [line for line in DOCKERFILE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
     pairs = [line.split(None, 1) for line in joined.splitlines() if line.strip()]
@@ -50,7 +50,7 @@ def entry_point() -> list[str]:
 
 
 def only(name: str) -> Instruction:
-    """The one instruction of this name in the image itself, the last stage."""
+    """The only instruction of this name in the last stage, which is the image."""
     found = [one for one in stages()[-1] if one.name == name]
     assert len(found) == 1, f"the image has {len(found)} instructions {name}"
     return found[0]

@@ -29,7 +29,7 @@ class Pod:
     """A pod whose sidecars run; the test acts as the agent."""
 
     def __init__(self, place: Place, files: Mapping[str, Files], sources: Mapping[str, tuple[str, Any]]) -> None:
-        """Nothing runs yet."""
+        """Prepares a pod without starting its containers."""
         self.place = place
         self.network = place.network
         self.containers: dict[str, Container] = {}

@@ -66,7 +66,7 @@ def admits_one_call(way: Way, folder: Path, notes: Path, port: int) -> None:
 
 
 def answered(call: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    """What the client sees of the call; once more where a busy machine's store was too slow, which uses nothing."""
+    """The client's view of the call. A call that found the store too slow is repeated; it used nothing."""
     seen: dict[str, Any] = {}
     for _ in range(10):
         seen = call("risky", n=1)
@@ -155,7 +155,7 @@ def add_approver(state: Path) -> None:
 
 
 def approve(state: Path, approval: str) -> None:
-    """As the user of the tests, at the command line."""
+    """Approves at the command line, as the user who runs the tests."""
     done = run("approvals", "approve", approval, "--state", state, "--reason", "agreed")
     assert (done.code, done.out.startswith(f"approved: {approval}, `risky` at")) == (0, True), done
 

@@ -87,7 +87,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Way:
-    """What stands between client and server, and the form in which it gives callgate's answer to the client."""
+    """A proxy between client and server, and the form in which it gives callgate's answer to the client."""
 
     name: str
     start: Callable[[Path, Path, int], AbstractContextManager[Agent]]

@@ -51,7 +51,7 @@ class ApprovalFeed:
         self._to = 0
 
     def pending(self, grant: str) -> Iterator[Approval]:
-        """Those that are pending, of one grant or with an empty name of all, the oldest first.
+        """The pending approvals of one grant, or of all if the name is empty; oldest first.
 
         Raises:
             StoreError: The store does not answer.

@@ -68,7 +68,7 @@ class OpenStreams:
                 self._due.discard(stream)
 
     def look_again(self, changed: Collection[str]) -> None:
-        """Has all callers checked if kinds have changed that rights depend on; returns at once."""
+        """Starts a check of all callers if a kind has changed that rights depend on; returns at once."""
         if KINDS.isdisjoint(changed):
             return
         with self._lock:
@@ -76,7 +76,7 @@ class OpenStreams:
         self._wake.set()
 
     def stop(self) -> None:
-        """Checks no more."""
+        """Stops the checks."""
         self._stopped.set()
         self._wake.set()
         if self._thread is not None:

@@ -47,7 +47,7 @@ class PermitForm:
     max_uses: int
     max_minutes: int
     minutes: int
-    """Those that stand in it at first."""
+    """The minutes that the form proposes."""
     arguments: tuple[Argument, ...]
 
 

@@ -38,7 +38,7 @@ class Face:
     """The pages of one sidecar behind one listener."""
 
     connections: Connections
-    """Those of the listener, set before the first request."""
+    """The connections of the listener, set before the first request."""
 
     def __init__(self, pages: Pages, origin: Origin) -> None:
         """Takes the pages and the listener over which requests come."""

@@ -38,7 +38,7 @@ class Recorded:
     arguments: str | None
     """The masked arguments as JSON; None once their time is over."""
     document: str
-    """Everything else as JSON."""
+    """The rest of the evidence as JSON."""
     recent: tuple[dict[str, Any], ...]
     """The last answers for the same grant and tool, at the creation."""
     answers: tuple[Given, ...]

@@ -20,11 +20,11 @@ class Storage:
     """Keeps tokens as long as the program runs."""
 
     def __init__(self) -> None:
-        """None yet."""
+        """Creates an empty storage."""
         self.tokens: OAuthToken | None = None
 
     async def get_tokens(self) -> OAuthToken | None:
-        """Those that were kept."""
+        """The tokens that were kept."""
         return self.tokens
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
@@ -36,7 +36,7 @@ class Storage:
         return None
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        """Nothing is registered."""
+        """Ignores a registration."""
 
 
 async def main(url: str, issuer: str, calls: list[tuple[str, dict[str, object]]]) -> list[list[str]]:

@@ -25,7 +25,7 @@ class Seen:
         self.progress: list[float] = []
 
     def callbacks(self) -> dict[str, Any]:
-        """Those that the client says it has."""
+        """The callbacks for the capabilities that the client declares."""
         having = {"sampling": self.on_sampling, "elicitation": self.on_elicitation}
         return {f"{name}_callback": callback for name, callback in having.items() if name in self.answers}
 
@@ -41,7 +41,7 @@ class Seen:
         return types.ElicitResult.model_validate(self.answers["elicitation"])
 
     async def on_message(self, message: Any) -> None:
-        """Anything else."""
+        """Records any other message."""
         # The first generation wraps notifications.
         told = getattr(message, "root", message)
         if isinstance(told, Exception):
@@ -56,7 +56,7 @@ class Seen:
         self.progress.append(progress)
 
     async def do(self, steps: Sequence[dict[str, Any]], client: Any, session: Any) -> None:
-        """All of it, one after the other; each step is a method of this name."""
+        """Runs the steps one after the other; each step is a method of this name."""
         for todo in steps:
             what, given = todo["do"], {name: value for name, value in todo.items() if name != "do"}
             on = session if what in {"level", "ping"} else client
@@ -109,12 +109,12 @@ class Seen:
         return "set"
 
     async def do_ping(self, session: Any) -> str:
-        """Is anybody there?"""
+        """Pings the server."""
         await session.send_ping()
         return "pong"
 
     def tell(self, version: str, server: str | None) -> None:
-        """Prints all of it."""
+        """Prints the record."""
         told = {"version": version, "server": server, **vars(self)}
         del told["answers"]
         sys.stdout.write(json.dumps(told))
