@@ -8,7 +8,7 @@ use crate::eval::Looked;
 use crate::policy::ast::{Category, Risk};
 use crate::{Decision, LimitState};
 
-/// A call that waits for people: what is left of it, and what they are asked.
+/// A call that waits for people: the state of its decision, and the question for them.
 #[derive(Debug)]
 pub struct HeldCall {
     /// To be settled with the answer.

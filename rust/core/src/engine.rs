@@ -360,8 +360,8 @@ impl Engine {
         })
     }
 
-    /// The last step: takes all units of a call, or none. `state` must be the one that it was looked at by; freezes are those
-    /// of now, because the call may have waited.
+    /// Takes all units of a call or none, the last step of a decision. `state` must be that of the first look at the
+    /// call; freezes are the present ones, because the call may have waited.
     pub fn settle<'s>(&self, state: &'s State, mut looked: Looked<'s, '_>, now: Now) -> Decision<'s> {
         let settled = catch_unwind(AssertUnwindSafe(|| {
             let freezes = self.freezes.load();

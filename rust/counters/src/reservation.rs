@@ -168,7 +168,7 @@ impl Reservations {
 }
 
 impl Inner {
-    /// Commits the oldest ones that another reservation leaves no room for.
+    /// Commits the oldest reservations until there is room for a new one.
     fn make_room(&mut self, reserved: &Reserved, limits: ReservationLimits) {
         let none = Ends::default();
         loop {

@@ -1,4 +1,4 @@
-//! `make bench-tokens`: whom a token makes out, by its signature the first time and by what was believed the next times.
+//! `make bench-tokens`: the caller of a token, by its signature the first time and from memory the next times.
 //!
 //! The tokens are those of `tests/cases/oauth`, which another implementation has signed.
 

@@ -125,7 +125,7 @@ struct FreezeFile {
     path: PathBuf,
     engine: Arc<Engine>,
     events: Arc<Events>,
-    /// Held by whoever reads the file, which may take as long as its disk does.
+    /// Held while the file is read, which takes as long as the disk does.
     reading: Mutex<Reading>,
     /// The result, held for moments.
     last: Mutex<FreezeState>,

@@ -1,4 +1,4 @@
-//! A process that asks the one that keeps the file.
+//! A follower: a process that shares the counters and asks the holder of the file.
 
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -24,7 +24,7 @@ use crate::upstream::{Connector, chain, connector};
 /// The age at which keys are fetched again, in seconds: a key that the issuer withdraws may stay in use as long.
 pub(super) const FRESH_S: u64 = 300;
 
-/// Between two attempts, in seconds: of those that failed, and of those for a key that is missing.
+/// Time between two attempts after a failure, and between two fetches for missing keys, in seconds.
 pub(super) const PACE_S: u64 = 30;
 
 /// The time that keys stay in use while no newer ones can be fetched, in seconds. Tokens live about as long, and an issuer that

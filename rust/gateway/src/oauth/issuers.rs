@@ -39,8 +39,8 @@ impl Issuers {
         self.0.iter()
     }
 
-    /// The issuer that alone may have signed a token: the one that it names, where there are several. What is said in its
-    /// name is not proven by that.
+    /// The only issuer that may have signed a token: with several issuers, the one that the token names. That name
+    /// proves nothing yet.
     pub fn of(&self, token: &str) -> Result<&Arc<Issuer>, TokenError> {
         if let [only] = self.0.as_slice() {
             return Ok(only);

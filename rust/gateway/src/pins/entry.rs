@@ -172,7 +172,7 @@ impl Entry {
         }
     }
 
-    /// These variants were not shown what is not accepted.
+    /// Notes that these variants were not shown the forms that are not accepted.
     pub(super) fn take_back(&mut self, variants: Places) {
         for form in &mut self.withheld {
             form.variants = form.variants.without(variants);

@@ -57,7 +57,7 @@ pub enum PinsError {
         /// The server of the list.
         server: String,
     },
-    /// A file of pins is not what was written.
+    /// A damaged file of pins.
     #[error(
         "the pins in `{path}` are damaged (line {line}, column {column}: {fault}); bring the file back from a copy, or \
          begin anew with `callgate pin reset`"

@@ -130,7 +130,7 @@ fn write_record(record: &Record, out: ValueWriter<'_>) {
     });
 }
 
-/// Reads a file: whose it is, and what it says. Everything that was written is checked, digests too.
+/// Reads a file: the name of its server, and its pins. All contents are checked, digests too.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(String, Book), PinsError> {
     let mut tape = Tape::new();
     let damaged = |fault: FormatError| {

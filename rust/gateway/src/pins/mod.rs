@@ -1,4 +1,4 @@
-//! Tool pinning: a tool stays what it was when it was accepted, or may not be called.
+//! Tool pinning: a tool may be called only while its definition is the accepted one.
 //!
 //! A server describes its tools itself, and a model reads and believes that text. So the first list that a server shows
 //! is recorded, and later ones are compared with it ([`Server::observe`]): a tool whose definition, or whose server's

@@ -3,12 +3,12 @@
 /// A notice for operators about a server's pins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// Its file was gone, and was written again from what was held.
+    /// The server's file was gone, and was written again from memory.
     WrittenAgain {
         /// The server of the file.
         server: String,
     },
-    /// Its first list has not come to its end for a day, so that whatever it adds is pinned.
+    /// The server's first list has not ended for a day, so that any tool in it is still pinned.
     Unfinished {
         /// The server of the list.
         server: String,

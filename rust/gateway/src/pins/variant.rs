@@ -7,7 +7,7 @@ use callgate_core::json::{Kind, Tape, Value};
 
 use super::definition::MAX_DEPTH;
 
-/// Kinds that are told apart of one server. Each client says itself what it is, so that there is no end to them.
+/// Most variants of one server. Clients state their variant themselves, so without a bound there could be any number.
 pub(super) const MAX_VARIANTS: usize = 32;
 
 /// Characters of a variant's text: it stands in session ids, in files and on terminals.
@@ -56,7 +56,7 @@ impl Variant {
         Self::said(said("protocolVersion"), said("capabilities")).unwrap_or_else(Self::unknown)
     }
 
-    /// By what a request says of its own client, as every one does since MCP 2026-07-28; `None` where it says nothing.
+    /// Reads the variant from a request, which states it since MCP 2026-07-28; `None` if it does not.
     pub fn of_request(body: &[u8]) -> Option<Self> {
         let mut tape = Tape::new();
         let root = tape.parse(body, MAX_DEPTH).ok()?;

@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderName};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// Less than what a server announces: a request that is on its way when that time is over meets the close.
+/// Subtracted from the time that a server announces, because a request on its way at the end of it would meet the
+/// close.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// The longest time that is believed of a server; something between may close the connection earlier, and says nothing.

@@ -54,7 +54,7 @@ pub trait Room: Send + Unpin + 'static {
     fn holds(&mut self, bytes: usize) -> Result<(), String>;
 }
 
-/// There was no room for what has to be held of a reply.
+/// No memory for the part of a reply that has to be held.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct NoRoomError(String);
@@ -137,7 +137,7 @@ where
     }
 }
 
-/// Bytes that are counted until the last of them is gone, whoever has them by then.
+/// Bytes that count as held until they are dropped, in any part of the program.
 struct Kept<K> {
     bytes: Vec<u8>,
     _kept: K,

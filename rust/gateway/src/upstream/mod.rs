@@ -61,7 +61,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// A server that is configured so; what is counted of it goes to `tally`. Nothing is connected yet.
+    /// Creates a server from its configuration without connecting to it; its numbers go to `tally`.
     pub fn new(config: UpstreamConfig, tally: Arc<Tally>) -> Result<Self, UpstreamError> {
         let endpoint = config::endpoint(&config.url, config.allow_link_local)?;
         let headers = config::headers(&config.headers)?;

@@ -162,7 +162,7 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
         Ok(awaited.is_some())
     }
 
-    /// Takes down what a reply says, before the client can go by it.
+    /// Takes over the facts of a reply before its client can act on them.
     pub(super) fn learn(&self, reply: &[u8], about: &About) {
         match about {
             About::Initialize => self.agree(reply),

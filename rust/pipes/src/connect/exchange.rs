@@ -19,7 +19,7 @@ use crate::failed::UPSTREAM_FAILED;
 use crate::glance::Glance;
 use crate::id::RequestId;
 
-/// A reply that is no message is read up to this length, for what it says of an error.
+/// Greatest length of a reply that is no message, which is read for its error.
 const ERROR_LIMIT_BYTES: usize = 64 * 1024;
 
 /// The method whose replies say which arguments are mirrored.
@@ -32,7 +32,7 @@ pub(super) const GONE: &str =
 #[derive(Debug)]
 pub(super) struct ErrorReply {
     pub(super) status: StatusCode,
-    /// Empty where it is longer than what is read.
+    /// The reply; empty if it is longer than the limit.
     pub(super) reply: Bytes,
 }
 
@@ -101,7 +101,7 @@ impl Exchange {
         }
     }
 
-    /// Its fields, by what is known now.
+    /// The header fields of the message, by the present session and tools.
     pub(super) fn remade<O: AsyncWrite + Unpin>(&self, bridge: &Bridge<O>) -> HeaderMap {
         let mut tape = Tape::new();
         // It was read before.
@@ -109,7 +109,7 @@ impl Exchange {
         fields_of(bridge, message.as_ref())
     }
 
-    /// Sends it once and passes the reply on; gives what is no reply.
+    /// Sends the message once and passes the reply on; returns an HTTP error instead of passing it on.
     async fn once<O: AsyncWrite + Unpin>(
         &mut self,
         bridge: &Bridge<O>,

@@ -44,7 +44,7 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Bridge<O> {
         true
     }
 
-    /// Says again what the client said; gives the new session's id, which some servers do without.
+    /// Repeats the client's opening of the session; returns the new session's id, which some servers omit.
     async fn begin(&self, session: &Session) -> Option<Option<HeaderValue>> {
         let Opening {
             initialize,

@@ -48,7 +48,7 @@ pub struct ConnectSettings {
 /// An error at the start of a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The server's address or what is sent along is not as it must be.
+    /// The server's address or its header fields are invalid.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     /// The operating system refuses something.

@@ -25,7 +25,7 @@ pub(super) struct Learned {
 }
 
 impl Tools {
-    /// Takes down what a reply to `tools/list` says; `None` where it is no list.
+    /// Takes over the tools of a reply to `tools/list`; `None` if it is no list.
     pub(super) fn learn(&mut self, reply: &[u8]) -> Option<Learned> {
         let mut tape = Tape::new();
         let page = Page::parse(&mut tape, reply).ok()??;

@@ -54,8 +54,8 @@ pub(super) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts it, in a process group of its own: a signal reaches what it has started as well, and one that a terminal
-    /// sends does not come twice.
+    /// Starts the server in a process group of its own: a signal reaches its children as well, and a signal of a
+    /// terminal does not arrive twice.
     pub(super) fn start(command: &ServerCommand) -> Result<(Self, ChildStdin, ChildStdout), SpawnError> {
         let mut builder = Command::new(&command.program);
         builder
@@ -81,7 +81,7 @@ impl ServerProcess {
         }
     }
 
-    /// Sends a signal to it and to what it has started; nothing where they are gone.
+    /// Sends a signal to the server and its children, if they still run.
     pub(super) fn send(&self, signal: Signal) {
         if let Some(group) = self.group {
             // All that can go wrong is that nobody is there any more.

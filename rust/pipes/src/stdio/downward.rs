@@ -145,7 +145,7 @@ where
         }
     }
 
-    /// A line has come to its end. What is short is left in `out`.
+    /// Finishes a line. Short output is left in `out`.
     async fn whole(&self, line: Going<'_, O>, out: &mut Vec<u8>) -> io::Result<()> {
         let Going { glance, way } = line;
         let before_bytes = out.len();

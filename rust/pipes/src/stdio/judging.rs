@@ -13,7 +13,7 @@ pub trait Judging: Send + Sync + 'static {
     /// Judges one line, which is without its end, and `looks` like this at its top.
     fn judge(&self, line: &[u8], looks: Looks) -> Judged;
 
-    /// The reply to a line that goes nowhere, whatever it says.
+    /// The reply to a line that is not forwarded because of a fault.
     fn refuse(&self, fault: LineError, id: Option<&RequestId>) -> String;
 
     /// The call with this reservation has `reached` the server, or it provably has not.

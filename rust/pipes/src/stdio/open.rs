@@ -111,7 +111,7 @@ impl Open {
         self.requests.len() - self.cancelled_count
     }
 
-    /// Closes them all; gives those that the client waits for.
+    /// Closes all requests; returns the ids of those that the client waits for.
     pub(super) fn close_all(&mut self) -> Vec<RequestId> {
         let requests = std::mem::take(self).requests;
         let waiting = requests.into_iter().filter(|(_, entry)| !entry.is_cancelled);

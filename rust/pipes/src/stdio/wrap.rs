@@ -156,7 +156,7 @@ impl<O: AsyncWrite + Unpin> Wrapped<O> {
         self.ending.hurry(now);
     }
 
-    /// The server has ended: its last words go on, and whoever waits for more is told.
+    /// Finishes after the server's end: forwards its last output, and answers the requests that are still open.
     async fn finish(mut self, status: ExitStatus) {
         self.over.send_replace(true);
         // What it has left behind would go on without anybody.

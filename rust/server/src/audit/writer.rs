@@ -29,7 +29,7 @@ const WRITE_BYTES: usize = 128 * 1024;
 pub(super) struct Status {
     failing: AtomicBool,
     dropped: AtomicU64,
-    /// The number of those that the program's log was told of.
+    /// The number of dropped lines that the program's log has reported.
     told: AtomicU64,
 }
 
@@ -120,7 +120,7 @@ impl Writer {
         }
     }
 
-    /// Writes what is there; true when there is nothing left to do, ever.
+    /// Writes the lines that wait; returns true once the writer is done for good.
     fn turn(&mut self, now: Instant) -> bool {
         let closing = self.queue.is_closed();
         if closing {

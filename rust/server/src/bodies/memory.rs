@@ -19,7 +19,7 @@ pub(crate) const SMALL_BYTES: usize = 16 * 1024;
 const SMALL_PART: usize = 4;
 /// One connection may hold this part of the whole.
 const CONNECTION_PART: usize = 8;
-/// One connection may hold this part of what is for small messages: a proxy sends all that it has over one.
+/// One connection may hold this part of the memory for small messages, because a proxy may use one connection for all.
 const SMALL_CONNECTION_PART: usize = 2;
 
 /// Bytes held, and how many may be.
@@ -57,7 +57,7 @@ impl Gauge {
 struct Gauges {
     /// Of the first [`SMALL_BYTES`] of each message.
     small: Gauge,
-    /// Of what is beyond.
+    /// Of the bytes after those.
     large: Gauge,
 }
 

@@ -77,8 +77,8 @@ impl Sessions {
     }
 }
 
-/// A session's id that says what its client is. Where nobody has to prove anything, that is all that a client gets: whoever
-/// knows the server's own id can use the session anyway.
+/// A session's id with its client's variant. If callers need no proof of identity, this is the whole id: any client
+/// that knows the server's own id can use the session anyway.
 pub(crate) fn saying(variant: &Variant, session: &str) -> String {
     format!("{variant}{END_OF_VARIANT}{session}")
 }

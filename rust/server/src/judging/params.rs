@@ -6,8 +6,8 @@ use callgate_mcp::{Headers, MessageError, ToolCall};
 use super::{Judge, Responder};
 
 impl<D: Responder> Judge<'_, D> {
-    /// Holds the fields that mirror arguments against the call. What a server's list says is what its clients go by, and
-    /// the server itself, so the catalogue speaks only where no list did.
+    /// Compares the fields that mirror arguments with the call. The server and its clients follow the server's list, so
+    /// the catalogue is used only if there was no list.
     pub(crate) fn hold_params<'m>(
         &self,
         request: &Request<'_>,

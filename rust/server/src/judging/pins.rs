@@ -1,4 +1,4 @@
-//! Tools that are pinned, as whoever stands before their server holds lists and calls against them (`docs/pinning.md`).
+//! Pinned tools: the doors before a server compare its lists and the calls of its tools with them (`docs/pinning.md`).
 
 use std::fmt;
 
@@ -43,8 +43,8 @@ impl<V: Fn() -> Variant + Sync> PinnedTools for PinnedCall<'_, V> {
     }
 }
 
-/// Holds a list that clients of a variant get against what was accepted of the server's tools, and logs what is new; the
-/// error says why it must not be shown. The gate lends the tape.
+/// Compares a list for clients of a variant with the accepted tools of the server, and logs new ones. The error is the
+/// reason for not showing the list. The gate lends the tape.
 pub(crate) fn observe(
     gate: &Gate,
     pins: &PinnedServer,

@@ -89,8 +89,8 @@ impl Acceptor {
         admitted
     }
 
-    /// `ready` makes a connection of what was accepted, in its own time; one that comes to nothing is closed. After one that has
-    /// got a reserved descriptor none is accepted until `has_room`.
+    /// Accepts connections until the server stops. `ready` prepares each in its own time; one that it fails for is
+    /// closed. After a connection with a reserved descriptor, none is accepted until `has_room`.
     async fn run<A, F, R, G, I>(
         self,
         accept: impl Fn() -> F,

@@ -26,7 +26,7 @@ impl Allowance {
         }
     }
 
-    /// Adds to what is left when that is used up.
+    /// Adds frames to the allowance, which are used once the rest of it is used up.
     pub(super) fn earn(&mut self, frames: u64) {
         self.earned = self.earned.saturating_add(frames).min(self.most_earned);
     }

@@ -32,7 +32,7 @@ const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
 /// The flow-control window of one HTTP/2 connection, over all of its streams: a few streams that are not read must not
 /// stop the others.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// Answers of one stream that wait to be sent, whatever window the client has opened.
+/// Bytes of one stream that may wait to be sent, even if the client opens a larger window.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Streams that a client has opened and reset, and that hyper has not seen yet. Resets are bounded by [`super::guard`],
 /// which passes so few in one turn that this bound is never reached.

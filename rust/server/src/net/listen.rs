@@ -82,7 +82,7 @@ impl BoundSocket {
         }
     }
 
-    /// Removes the file, if it is still the one that was made here.
+    /// Removes the socket file, if it is still the one of this listener.
     pub(crate) fn remove(&self) {
         if self.is_ours() {
             // Gone already, or the folder is read-only by now: nothing is left to be done about it.
@@ -193,7 +193,7 @@ impl Drop for FolderLock {
     }
 }
 
-/// The user of what is under a path.
+/// The present use of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum User {
     /// A process listens.

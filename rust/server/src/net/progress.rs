@@ -24,7 +24,7 @@ impl Progress {
         self.read_bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes down what was read.
+    /// Notes the bytes that were read.
     pub(super) fn read(&self, bytes: &[u8]) {
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if self.read_bytes.fetch_add(count, Ordering::Relaxed) == 0 && bytes.starts_with(HTTP2) {
@@ -41,7 +41,7 @@ impl Progress {
         self.is_http2.load(Ordering::Relaxed)
     }
 
-    /// The server stops: from now on it is noticed what the system holds and nobody has read.
+    /// Notes that the server stops: from now on, bytes that the system holds unread are taken into account.
     pub(super) fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
     }

@@ -89,7 +89,7 @@ impl<'a> Attributes<'a> for McpAttributes<'a> {
         text(within.fields.get(last)?)
     }
 
-    /// The gateway's expressions know the client's certificate; what they tell of it is metadata.
+    /// Returns `None`: the gateway's expressions know the client's certificate, and pass its facts on as metadata.
     fn principal(&self) -> Option<&'a str> {
         None
     }

@@ -167,8 +167,8 @@ struct KnownCaller {
     caller: ProvenCaller,
 }
 
-/// Makes out what the fields of a request say: the server that it is for, and its caller. Gives the refusal of one that no body
-/// could make good.
+/// Reads the header fields of a request: its server and its caller. Returns a refusal if the request is refused with
+/// any body.
 fn known(context: &HttpContext, parts: &Parts) -> Result<KnownCaller, Box<Response<Body>>> {
     let gate = &context.gate;
     let configuration = gate.configuration();

@@ -64,7 +64,7 @@ pub(super) enum Purpose {
     Call,
     /// The begin of a session.
     Session,
-    /// A stream of whatever may come.
+    /// The request for a stream of any messages.
     Stream,
     Other,
 }

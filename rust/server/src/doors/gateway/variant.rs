@@ -8,8 +8,8 @@ use super::forward::SESSION;
 /// Says which protocol version a client speaks, in versions that begin with a handshake.
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 
-/// The client's variant: what the request says of it itself, as since MCP 2026-07-28; else what was said when its session
-/// began. A server without sessions knows no more than the protocol version.
+/// The client's variant: from the request itself, as since MCP 2026-07-28, otherwise from the beginning of its session.
+/// Without a session, the protocol version alone is known.
 pub(super) fn of_client(said: Option<Variant>, session: Option<&Variant>, parts: &Parts) -> Variant {
     said.or_else(|| session.cloned()).unwrap_or_else(|| {
         let version = parts.headers.get(PROTOCOL_VERSION);

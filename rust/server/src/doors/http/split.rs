@@ -150,7 +150,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Up to where as many brackets have closed as opened, of whatever kind.
+    /// Passes over a value up to where as many brackets of any kind have closed as opened.
     fn bracketed(&mut self) -> Result<(), (usize, &'static str)> {
         let mut depth = 0_usize;
         loop {
