@@ -75,7 +75,7 @@ def of_sidecar(name: str, data: Path, folder: Path, seconds: float) -> None:
 
 
 def of_service(name: str, data: Path, folder: Path, seconds: float) -> None:
-    """Profiles a sidecar that is asked what a proxy asks."""
+    """Profiles a sidecar under the requests of a proxy."""
     configuration, path, message = SERVICES[name]
     body = folder / "body"
     body.write_bytes(messages.frame(message))
@@ -123,7 +123,7 @@ def shown(data: Path) -> str:
 
 
 def main() -> None:
-    """Profiles what is named and writes the table beside the results."""
+    """Profiles the named programs and writes the table beside the results."""
     names = [*CORE, *METHODS, *SERVICES, GATEWAY]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))

@@ -153,7 +153,7 @@ def sidecar(
 
 
 def free_addresses(count: int) -> list[str]:
-    """Loopback addresses that nobody listens on."""
+    """Loopback addresses without a listener."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     for listener in listeners:
@@ -162,7 +162,7 @@ def free_addresses(count: int) -> list[str]:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A loopback port without a listener."""
     return int(free_addresses(1)[0].rpartition(":")[2])
 
 

@@ -25,7 +25,7 @@ Cell = str | float | int | None
 
 @dataclass(frozen=True)
 class Headline:
-    """One number that a reader wants first, and what it was meant to be."""
+    """One main number of a bench, and its target."""
 
     part: str
     what: str
@@ -73,7 +73,7 @@ class Report:
             print(f"missed: {what} is {number(value, unit)}, the target is {target}")
 
     def write(self) -> Path:
-        """Writes what was measured, with the facts of the machine."""
+        """Writes the measurements, with the facts of the machine."""
         path = (QUICK_RESULTS if self.quick else RESULTS) / f"{self.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         results = {

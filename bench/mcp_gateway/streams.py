@@ -18,7 +18,7 @@ OPENED = b'"data":"open"'
 
 
 def resident_bytes(way: Way, count: int) -> tuple[int, int]:
-    """Of what stands between, before and while so many streams are open."""
+    """Resident memory of the gateway or proxy, before and while so many streams are open."""
     before = way.program.resident_bytes()["total"]
     with ExitStack() as stack:
         for _ in range(count):

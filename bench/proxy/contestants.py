@@ -86,7 +86,7 @@ def expect_rate_limit(contestant: Contestant, *, over: bool) -> None:
 
 
 def use_up(contestant: Contestant) -> None:
-    """Takes what there is of the small limit, which must be what the settings say."""
+    """Uses up the small limit, which must be that of the settings."""
     for _ in range(messages.USED_UP_AFTER):
         if rate_limit_code(contestant, messages.USED_UP) != _OK:
             sys.exit(f"{contestant.name} refused one of the first {messages.USED_UP_AFTER}")

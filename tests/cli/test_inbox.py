@@ -54,7 +54,7 @@ def inbox(*approvals: Approval) -> Inbox:
 
 
 def press(one: Inbox, *names: str) -> Any:
-    """Presses keys; what the last one leads to."""
+    """Presses keys; returns the command of the last one."""
     command: Any = None
     for name in names:
         command = one.press(Key(name, name if len(name) == 1 else ""))

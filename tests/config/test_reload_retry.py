@@ -72,7 +72,7 @@ def rig(setup: Setup) -> Iterator[Rig]:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, path: Path, code: int) -> Callable[[], None]:
-    """Makes every attempt to open a file fail, until what this gives is called."""
+    """Makes every attempt to open a file fail, until the returned function is called."""
     real = os.open
     broken = True
 

@@ -21,7 +21,7 @@ TIMEOUT_S = 20.0
 
 @contextmanager
 def watching(*paths: Path) -> Iterator[Queue[None]]:
-    """Gives what fills as changes are noticed."""
+    """Gives a list that fills as changes are noticed."""
     noticed: Queue[None] = Queue()
     watcher = Watcher(lambda: noticed.put(None))
     watcher.watch(files_of(*paths))

@@ -53,7 +53,7 @@ def by_tool(**by_name: Fault) -> Fault:
 
 
 def assert_others_are_served(running: Gateway) -> None:
-    """Calls of somebody else are answered."""
+    """Checks that calls of another client are answered."""
     for _ in range(20):
         assert post(running.url("s"), call("open")).json()["result"]["content"][0]["text"] == "open done"
 

@@ -66,7 +66,7 @@ SHOWN: dict[str, Fault] = {
     "a head that comes slowly": faults.slow_head(0.001),
     "another id": faults.other_id,
 }
-"""Lists that are shown, without what is hidden."""
+"""Checks that lists are shown, without hidden tools."""
 
 
 @pytest.mark.parametrize("fault", SHOWN.values(), ids=SHOWN)

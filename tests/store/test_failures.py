@@ -113,7 +113,7 @@ def test_stores_in_schemas_of_one_database_do_not_wait_for_each_other(postgres: 
 
 
 def test_a_replica_that_stops_in_the_middle(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its session is ended, so that others go on; what it had not committed is undone."""
+    """Its session is ended, so that others go on; its uncommitted changes are undone."""
     monkeypatch.setattr("callgate.store.engine._IDLE_IN_TRANSACTION_S", 1)
     place = parse_place(postgres.new_schema())
     stopped, other = open_store(place), open_store(place)

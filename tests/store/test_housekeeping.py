@@ -166,7 +166,7 @@ def test_another_pin_ends_what_was_asked_under_the_one_before(store: Store, keep
 
 
 def test_a_change_right_after_the_question_ends_it_too(store: Store, keeper: Housekeeping, facts: Facts) -> None:
-    """Before anybody has looked at what is in force."""
+    """A change before the first look at the configuration in force."""
     facts.pins = {("s", "t"): "2"}
     of_policy, of_grant, of_pin = pending(store), pending(store, "g", grant="h"), pending(store, "p", pin_digest="1")
     facts.grants = {"h": False}

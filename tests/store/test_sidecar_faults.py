@@ -109,7 +109,7 @@ def test_a_locked_store(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_locked_at_the_start(tmp_path: Path) -> None:
-    """Exclusively, so that nobody else can even read it."""
+    """Locks the store exclusively, so that no other process can even read it."""
     open_store(in_folder(tmp_path / "a" / "state")).close()
     with closing(sqlite3.connect(database(tmp_path / "a"), isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")

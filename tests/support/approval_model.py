@@ -112,7 +112,7 @@ class Model:
                 one.state = "expired"
 
     def end_of_policy(self, digest: str, now_us: int) -> None:
-        """Ends what is pending."""
+        """Ends pending approvals."""
         for one in self.all:
             if one.ask.call.policy_digest == digest and self.state(one, now_us) is State.PENDING:
                 one.state = "ended"

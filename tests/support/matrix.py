@@ -68,7 +68,7 @@ class Row:
 
 
 def play(row: Row, scene: Scene) -> None:
-    """Plays the row, and compares what came of it."""
+    """Plays the row, and compares its outcome."""
     scene.tool = row.tool or scene.tool
     row.asks(scene)
     row.before(scene)

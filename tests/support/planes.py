@@ -26,7 +26,7 @@ def bundle_of(place: Place, **more: object) -> Bundle:
 
 
 def temporary_bundle(folder: Path) -> Bundle:
-    """The configuration of a start that keeps nothing."""
+    """The configuration of a start without a state folder."""
     bundle = read_bundle(None, {})
     return Bundle(bundle.loaded, {}, None, None, None, pins=folder)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class News:
-    """Counts the changes of each kind. Whoever watches the store tells of them, once for all streams."""
+    """Counts the changes of each kind. The watcher of the store reports them, once for all streams."""
 
     def __init__(self) -> None:
         """Begins without news."""

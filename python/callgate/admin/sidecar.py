@@ -46,7 +46,7 @@ class Sidecar(Protocol):
         session: str | None,
         labels: dict[str, str] | None,
     ) -> Peek:
-        """Looks at what is left for a grant.
+        """Reads the remaining units of a grant.
 
         Raises:
             CallgateError: It cannot.
@@ -149,7 +149,7 @@ class RunningSidecar:
         session: str | None,
         labels: dict[str, str] | None,
     ) -> Peek:
-        """Looks at what is left for a grant; an operator may name any of them by its id."""
+        """Reads the remaining units of a grant; an operator may name any grant by its id."""
         return self.engine.peek(grant=grant, tool=tool, args=args, server=server, session=session, labels=labels)
 
     def reset(self, names: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Approvals that nobody answers: for tests of policies, and for looks at decisions without a store."""
+"""Approvals without answers: for tests of policies, and for decisions without a store."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def sections_to_answer(approval: Approval, record: Recorded, owner: Person | Non
 def result_lines(
     approval: Approval, record: Recorded, permit: PermitOffer | None, owner: Person | None
 ) -> Iterator[str]:
-    """The words for what an answer led to."""
+    """The words for the result of an answer."""
     now = clock.now_us()
     what = call_line(approval)
     until = f"until {instant(approval.until_us)} ({brief(approval.until_us - now)} left)"

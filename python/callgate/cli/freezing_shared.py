@@ -62,7 +62,7 @@ def freeze_all(place: Place, made: Freeze) -> bool:
 
 
 def thaw_all(place: Place, target: Target, user: str) -> tuple[int, list[Freeze]]:
-    """Ends the freezes of these calls; their number, and those that stay.
+    """Ends the freezes of these calls; returns their number, and the freezes that stay.
 
     Raises:
         StoreError: The store does not answer.

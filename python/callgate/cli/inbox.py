@@ -127,7 +127,7 @@ class Inbox:
         self.scroll = min(self.scroll, self._last_scroll)
 
     def press(self, key: Key) -> Command | None:
-        """Does what a key means; what the caller has to do, if anything."""
+        """Obeys a key; returns the command that the caller has to run, if any."""
         if self.view is View.REASON:
             return self._press_reason(key)
         if self.view is View.CONFIRM:

@@ -37,7 +37,7 @@ class Question:
 
 
 class PermitQuestions:
-    """The questions for one approval. What stands in them at first is the offer of somebody else, or of the policy."""
+    """The questions for one approval. Their first answers are another person's offer, or the policy's."""
 
     def __init__(self, approval: Approval, record: Recorded) -> None:
         """Takes an approval that is pending.
@@ -72,7 +72,7 @@ class PermitQuestions:
         return f"{self._place + 1}/{len(self._questions)}  {seen(question.label)} {seen(question.text)}_"
 
     def press(self, key: Key) -> bool:
-        """Does what a key means; true once the last question is answered."""
+        """Obeys a key; true once the last question is answered."""
         question = self._questions[self._place]
         if key.name == "enter":
             if self._place + 1 == len(self._questions):

@@ -1,4 +1,4 @@
-"""`callgate pin`: what servers say of their tools, and what of it was accepted."""
+"""`callgate pin`: the definitions that servers list for their tools, and those that were accepted."""
 
 import json
 import shlex

@@ -18,7 +18,7 @@ Row = TypeVar("Row")
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The rows in columns, without what cannot be seen."""
+    """The rows in columns, without invisible characters."""
     # It takes time to import, and most commands print no table.
     from rich.cells import cell_len  # noqa: PLC0415
 

@@ -64,7 +64,7 @@ def thaw(
 
 
 def _everywhere(place: Place | None, chosen: Target) -> tuple[freezing.Everywhere | None, list[Freeze]]:
-    """Ends the freezes of the store of replicas, if there is one; and those that stay."""
+    """Ends the freezes in the store of replicas, if there is one; returns the result, and the freezes that stay."""
     if place is None:
         return None, []
     try:

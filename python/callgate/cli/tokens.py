@@ -48,7 +48,7 @@ def tell(token: str, key: str, entry: BaseModel, *, as_json: bool) -> None:
 
 
 def must_be_known(option: str, what: str, name: str, known: Collection[str]) -> None:
-    """Refuses a key that names nothing."""
+    """Refuses an unknown name."""
     if name not in known:
         message = f"unknown {what} {quoted(name)}{did_you_mean(name, sorted(known))}"
         raise typer.BadParameter(message, param_hint=option)

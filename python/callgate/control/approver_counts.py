@@ -39,7 +39,7 @@ class ApproverCounts:
         self._worker.wake()
 
     def _work(self, store: Store) -> None:
-        """Logs what is new of the warnings. Without local people nobody knows who will answer."""
+        """Logs new warnings. Without local people the approvers are unknown."""
         people = store.people.approver_groups()
         found = list[str]() if people is None else self._warnings(people)
         for warning in found:

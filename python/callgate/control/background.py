@@ -33,7 +33,7 @@ class BackgroundStream:
                 self._lost += 1
 
     def flush(self) -> None:
-        """Does nothing, because a handler calls it after every line; `drain` is for the end."""
+        """Ignores the call, which a handler makes after every line; `drain` is for the end."""
 
     def drain(self, timeout_s: float) -> bool:
         """Waits until everything is written; returns false if that takes too long."""

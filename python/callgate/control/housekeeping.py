@@ -1,4 +1,4 @@
-"""Work on approvals that nobody asks for: ends of what is over, and the deletion of what is kept long enough.
+"""Housekeeping of the store: expires approvals whose time is over, and deletes records after their retention.
 
 Every replica does it, and it does not matter who is first. A policy, a grant or a pinned form ends its approvals where
 this replica has served it and does no longer. Those that it has never served may be another one's: a store may be
@@ -41,7 +41,7 @@ class InForce(Protocol):
         """The versions of the policies: the first digits of their digests."""
 
     def configured_grants(self, grants: Collection[str]) -> dict[str, bool]:
-        """Of these grants, those that are configured, each with true if it is revoked."""
+        """The configured ones among these grants, each with true if it is revoked."""
 
     def pin_digests(self, server: str, tools: Collection[str]) -> dict[str, str]:
         """The digests of the pinned forms of these tools; none of a tool for which that cannot be told."""
@@ -62,7 +62,7 @@ class _Served:
         return served
 
     def keep(self, known: _Served, live: LiveThings) -> None:
-        """Forgets what was known before `live` was read, and of which nothing live depends any more."""
+        """Forgets the things that were known before `live` was read and that nothing live depends on any more."""
         self.policies -= known.policies - live.policies
         self.grants -= known.grants - live.grants
         self.pins -= known.pins - live.pins
@@ -89,11 +89,11 @@ class Housekeeping:
         )
 
     def reloaded(self) -> None:
-        """Looks soon for what depends on a configuration that is no longer in force."""
+        """Looks soon for approvals and permits that depend on a configuration no longer in force."""
         self._worker.wake()
 
     def asked(self, call: Call) -> None:
-        """Remembers what a new question of this replica depends on: it may be changed before anybody looks."""
+        """Remembers the things that a new question of this replica depends on: they may change before the next look."""
         self._served.policies.add(call.policy_digest)
         self._served.grants.update(self._in_force.configured_grants({call.grant}))
         if call.pin_digest is not None:
@@ -118,7 +118,7 @@ class Housekeeping:
         return max(self._tidied_s + _EVERY_S - time.monotonic(), 0)
 
     def tidy(self, store: Store, now_us: int) -> None:
-        """Writes that the time of some is over, and deletes what is kept long enough.
+        """Writes expiries, and deletes records after their retention.
 
         Raises:
             StoreError: The store does not answer.

@@ -29,7 +29,7 @@ class PlanInForce:
         return frozenset(policy.version for policy in self._engine.policies)
 
     def configured_grants(self, grants: Collection[str]) -> dict[str, bool]:
-        """Of these grants, those that are configured, each with true if it is revoked."""
+        """The configured ones among these grants, each with true if it is revoked."""
         return ManagedGrants(self._engine).known(list(grants)) if grants else {}
 
     def pin_digests(self, server: str, tools: Collection[str]) -> dict[str, str]:

@@ -44,7 +44,7 @@ class StoreDocuments:
 
     @staticmethod
     def restore(managed: ManagedDocuments, known: Path) -> None:
-        """Takes what an earlier run has read last; to be called before calls are answered."""
+        """Takes the documents that an earlier run read last; to be called before calls are answered."""
         try:
             managed.newest = read_known(known)
         except ConfigError as error:
@@ -56,11 +56,11 @@ class StoreDocuments:
         self._worker.start(store)
 
     def stop(self) -> None:
-        """Reads no more; what was read stays in force."""
+        """Stops reading; documents that were read stay in force."""
         self._worker.stop()
 
     def _read(self, store: Store) -> None:
-        """Reads what is new, and asks for a reload if something is."""
+        """Reads new documents, and asks for a reload if there are any."""
         last = store.last_changes()
         if any(last[kind] < self._seen.get(kind.value, 0) for kind in last):
             # An older state of the database was brought back.

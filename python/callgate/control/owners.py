@@ -29,7 +29,7 @@ class Owners:
         self._store = store
 
     def of(self, grant: str) -> Person | None:
-        """The owner of a grant; None if nobody is known to be.
+        """The owner of a grant; None if the owner is unknown.
 
         Raises:
             StoreError: The store does not answer.

@@ -111,7 +111,7 @@ class Parts:
         self.plane.start()
 
     def reloaded(self) -> None:
-        """Looks for what ends with the configuration before, and what fits to this one."""
+        """Lets the parts look at the new configuration: approvals may end with it, and refused grants may fit it."""
         self._grants.reloaded()
         self._housekeeping.reloaded()
         self._approvers.look_again()

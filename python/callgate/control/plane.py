@@ -49,7 +49,7 @@ class Part(Protocol):
     """A part of the control plane that needs the store."""
 
     def start(self, store: Store) -> None:
-        """Starts the work, on the thread of the plane; what takes long belongs on a thread of the part's own.
+        """Starts the work, on the thread of the plane; long work belongs on a thread of the part's own.
 
         Raises:
             StoreError: The store does not answer; the part is started again later.

@@ -117,7 +117,7 @@ class Reloader:
         self._reload_all(is_retry=False)
 
     def reload_documents(self) -> None:
-        """Serves the newest documents of the store beside the files in force, or reports what cannot be served.
+        """Serves the newest documents of the store beside the files in force, or reports the faults that prevent it.
 
         Files are not read: a fault in one of them must not keep a grant from being revoked.
         """

@@ -23,7 +23,7 @@ FIXED: Final = tuple(name for name, field in Config.model_fields.items() if AT_S
 
 
 def refused_changes(now: Bundle, before: Bundle, *, is_keyed: bool) -> Iterator[Fault]:
-    """Faults of what differs from the configuration before and takes a restart.
+    """Faults of changes of the configuration that take effect only with a restart.
 
     `is_keyed` is true if the running server was started with a key of token hashes.
     """

@@ -46,7 +46,7 @@ class StoreFreezes:
         return list(self._in_force.values())
 
     def restore(self) -> None:
-        """Obeys what an earlier run has read last; to be called before calls are answered."""
+        """Obeys the freezes that an earlier run read last; to be called before calls are answered."""
         if self._known is None:
             return
         try:
@@ -65,7 +65,7 @@ class StoreFreezes:
         self._changes.listen(self._read, [_KIND])
 
     def stop(self) -> None:
-        """Reads no more; what was read stays in force."""
+        """Stops reading; freezes that were read stay in force."""
         self._changes.forget(self._read)
         self._store = None
 

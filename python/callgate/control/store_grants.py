@@ -58,7 +58,7 @@ class StoreGrants:
         self._unserved: dict[str, str] = {}
 
     def restore(self) -> None:
-        """Serves what an earlier run has read last; to be called before calls are answered."""
+        """Serves the grants that an earlier run read last; to be called before calls are answered."""
         if self._known is None or not self._known.exists():
             return
         try:
@@ -74,16 +74,16 @@ class StoreGrants:
         self._worker.start(store)
 
     def stop(self) -> None:
-        """Reads no more; what was read stays in force."""
+        """Stops reading; grants that were read stay in force."""
         self._worker.stop()
 
     def reloaded(self) -> None:
-        """Tries again what did not fit to the configuration before."""
+        """Retries grants that did not fit the configuration before."""
         self._is_reloaded = True
         self._worker.wake()
 
     def _work(self, store: Store) -> None:
-        """Reads what is new, and tells what cannot be served."""
+        """Reads new documents, and reports those that cannot be served."""
         if self._is_reloaded:
             self._is_reloaded = False
             self._try_again(store)

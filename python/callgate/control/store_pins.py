@@ -33,7 +33,7 @@ _FIRST_LIST: Final = "the first list that a replica was shown"
 
 
 class StorePins:
-    """The part of the control plane that accepts here what was accepted elsewhere."""
+    """The part of the control plane that accepts tools here which were accepted at another replica."""
 
     def __init__(self, folder: Callable[[], Path], changes: Changes) -> None:
         """Takes the function that gives the folder of pins, and the news of the store."""

@@ -148,7 +148,7 @@ def restore(place: Place, source: Path, now_us: int) -> Path | None:
 
 
 def end_live(place: Place, now_us: int) -> None:
-    """Ends what is pending or approved, and all permits, as `restore` does: for PostgreSQL after `pg_restore`.
+    """Ends pending and approved approvals and all permits, as `restore` does: for PostgreSQL after `pg_restore`.
 
     Raises:
         StoreError: There is no store, or it cannot be used.

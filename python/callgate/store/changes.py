@@ -1,4 +1,4 @@
-"""Numbers of changes, by which replicas read what is new, and waiting for the next one."""
+"""Numbers of changes, by which replicas read only new ones, and waiting for the next one."""
 
 from __future__ import annotations
 

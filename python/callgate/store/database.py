@@ -43,9 +43,9 @@ class Domain(IntEnum):
 
     SCHEMA = 0
     CALLS = 1
-    """Approvals, permits and freezes: what calls wait for."""
+    """Approvals, permits and freezes, which calls wait for."""
     ADMINISTRATION = 2
-    """Documents and pins: what an import changes in bulk."""
+    """Documents and pins, which imports change in bulk."""
     IDENTITY = 3
     """People, machine tokens and sessions: a login waits for no import."""
 

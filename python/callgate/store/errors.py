@@ -41,7 +41,7 @@ class StateError(CallgateError):
     """
 
     def __init__(self, noun: str, name: str, state: str, change: str) -> None:
-        """Takes what it is, its id, its state, and what cannot be done."""
+        """Takes the kind of thing, its id, its state, and the refused change."""
         super().__init__(f"the {noun} `{name}` is {state}, so that {change}")
         self.state = state
 
@@ -59,7 +59,7 @@ class ReasonError(AnswerError):
 
 
 class ConflictError(CallgateError):
-    """Somebody else has changed the same thing since it was read, or has made something of the same id.
+    """Another change of the same thing came after it was read, or another thing has the same id.
 
     Attributes:
         version: The version that is in force now; 0 if there is none.

@@ -23,7 +23,7 @@ _PERMIT: Final = permits.c
 
 @dataclass(frozen=True)
 class LiveThings:
-    """The policies, grants and pinned tools of what is live."""
+    """The policies, grants and pinned tools that live approvals and permits depend on."""
 
     policies: frozenset[str]
     """Digests of the policies of pending approvals."""

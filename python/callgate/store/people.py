@@ -135,7 +135,7 @@ class People:
         return [one.groups for one in people if one.is_active and one.roles & answering] if people else None
 
     def is_empty(self) -> bool:
-        """True if there is nobody, not even somebody who is not active.
+        """True if there are no people, active or not.
 
         Raises:
             StoreError: The store does not answer.
@@ -217,7 +217,7 @@ def read_person(connection: Connection, name: str) -> LocalPerson | None:
 
 
 def has_nobody(connection: Connection) -> bool:
-    """True if there is nobody, within a transaction."""
+    """True if there are no people, within a transaction."""
     return connection.execute(select(_TABLE.name).limit(1)).first() is None
 
 

@@ -1,4 +1,4 @@
-"""The replicas that use the store, and what each has said of its state."""
+"""The replicas that use the store, and the state that each has reported."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Target:
         return Scope.SERVER if self.tool is None else Scope.TOOL
 
     def fields(self) -> dict[str, str]:
-        """The names, without those that it has not."""
+        """The names that the target has, by field."""
         names = {"server": self.server, "tool": self.tool, "grant": self.grant}
         return {name: value for name, value in names.items() if value is not None}
 

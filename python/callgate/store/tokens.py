@@ -67,7 +67,7 @@ class NewToken:
     expires_us: int
 
     def __post_init__(self) -> None:
-        """Refuses what no machine may have.
+        """Refuses roles that no machine may have.
 
         Raises:
             ValueError: The name, the roles or the scopes are not valid.

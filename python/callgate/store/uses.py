@@ -45,7 +45,7 @@ _read_terms: Final = lru_cache(maxsize=1024)(read_terms)
 
 @dataclass
 class _Held:
-    """A permit that was read, and what is left of it in this batch."""
+    """A permit that was read, and its remaining uses in this batch."""
 
     row: Any
     rules: frozenset[tuple[str, str]]

@@ -38,7 +38,7 @@ class Watcher:
         self._in_use = threading.Lock()
 
     def wait(self, seen: Mapping[Kind, int], timeout_s: float) -> dict[Kind, int]:
-        """The numbers of the last changes, once one of them is not the one that was seen, or the time is over.
+        """The numbers of the last changes, as soon as one differs from the one that was seen, or after a time.
 
         Raises:
             StoreError: The store does not answer; a later call connects anew.

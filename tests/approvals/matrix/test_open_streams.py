@@ -19,7 +19,7 @@ from support.scenes import Scene, Stage
 
 TIMEOUT_S = 30.0
 Open = Callable[[], str]
-"""Makes a call on what is open; the rule of its decision."""
+"""Makes a call on the open stream; returns the rule of its decision."""
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def secure_server(certificate: trustme.LeafCert) -> Iterator[Secure]:
             self.wfile.write(event(reply) if watches else json.dumps(reply).encode())
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-            """Says nothing."""
+            """Logs nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True

@@ -162,7 +162,7 @@ def approve(state: Path, approval: str) -> None:
 
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
-    """While another process writes, so that the store takes nothing."""
+    """Keeps the store locked for writing by another process."""
     with closing(sqlite3.connect(state / "callgate.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield

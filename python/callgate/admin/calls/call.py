@@ -20,7 +20,7 @@ class Call:
     deadline_s: float | None = None
     """The end of the caller's patience, on the clock of `time.monotonic`; None if there is none."""
     ended: Event = field(default_factory=Event)
-    """Set once nobody waits for the answer any more; a stream then ends."""
+    """Set once the caller has stopped waiting for the answer; a stream then ends."""
 
     def is_late(self) -> bool:
         """True if the deadline is over."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from callgate.admin.http.callers import Callers
 
 Show: TypeAlias = Callable[[Request, Caller], Awaitable[Response]]
-"""Answers with a page, and changes nothing."""
+"""Answers with a page and without a change."""
 
 Change: TypeAlias = Callable[[Request, Caller, dict[str, str]], Awaitable[Response]]
 """Takes the fields of a form of this login."""

@@ -60,7 +60,7 @@ class _Pump:
         self.call = Call(source="", ended=Event())
         self.readers: set[Reader] = set()
         self.has_begun = asyncio.Event()
-        """Set once every later change comes to the readers."""
+        """Set once the readers receive every later change."""
         self.is_over = False
         Thread(target=self._run, name="callgate-admin-stream", daemon=True).start()
 
@@ -98,7 +98,7 @@ class _Pump:
 
 
 class Pumps:
-    """The streams that somebody reads."""
+    """The streams that clients read."""
 
     def __init__(self) -> None:
         """Begins without streams."""

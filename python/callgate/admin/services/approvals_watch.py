@@ -28,7 +28,7 @@ _LOOK_S: Final = 0.5
 """Longest time after which an ended stream is noticed."""
 
 _PAUSE_S: Final = 0.1
-"""Shortest time between two looks at what has changed."""
+"""Shortest time between two reads of changes."""
 
 _TOKEN: Final = re.compile(r"[0-9]{1,18}")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CountersService:
-    """Looks at what is left of limits, and lets them begin anew."""
+    """Reads the remaining units of limits, and resets limits."""
 
     DESCRIPTOR = pb.DESCRIPTOR.services_by_name["CountersService"]
 
@@ -32,7 +32,7 @@ class CountersService:
     def peek_counters(
         self, _principal: Principal, request: pb.PeekCountersRequest, _call: Call
     ) -> pb.PeekCountersResponse:
-        """Looks at what is left for a grant."""
+        """Reads the remaining units of a grant."""
         try:
             peeked = self._ground.sidecar.peek(
                 grant=request.grant,

@@ -45,7 +45,7 @@ class Connection:
         return self.is_operator, self.is_answered
 
     def close(self) -> None:
-        """Closes it at once, without what was not sent yet: its client may not read."""
+        """Closes the connection at once, without the unsent rest: its client may not read."""
         self.is_closed = True
         if self.transport is not None:
             self.transport.abort()
@@ -148,5 +148,5 @@ def _most_by_descriptors(accepted: socket.socket) -> int:
 
 
 def _close_one(connections: Iterable[Connection]) -> None:
-    """Closes the oldest of those that are worth least; a client that is being answered may not read its answer."""
+    """Closes the oldest connection of the least important kind: one that is being answered may be stalled."""
     min(connections, key=lambda connection: connection.worth).close()

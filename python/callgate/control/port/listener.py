@@ -216,7 +216,7 @@ def _log_failure(error: object) -> None:
 
 
 def _log_errors() -> None:
-    """Passes on errors alone: what clients do wrong would fill the log."""
+    """Passes on errors alone: faults of clients would fill the log."""
     logger = logging.getLogger("uvicorn.error")
     logger.handlers[:] = [_Failures()]
     logger.setLevel(logging.ERROR)

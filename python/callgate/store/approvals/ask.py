@@ -77,7 +77,7 @@ class Caps:
 
 
 def is_storable(ask: Ask) -> bool:
-    """False if a text has what a database or UTF-8 has no form for."""
+    """False if a text has characters that a database or UTF-8 has no form for."""
     call = ask.call
     owner = () if call.owner is None else (call.owner.issuer, call.owner.subject)
     of_call = (call.fingerprint, call.grant, call.server, call.tool, call.policy_digest, call.pin_digest or "")
@@ -145,7 +145,7 @@ class _Batch:
         return self._wait(ask) if permit_id is None else Permitted(permit_id)
 
     def write(self) -> None:
-        """Writes what was decided."""
+        """Writes the decisions."""
         held = [one for group in self._held.values() for one in group]
         used = [one for one in held if one.used_by is not None]
         expired = [one for one in held if one.state is State.EXPIRED]

@@ -27,7 +27,7 @@ _CLOCKS_DIFFER_US: Final = 24 * 3_600 * 1_000_000
 
 
 def locked(connection: Connection, approval_id: str) -> Any:  # noqa: ANN401  a row has its query's columns
-    """The row of an approval, which nobody else changes until the end of the transaction.
+    """The row of an approval, locked until the end of the transaction.
 
     Raises:
         UnknownIdError: There is none.
@@ -108,7 +108,7 @@ def withdraw(connection: Connection, approval_id: str, by: Actor, cause: str, no
 def record(
     connection: Connection, by: Actor, action: str, before: Approval, after: Approval, reason: str, now_us: int
 ) -> None:
-    """Writes what a person did with an approval to the admin audit."""
+    """Writes a person's act on an approval to the admin audit."""
     digests = audit.digest(before), audit.digest(after)
     audit.record(connection, [audit.Change(by, action, Kind.APPROVALS.value, after.id, reason, *digests)], now_us)
 
@@ -122,7 +122,7 @@ def expire(connection: Connection, now_us: int) -> int:
 def end_where(
     connection: Connection, where: tuple[ColumnElement[bool], ...], by: Actor, cause: str, now_us: int
 ) -> int:
-    """Ends some of those that are pending, approved or denied."""
+    """Ends some of the pending, approved or denied approvals."""
     return _change_many(connection, (text(LIVE), *where), State.ENDED, by, cause, now_us)
 
 

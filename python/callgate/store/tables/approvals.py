@@ -1,4 +1,4 @@
-"""Approvals, what was shown of them, and their answers."""
+"""Approvals, their evidence, and their answers."""
 
 from __future__ import annotations
 

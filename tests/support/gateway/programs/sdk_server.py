@@ -97,7 +97,7 @@ async def polled(end: str, gate: str, ctx: Context) -> str:
 
 @server.tool()
 def open_gate(gate: str) -> str:
-    """Lets go on whoever waits there."""
+    """Lets the calls that wait at this gate go on."""
     gates[gate].set()
     return "opened"
 
