@@ -264,8 +264,8 @@ bench-proxies: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## behind proxi
 bench-gateway: $(bench_dir)/.stamp bench-tools bench-gateway-tools ## tools/call through the gateway beside nginx and Envoy as plain proxies; memory of streams
 	@$(bench_run) gateway $(ARGS)
 
-# What to profile: decide, admitted, refused, million (of the core), check, batch, stream, log, rate-limit, over-limit, authz,
-# gateway (of the sidecar).
+# The subjects of a profile: decide, admitted, refused, million (of the core), check, batch, stream, log, rate-limit,
+# over-limit, authz, gateway (of the sidecar).
 WHAT ?= check
 .PHONY: profile
 profile: $(bench_dir)/.stamp bench-tools bench-gateway-tools ## where the time goes, by perf: make profile WHAT="check decide"
@@ -273,7 +273,7 @@ profile: $(bench_dir)/.stamp bench-tools bench-gateway-tools ## where the time g
 	@PYTHONPATH=bench $(bench_dir)/venv/bin/python -m hotspots $(WHAT) $(if $(quick),--quick)
 
 ghz_version := v0.93.0
-# What load is made with, and the bare handlers that it is compared on.
+# Load generators, and the bare handlers that the load is compared on.
 .PHONY: bench-tools
 bench-tools:
 	@scripts/need h2load=nghttp2-client taskset=util-linux
@@ -283,7 +283,7 @@ bench-tools:
 	@test -x target/tools/ghz || ! command -v go >/dev/null || \
 		GOBIN=$(CURDIR)/target/tools go install github.com/bojand/ghz/cmd/ghz@$(ghz_version)
 
-# Who else answers what a proxy asks, and the proxies.
+# Other policy services that proxies ask, and the proxies.
 .PHONY: bench-proxy-tools
 bench-proxy-tools: bench-gateway-tools
 	@scripts/need redis-server haproxy caddy
