@@ -6,9 +6,9 @@ import itertools
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,23 @@ def test_a_roll_back_and_a_freeze_give_the_approval_back(empty_place: Place, tmp
 CALLS = 100
 
 
+@contextmanager
+def approved(place: Place, folder: Path) -> Iterator[tuple[list[Replica], Store, Decision]]:
+    """Two replicas, their store, and the question about a call that was approved."""
+    with ExitStack() as stack:
+        replicas = [serving(stack, folder / name, place) for name in ("a", "b")]
+        store = stack.enter_context(closing(open_store(place)))
+        asked = ask(replicas[0])
+        answer(store, asked)
+        yield replicas, store, asked
+
+
+def together(call: Callable[[int], Decision]) -> list[Decision]:
+    """The decisions of all calls, twenty at a time."""
+    with ThreadPoolExecutor(20) as pool:
+        return list(pool.map(call, range(CALLS)))
+
+
 def insist(replicas: Sequence[Replica], number: int) -> Decision:
     """Asks until there is an answer, as an agent does: at the other replica, if one is gone."""
     end = time.monotonic() + 60
@@ -141,24 +158,15 @@ def one_is_admitted(decisions: Sequence[Decision], asked: Decision) -> None:
 
 
 def test_one_approval_admits_one_of_a_hundred_calls(empty_place: Place, tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        replicas = [serving(stack, tmp_path / name, empty_place) for name in ("a", "b")]
-        store = stack.enter_context(closing(open_store(empty_place)))
-        asked = ask(replicas[0])
-        answer(store, asked)
-        with ThreadPoolExecutor(20) as pool:
-            decisions = list(pool.map(partial(insist, replicas), range(CALLS)))
+    with approved(empty_place, tmp_path) as (replicas, store, asked):
+        decisions = together(partial(insist, replicas))
         one_is_admitted(decisions, asked)
         assert len(store.approvals.page(now_us(), grant="g").items) == 2
 
 
 def test_a_kill_in_the_middle_of_a_hundred_calls(empty_place: Place, tmp_path: Path) -> None:
     """Once somebody has been told of the use, one replica is killed: the calls that it leaves go to the other."""
-    with ExitStack() as stack:
-        replicas = [serving(stack, tmp_path / name, empty_place) for name in ("a", "b")]
-        store = stack.enter_context(closing(open_store(empty_place)))
-        asked = ask(replicas[0])
-        answer(store, asked)
+    with approved(empty_place, tmp_path) as (replicas, store, asked):
 
         def race(number: int) -> Decision:
             decision = insist(replicas, number)
@@ -166,27 +174,21 @@ def test_a_kill_in_the_middle_of_a_hundred_calls(empty_place: Place, tmp_path: P
                 replicas[0].running.process.kill()
             return decision
 
-        with ThreadPoolExecutor(20) as pool:
-            decisions = list(pool.map(race, range(CALLS)))
+        decisions = together(race)
         replicas[0].running.process.wait(60)
         one_is_admitted(decisions, asked)
         assert len(store.approvals.page(now_us(), grant="g").items) == 2
 
 
 def test_a_kill_before_anybody_is_told(empty_place: Place, tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        replicas = [serving(stack, tmp_path / name, empty_place) for name in ("a", "b")]
-        store = stack.enter_context(closing(open_store(empty_place)))
-        asked = ask(replicas[0])
-        answer(store, asked)
+    with approved(empty_place, tmp_path) as (replicas, store, asked):
 
         def race(number: int) -> Decision:
             if number == 5:
                 replicas[0].running.process.kill()
             return insist(replicas, number)
 
-        with ThreadPoolExecutor(20) as pool:
-            decisions = list(pool.map(race, range(CALLS)))
+        decisions = together(race)
         # The killed one may have used it without an answer; then all wait for one new approval.
         allowed = [one for one in decisions if one.allowed]
         assert len(allowed) <= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,20 +61,14 @@ def revoked(scene: Scene) -> None:
     scene.wait_for(State.ENDED)
 
 
-def revoked_and_back(scene: Scene) -> None:
-    revoked(scene)
-    scene.change_grant()
-    scene.wait_everywhere("")
-
-
 def gone(scene: Scene) -> None:
     scene.remove_grant()
     scene.wait_everywhere("(unknown grant)")
     scene.wait_for(State.ENDED)
 
 
-def gone_and_back(scene: Scene) -> None:
-    gone(scene)
+def back_after(scene: Scene, change: Callable[[Scene], None]) -> None:
+    change(scene)
     scene.change_grant()
     scene.wait_everywhere("")
 
@@ -122,9 +118,9 @@ ROWS = [
     Row("revoked", decision="deny (grant revoked)", approval=NONE, state=State.ENDED, then=revoked),
     Row("revoked before the answer", decision="deny (grant revoked)", approval=NONE, state=State.ENDED,
         before=revoked, answers=(Given(refused=ENDED),)),
-    Row("revoked, and back by an older file", then=revoked_and_back, state=State.ENDED, **ANEW),
+    Row("revoked, and back by an older file", then=partial(back_after, change=revoked), state=State.ENDED, **ANEW),
     Row("gone", decision="deny (unknown grant)", approval=NONE, state=State.ENDED, then=gone),
-    Row("gone and back", then=gone_and_back, state=State.ENDED, **ANEW),
+    Row("gone and back", then=partial(back_after, change=gone), state=State.ENDED, **ANEW),
     Row("a grant that is over", decision="deny (grant expired)", then=over, **LEFT),
     Row("frozen", decision="deny (frozen)", then=frozen, **LEFT),
     Row("frozen before the answer", decision="deny (frozen)", before=frozen, **LEFT),
