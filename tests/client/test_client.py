@@ -58,20 +58,6 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def dead_target() -> Iterator[str]:
-    # Bound and never listening: nobody else can take the port meanwhile.
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{held.getsockname()[1]}"
-
-
-@pytest.fixture
-def silent_target() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-
-
-@pytest.fixture
 def slow_target(server: Server) -> Iterator[str]:
     """The server behind connections that come about late, as they do on a busy machine."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -74,20 +73,6 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def target(server: Server) -> str:
     return str(server.address)
-
-
-@pytest.fixture
-def dead_target() -> Iterator[str]:
-    # Bound and never listening: nobody else can take the port meanwhile.
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{held.getsockname()[1]}"
-
-
-@pytest.fixture
-def silent_target() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @ways

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.planes import wait_until
-from support.proxies.mcp import noting_server
 from support.proxies.people import RULE, add_approver, admits_one_call, gives_back
 from support.proxies.ways import Way, at_gateway, connected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 WAYS = [Way("gateway", at_gateway), Way("connect", connected, None)]
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    """The file of calls and the port of a server."""
-    with noting_server(tmp_path_factory.mktemp("server")) as both:
-        yield both
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.proxies.forward import ENVOY_HTTP
-from support.proxies.mcp import noting_server
 from support.proxies.people import admits_one_call, asks_nobody, gives_back
 from support.proxies.ways import Way, envoy, forward_auth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 WAYS = [
     Way("ext_authz over gRPC", envoy("ext-authz.yaml")),
@@ -22,13 +21,6 @@ WAYS = [
     Way("ext_proc", envoy("ext-proc.yaml")),
 ]
 WITHOUT_ARGUMENTS = Way("MCP filter", envoy("mcp-filter.yaml", "callgate-mcp-filter.yaml"))
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    """The file of calls and the port of a server."""
-    with noting_server(tmp_path_factory.mktemp("server")) as both:
-        yield both
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)

@@ -8,24 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.proxies.forward import CADDY, HAPROXY, NGINX
-from support.proxies.mcp import noting_server
 from support.proxies.people import admits_one_call, asks_nobody
 from support.proxies.ways import Way, forward_auth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 WITHOUT_ARGUMENTS = [
     Way("nginx", forward_auth(NGINX), 403, "error"),
     Way("Caddy", forward_auth(CADDY), 403, "error"),
 ]
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    """The file of calls and the port of a server."""
-    with noting_server(tmp_path_factory.mktemp("server")) as both:
-        yield both
 
 
 def test_a_person_admits_one_call_behind_haproxy(tmp_path: Path, served: tuple[Path, int]) -> None:

@@ -46,6 +46,13 @@ def noting_server(folder: Path, *, stateless: bool = False) -> Iterator[tuple[Pa
         yield notes, port
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """The file of calls and the port of a server, for conftests to import."""
+    with noting_server(tmp_path_factory.mktemp("server")) as both:
+        yield both
+
+
 def mcp_client(
     url: str,
     calls: Sequence[tuple[str, dict[str, Any]]],
