@@ -57,7 +57,9 @@ def run(name: str, quick: bool, options: Sequence[str]) -> bool:
 
 
 def _module(name: str, options: Sequence[str]) -> bool:
-    environment = {**os.environ, "PYTHONPATH": str(machine.ROOT / "bench")}
+    # The folder of the tests has the PostgreSQL server that both start.
+    folders = [str(machine.ROOT / "bench"), str(machine.ROOT / "tests")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
     command = [sys.executable, "-m", name, *options]
     return subprocess.run(command, cwd=machine.ROOT, env=environment, check=False).returncode == 0
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: in a temporary folder, on a Unix socket alone."""
+"""A PostgreSQL server of the tests' or a bench's own: in a temporary folder, on a Unix socket alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -17,9 +17,9 @@ import psycopg
 
 START_S = 60.0
 USER = "callgate"
-_SETTINGS = {
+_FAST: Mapping[str, str] = {
     "listen_addresses": "",
-    # Nothing here outlives the tests, which kill clients and not the server.
+    # No data outlives the tests, which kill clients and not the server.
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "200",
@@ -36,9 +36,12 @@ class Postgres:
 
     def new_schema(self) -> str:
         """The URL of an empty schema, which is a place of its own, and is made faster than a database."""
-        name = f"store_{next(self._numbers)}"
-        self.run(f"CREATE SCHEMA {name}")
-        return f"{self._url('postgres')}&options=-csearch_path%3D{name}"
+        return self.url(f"store_{next(self._numbers)}")
+
+    def url(self, schema: str) -> str:
+        """The URL of a schema, which is made if there is none."""
+        self.run(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        return f"{self._url('postgres')}&options=-csearch_path%3D{schema}"
 
     def new_database(self) -> tuple[str, str]:
         """The name and the URL of an empty database."""
@@ -51,15 +54,24 @@ class Postgres:
 
     def run(self, statement: str, database: str = "postgres") -> None:
         """Runs a statement as the administrator."""
-        with psycopg.connect(host=str(self.folder), user=USER, dbname=database, autocommit=True) as connection:
+        with self.connect(database) as connection:
             connection.execute(statement)
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection:
+        """A connection of the administrator, whose statements are transactions of their own."""
+        return psycopg.connect(host=str(self.folder), user=USER, dbname=database, autocommit=True)
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server, ended by its own pid."""
+def running_postgres(
+    parent: Path | None = None,
+    settings: Mapping[str, str] = _FAST,
+    # SIGQUIT ends it at once, and lets no client finish.
+    end: signal.Signals = signal.SIGQUIT,
+) -> Iterator[Postgres]:
+    """A server in a folder below `parent`, or below that of temporary files; ended by its own pid."""
     # Not below pytest's folder: the path of a socket is short, and that folder is closed to other users.
-    folder = Path(tempfile.mkdtemp(prefix="callgate-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="callgate-pg-", dir=parent))
     as_user = _as_other_user(folder)
     try:
         initdb = [
@@ -75,11 +87,11 @@ def running_postgres() -> Iterator[Postgres]:
         subprocess.run(
             [*as_user, *initdb, "--encoding", "UTF8", "--locale", "C.UTF-8"], check=True, capture_output=True
         )
-        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        options = [f"--{name}={value}" for name, value in settings.items()]
         log = folder / "log"
         with log.open("wb") as lines:
             server = subprocess.Popen(
-                [*as_user, _program("postgres"), "-D", folder / "data", "-k", folder, *settings],
+                [*as_user, _program("postgres"), "-D", folder / "data", "-k", folder, *options],
                 stdout=lines,
                 stderr=lines,
                 stdin=subprocess.DEVNULL,
@@ -89,8 +101,7 @@ def running_postgres() -> Iterator[Postgres]:
             _wait(postgres, server, log)
             yield postgres
         finally:
-            # Ends at once, and lets no client finish.
-            server.send_signal(signal.SIGQUIT)
+            server.send_signal(end)
             server.wait(START_S)
         # Tests fail by a crash of the server without a word about it.
         crashes = [line for line in log.read_text(errors="replace").splitlines() if "terminated by signal" in line]
