@@ -184,9 +184,7 @@ class AdminDocuments:
             AdminError: ABORTED if it has another etag.
             StoreError: The store does not answer.
         """
-        self.check_etag(held, etag)
-        expected = None if held.version is None else held.version.version
-        self.stored.put([Edit(held.id, content, expected)], by, reason, now_us)
+        self._put(held, content, etag, by, reason, now_us)
         return self.get(held.id)
 
     def delete(self, held: Held, etag: str, by: Actor, reason: str, now_us: int) -> None:
@@ -196,9 +194,12 @@ class AdminDocuments:
             AdminError: ABORTED if it has another etag.
             StoreError: The store does not answer.
         """
+        self._put(held, None, etag, by, reason, now_us)
+
+    def _put(self, held: Held, content: str | None, etag: str, by: Actor, reason: str, now_us: int) -> None:
         self.check_etag(held, etag)
         expected = None if held.version is None else held.version.version
-        self.stored.put([Edit(held.id, None, expected)], by, reason, now_us)
+        self.stored.put([Edit(held.id, content, expected)], by, reason, now_us)
 
     def check_etag(self, held: Held, etag: str) -> None:
         """Refuses a change of a version that the editor has not seen.
