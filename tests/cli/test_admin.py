@@ -35,12 +35,6 @@ ME = Actor(f"{os_user()} (local)", f"command line at {socket.gethostname()}")
 GOOD = "correct horse battery"
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    """A state folder that is not there yet."""
-    return tmp_path / "state"
-
-
 def store_of(state: Path) -> Store:
     return open_store(in_folder(state))
 

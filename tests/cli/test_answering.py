@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ from callgate.os_user import os_user
 from callgate.store.documents import Edit
 from callgate.store.model import Approval, PermitBounds, Person, State, Used, Verdict, Waiting
 from callgate.store.people import PersonEdit, Role
-from callgate.store.place import in_folder
-from callgate.store.store import Store, open_store
+from callgate.store.store import Store
 from support.approvals import CALLER, HOUR, RULE, SECOND, answer, ask, need
 from support.evidence import EVIDENCE, evidence
 from support.program import Done, refused, run
@@ -28,18 +26,6 @@ from support.terminal import terminal
 BOUNDS = PermitBounds(max_uses=5, max_duration_us=2 * HOUR)
 ARGUMENTS = '{"region": "eu-west-1", "count": 9007199254740993, "note": "a\\u202eb"}'
 ME = Person("local", os_user())
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def store(state: Path) -> Iterator[Store]:
-    store = open_store(in_folder(state))
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ import pytest
 from callgate.clock import now_us
 from callgate.os_user import os_user
 from callgate.store.model import PermitBounds, Person, State, Verdict, Waiting
-from callgate.store.place import in_folder
-from callgate.store.store import Store, open_store
+from callgate.store.store import Store
 from support.approvals import CALLER, HOUR, answer, ask, need
 from support.evidence import evidence
 from support.program import ENVIRONMENT, PROGRAM, TIMEOUT_S
@@ -27,18 +26,6 @@ from support.terminal import Terminal, terminal
 
 ME = Person("local", os_user())
 KEYS = "q: quit"
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def store(state: Path) -> Iterator[Store]:
-    store = open_store(in_folder(state))
-    yield store
-    store.close()
 
 
 def waiting(store: Store, tool: str, **more: Any) -> str:

@@ -26,11 +26,6 @@ ALL_THE_SAME = "the freeze holds for that name all the same"
 NOW = datetime(2026, 11, 23, 16, tzinfo=timezone.utc)
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
-
-
 def rows(state: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads((state / "freeze.json").read_text())["freezes"]
     return found
