@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 import trustme
 
 from callgate import Engine, ManualClock, Server
-from support.gateway.issuers import ISSUER, PUBLIC_URL, bearing, ec_key, jwks, oauth, publisher
+from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, Publisher, bearing, ec_key, jwks, oauth, publisher
 from support.gateway.oauth import CALL, file_of, send
 from support.gateway.running import gateway
 from support.http_server import Handler, serving
@@ -26,14 +28,20 @@ def servers(upstream: Upstream) -> dict[str, str]:
     return {"s": f"http://127.0.0.1:{upstream.port}/mcp"}
 
 
-def test_a_new_key_is_fetched_when_a_token_names_it(tmp_path: Path) -> None:
-    first, second, third = ec_key("1"), ec_key("2"), ec_key("3")
+@contextmanager
+def trusting(folder: Path, key: Key) -> Iterator[tuple[Publisher, str]]:
+    """An issuer that publishes a key, and the address of a server behind a gateway that fetches it."""
     with (
         keeping_upstream() as upstream,
-        publisher(first) as published,
-        gateway(tmp_path, servers(upstream), gateway=oauth(jwks={"url": published.url})) as running,
+        publisher(key) as published,
+        gateway(folder, servers(upstream), gateway=oauth(jwks={"url": published.url})) as running,
     ):
-        url = running.url("s")
+        yield published, running.url("s")
+
+
+def test_a_new_key_is_fetched_when_a_token_names_it(tmp_path: Path) -> None:
+    first, second, third = ec_key("1"), ec_key("2"), ec_key("3")
+    with trusting(tmp_path, first) as (published, url):
         assert send(url, first.token()).status_code == 200
         asked = len(published.asked)
         # Signed by a key that is not published (yet): asked for once, and not for each that comes.
@@ -51,12 +59,7 @@ def test_a_new_key_is_fetched_when_a_token_names_it(tmp_path: Path) -> None:
 
 def test_a_rotation_is_followed_at_once(tmp_path: Path) -> None:
     first, second = ec_key("1"), ec_key("2")
-    with (
-        keeping_upstream() as upstream,
-        publisher(first) as published,
-        gateway(tmp_path, servers(upstream), gateway=oauth(jwks={"url": published.url})) as running,
-    ):
-        url = running.url("s")
+    with trusting(tmp_path, first) as (published, url):
         until(lambda: published.asked)
         until(lambda: send(url, first.token()).status_code == 200)
         asked = len(published.asked)
@@ -87,12 +90,7 @@ def test_without_keys_nobody_is_told_that_a_token_is_bad(tmp_path: Path) -> None
 
 def test_keys_outlive_the_server_that_published_them(tmp_path: Path) -> None:
     key, other = ec_key("1"), ec_key("2")
-    with (
-        keeping_upstream() as upstream,
-        publisher(key) as published,
-        gateway(tmp_path, servers(upstream), gateway=oauth(jwks={"url": published.url})) as running,
-    ):
-        url = running.url("s")
+    with trusting(tmp_path, key) as (published, url):
         assert send(url, key.token()).status_code == 200
         published.document = None
         assert send(url, other.token()).status_code == 401

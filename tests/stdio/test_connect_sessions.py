@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from support.gateway.environments import PROGRAMS, SDK, bare_environment, needed
+from support.gateway.environments import PROGRAMS, SDK, needed, own_environment
 from support.gateway.servers import listening
 from support.ports import free_port
 from support.stdio.scripted import event, leading, reply, serving
@@ -187,7 +187,7 @@ def test_a_real_server_may_be_started_anew() -> None:
     url = f"http://127.0.0.1:{port}/mcp"
     with Talk(leading(url)) as talk:
         for number in range(3):
-            with listening(words, port, bare_environment()):
+            with listening(words, port, own_environment()):
                 if number == 0:
                     begin(talk)
                 talk.send(call(number, "add", a=number, b=1))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.gateway.environments import PROGRAMS, SDK, SDK1, bare_environment, needed, node
-from support.proxies.envoy import PATIENCE_S, ROOT
+from support.gateway.environments import PROGRAMS, SDK, SDK1, needed, node, own_environment
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,7 +96,7 @@ def run_client(
         text=True,
         timeout=3 * PATIENCE_S,
         check=False,
-        env=bare_environment(PYTHONPATH=str(ROOT / "tests")),
+        env=own_environment(),
     )
 
 

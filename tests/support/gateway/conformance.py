@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.gateway.environments import NODE, PACKAGES, bare_environment, needed, node
+from support.gateway.environments import NODE, PACKAGES, bare_environment, needed, node, own_environment
 from support.gateway.environments import SDK as PYTHON
 from support.gateway.servers import listening, program
 from support.ports import free_port
@@ -46,7 +46,7 @@ Checks = dict[str, list[Check]]
 
 def python_server() -> AbstractContextManager[str]:
     """On the Python SDK, at both revisions."""
-    return program(PYTHON, "conformance_server.py", str(OFFERS), environment={"PYTHONPATH": str(ROOT / "tests")})
+    return program(PYTHON, "conformance_server.py", str(OFFERS), environment=own_environment())
 
 
 @contextmanager

@@ -38,3 +38,8 @@ def bare_environment(**further: str) -> dict[str, str]:
     home = ROOT / "target" / "tests-home"
     home.mkdir(parents=True, exist_ok=True)
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", **further}
+
+
+def own_environment() -> dict[str, str]:
+    """A bare environment in which this project's programs find `support`."""
+    return bare_environment(PYTHONPATH=str(ROOT / "tests"))

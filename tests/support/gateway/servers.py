@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.gateway.environments import AWSLABS, NODE, PACKAGES, PROGRAMS, SDK, SDK1, bare_environment, needed
+from support.gateway.environments import (
+    AWSLABS,
+    NODE,
+    PACKAGES,
+    PROGRAMS,
+    SDK,
+    SDK1,
+    bare_environment,
+    needed,
+    own_environment,
+)
 from support.ports import free_port
 from support.proxies.envoy import PATIENCE_S
 
@@ -84,7 +94,7 @@ def everything() -> Iterator[str]:
 
 def sdk_server(*further: str) -> AbstractContextManager[str]:
     """On the Python SDK, a tool for each thing that a tool can do; `further`: see the program."""
-    return program(SDK, "sdk_server.py", *further)
+    return program(SDK, "sdk_server.py", *further, environment=own_environment())
 
 
 def stub_server(*further: str) -> AbstractContextManager[str]:
@@ -101,7 +111,7 @@ def everything_command() -> Command:
 def program_command(name: str) -> Command:
     """One of ours over stdio: `sdk_server.py`, `stub_server.py`."""
     needed(SDK)
-    return Command((str(SDK), str(PROGRAMS / name), "0"), bare_environment())
+    return Command((str(SDK), str(PROGRAMS / name), "0"), own_environment())
 
 
 @dataclass(frozen=True)

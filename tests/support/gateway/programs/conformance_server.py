@@ -17,11 +17,11 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 
+from support.gateway.programs.kept_events import KeptEvents
 from support.gateway.programs.offered_tasks import begin, demand, is_declared, serve_tasks
 
 NEEDS = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
@@ -179,29 +179,6 @@ async def accept(*_: Any) -> types.EmptyResult:
     return types.EmptyResult()
 
 
-class Kept(EventStore):
-    """Every event since the start, in order, so that streams can be resumed."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, types.JSONRPCMessage | None]] = []
-
-    async def store_event(self, stream_id: str, message: types.JSONRPCMessage | None) -> str:
-        """Keeps it; its id is its place."""
-        self.events.append((stream_id, message))
-        return str(len(self.events))
-
-    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
-        """Sends the later events of the same stream."""
-        last = int(last_event_id)
-        if not 0 < last <= len(self.events):
-            return None
-        stream = self.events[last - 1][0]
-        for place, (stream_id, message) in enumerate(self.events[last:], last + 1):
-            if stream_id == stream and message is not None:
-                await send_callback(EventMessage(message, str(place)))
-        return stream
-
-
 def served() -> Server[Any]:
     server = Server(
         "conformance",
@@ -227,5 +204,5 @@ def served() -> Server[Any]:
 
 if __name__ == "__main__":
     offers.update(json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))
-    app = served().streamable_http_app(event_store=Kept(), retry_interval=50)
+    app = served().streamable_http_app(event_store=KeptEvents(), retry_interval=50)
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")

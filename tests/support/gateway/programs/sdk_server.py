@@ -13,13 +13,11 @@ from typing import Annotated
 import anyio
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, MCPServer, Resolve, Sample
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp_types import (
     Completion,
     CompletionArgument,
     CompletionContext,
     CreateMessageResult,
-    JSONRPCMessage,
     LoggingLevel,
     PromptReference,
     ResourceTemplateReference,
@@ -27,6 +25,8 @@ from mcp_types import (
     TextContent,
 )
 from pydantic import BaseModel, Field
+
+from support.gateway.programs.kept_events import KeptEvents
 
 PATIENCE_S = 30.0
 LANGUAGES = ["go", "python", "rust", "typescript"]
@@ -184,29 +184,6 @@ async def complete(
     return Completion(values=[known for known in LANGUAGES if known.startswith(argument.value)])
 
 
-class Kept(EventStore):
-    """Every event since the start, in order."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, JSONRPCMessage | None]] = []
-
-    async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
-        """Keeps it; its id is its place."""
-        self.events.append((stream_id, message))
-        return str(len(self.events))
-
-    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
-        """Sends the later events of the same stream."""
-        last = int(last_event_id)
-        if not 0 < last <= len(self.events):
-            return None
-        stream = self.events[last - 1][0]
-        for place, (stream_id, message) in enumerate(self.events[last:], last + 1):
-            if stream_id == stream and message is not None:
-                await send_callback(EventMessage(message, str(place)))
-        return stream
-
-
 if __name__ == "__main__":
     port, *further = sys.argv[1:]
     if port == "0":
@@ -217,6 +194,6 @@ if __name__ == "__main__":
             port=int(port),
             stateless_http="stateless" in further,
             json_response="json" in further,
-            event_store=None if "stateless" in further else Kept(),
+            event_store=None if "stateless" in further else KeptEvents(),
             retry_interval=50,
         )
