@@ -13,6 +13,7 @@ import pytest
 from callgate.config.document import Document, parse_document
 from callgate.errors import ConfigError
 from callgate.workbench import edit
+from callgate.workbench.layout import UneditableError
 from callgate.workbench.replace import replace
 
 A, B = "a" * 64, "b" * 64
@@ -252,7 +253,7 @@ def test_an_empty_list_becomes_one_in_lines() -> None:
 )
 def test_a_layout_that_cannot_be_kept_is_refused(text: str, change: str) -> None:
     before = parse_document("a.yaml", text.encode())
-    with pytest.raises(edit.UneditableError, match=r"`a\.yaml` is laid out in a way that this command cannot keep"):
+    with pytest.raises(UneditableError, match=r"`a\.yaml` is laid out in a way that this command cannot keep"):
         CHANGES[change](before)
 
 

@@ -20,6 +20,7 @@ from callgate.config.units import parse_duration
 from callgate.errors import ConfigError
 from callgate.text import quoted
 from callgate.workbench import edit
+from callgate.workbench.layout import UneditableError
 from callgate.workbench.replace import replace as replace_file
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def rotate(loaded: Loaded, entry: Entry, keep: str, *, write: bool, as_json: boo
     ends = {old.hash: format_instant(min(old.until or now + kept, now + kept)) for old in held}
     try:
         edited = _with_tokens(document, entry, ends, token_hash)
-    except edit.UneditableError as error:
+    except UneditableError as error:
         line = _line(ends, token_hash)
         _print_by_hand(f"write this in place of `token_hash` or `tokens` of {entry}:", token, line, as_json=as_json)
         raise InvalidConfigError([entry.fault(entry.path, str(error))]) from None
@@ -134,7 +135,7 @@ def revoke(entry: Entry, *, old: bool, write: bool, as_json: bool) -> None:
         path, by_hand = entry.path, f"take {entry} out of `{entry.command}`"
     try:
         edited = edit.remove_item(document, path)
-    except edit.UneditableError as error:
+    except UneditableError as error:
         raise InvalidConfigError([entry.fault(entry.path, f"{error}; {by_hand} by hand")]) from None
     _finish(document, edited, write=write, as_json=as_json)
 
@@ -150,7 +151,7 @@ def create(document: Document, key: str, entry: dict[str, Any], token: str, *, a
             edited = edit.append_item(document, (key,), entry)
         else:
             edited = edit.add_list(document, key, entry)
-    except edit.UneditableError as error:
+    except UneditableError as error:
         line = f"- {json.dumps(entry, ensure_ascii=False)}"
         _print_by_hand(f"write this line under `{key}`:", token, line, as_json=as_json)
         raise ConfigError(str(error)) from None
