@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
 from callgate.store.approvals.answer import Answer
 from callgate.store.ids import make_id
-from callgate.store.model import Actor, Ask, Call, Need, Person, Verdict
+from callgate.store.model import Actor, Ask, Call, Need, Person, State, Verdict, Waiting
+from callgate.store.store import Store
 
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
@@ -49,3 +51,22 @@ def ask(fingerprint: str = "f", *needs: Need, **more: Any) -> Ask:
 def answer(name: str = "ann", verdict: Verdict = Verdict.APPROVE, *groups: str, **more: Any) -> Answer:
     """A person's answer."""
     return Answer(Person(ISSUER, name), frozenset(groups), verdict, "terminal", **more)
+
+
+def waiting(store: Store, fingerprint: str = "f", at: int = NOW, needs: Sequence[Need] = (), **more: Any) -> str:
+    """The id of a pending approval."""
+    [outcome] = store.approvals.ask([ask(fingerprint, *needs, **more)], at)
+    assert isinstance(outcome, Waiting)
+    return outcome.approval_id
+
+
+def approved(store: Store, fingerprint: str = "f", at: int = NOW, **more: Any) -> str:
+    """The id of an approval that can be used."""
+    approval_id = waiting(store, fingerprint, at, **more)
+    assert store.approvals.answer(approval_id, answer(), at).state is State.APPROVED
+    return approval_id
+
+
+def state(store: Store, approval_id: str, at: int = NOW) -> State:
+    """The state of an approval at a time."""
+    return store.approvals.get(approval_id, at).state
