@@ -35,7 +35,7 @@ CORE = {
     "refused": ("counters", "refused, 30 per hour: callgate"),
     "million": ("counters", "million counters at random: callgate"),
 }
-# What a proxy asks: the configuration of the sidecar, the method and the message.
+# Requests of proxies: the configuration of the sidecar, the method and the message.
 SERVICES = {
     "rate-limit": (RATE_LIMITS, messages.RATE_LIMIT, messages.rate_limit(messages.FREE)),
     "over-limit": (RATE_LIMITS, messages.RATE_LIMIT, messages.rate_limit(messages.USED_UP)),

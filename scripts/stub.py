@@ -58,7 +58,7 @@ def documented(
         yield node, inspect.getdoc(value)
         for member in node.body:
             if isinstance(node, ast.ClassDef) and isinstance(member, ast.FunctionDef):
-                # Those of `object` say what each dunder method does.
+                # The docstrings of `object` describe each dunder method.
                 is_dunder = member.name.startswith("__")
                 yield member, None if is_dunder else inspect.getdoc(getattr(value, member.name))
 

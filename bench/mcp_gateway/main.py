@@ -18,7 +18,7 @@ from mcp_gateway.ways import CALLGATE, DIRECT, Way
 from proxy import direct, messages
 
 ALONE, MANY = Shape(1, 1), Shape(32, 1)
-# What is wanted of the latency that is added beside nginx', and of the rate beside Envoy's.
+# Targets: the added latency in parts of nginx', and the rate in parts of Envoy's.
 ADDED, RATE = 1.3, 1.0
 KIB = 1024
 MIB = 1024 * KIB

@@ -29,7 +29,7 @@ class Way:
     name: str
     url: str
     headers: Mapping[str, str]
-    # What stands between client and server; the server itself where nothing does.
+    # The program between client and server; the server itself if there is none.
     program: Program
     # callgate, which counts its own decisions.
     sidecar: Sidecar | None = None

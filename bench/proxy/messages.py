@@ -15,7 +15,7 @@ FREE, USED_UP = "mcp", "used-up"
 TOOL = "create_charge"
 USED_UP_AFTER = 5
 BODY_BYTES = 1_024
-# What is asked about, and the largest amount that proxy/settings/policy.json allows.
+# The amount of each call, and the largest amount that proxy/settings/policy.json allows.
 AMOUNT, MOST = 1_250, 50_000
 PATH = "/mcp/srv"
 AGENT_HEADER, AGENT = "x-agent", "agent-0001"

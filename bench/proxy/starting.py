@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Start = Callable[[ExitStack, Path, str], list[Program]]
 
 SETTINGS = machine.ROOT / "bench/proxy/settings"
-# What `bench/peers/build` made.
+# Programs that `bench/peers/build` made.
 PEERS = machine.ROOT / "target/peers/bin"
 LIMITS = SETTINGS / "limits.yaml", SETTINGS / "limits-used-up.yaml"
 # callgate's configurations. The second is for the rule of settings/policy.rego.

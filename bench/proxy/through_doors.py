@@ -62,7 +62,7 @@ POLICY = {
     },
 }
 
-# Those of a client that repeats in them what the body says.
+# Headers of a client that repeats the contents of the body in them.
 HEADERS = {
     "content-type": "application/json",
     "accept": "application/json, text/event-stream",

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from proxy.contestants import Contestant
 
 ENVOY = machine.ROOT / "target/envoy/bin/envoy"
-# What users are told to run: the filter and the cluster are taken from it.
+# The configuration that users run: the filter and the cluster are taken from it.
 DEPLOYED = machine.ROOT / "deploy/envoy/ext-authz.yaml"
 ALONE_NAME = "no filter"
-# What is wanted beside what a peer adds, and beside its rate.
+# Targets: the added latency in parts of a peer's, and the rate in parts of the peer's.
 ADDED, RATE = 0.65, 2.0
 ALONE, MANY = Shape(1, 1), Shape(32, 1)
 HEADERS = {

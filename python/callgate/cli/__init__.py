@@ -23,7 +23,7 @@ _GROUPS: Final = {
     "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),
     "About callgate": ("version",),
 }
-# What follows the server's command is the server's, whether or not it looks like an option of ours.
+# Words after the server's command are the server's, even if they look like options of callgate.
 _SETTINGS: Final = {"wrap": {"allow_interspersed_args": False}}
 _SHELLS: Final = ("bash", "zsh", "fish", "powershell", "pwsh")
 

@@ -40,7 +40,7 @@ _NO_UPSTREAM: Final = """\
 """
 
 _POLICY: Final = """\
-# What agents may do. `callgate validate policy.yaml` checks this file.
+# A policy: the tools that agents may call. `callgate validate policy.yaml` checks this file.
 version: "1"
 
 # A tool that no entry below names is refused.

@@ -114,7 +114,7 @@ def key_mode(terminal: int) -> Iterator[None]:
     mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
     mode[6][termios.VSUSP] = bytes([os.fpathconf(terminal, "PC_VDISABLE")])
     try:
-        # What was typed before the screen could be seen is no answer to it.
+        # Keys that were typed before the screen was shown are no answer to it.
         termios.tcsetattr(terminal, termios.TCSAFLUSH, mode)
         _write(_PASTE_ON)
         yield

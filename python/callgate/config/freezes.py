@@ -175,7 +175,7 @@ def _write(path: Path, freezes: list[Freeze]) -> None:
             _give_to_owner(file.fileno(), state)
             file.flush()
             os.fsync(file.fileno())
-        # What the sidecar would refuse must not replace what it obeys.
+        # A file that the sidecar would refuse must not replace the one that it obeys.
         freezes_read(name)
         Path(name).replace(path)
         sync(state)

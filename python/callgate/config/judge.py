@@ -95,7 +95,7 @@ def server_of(data: Mapping[str, Any]) -> Server:
     """
     server = section_of(Server, data)
     if server.upstream is not None and (server.upstream.ca is not None or server.upstream.headers):
-        # Whoever may change servers would read every file and every variable of the sidecar.
+        # Otherwise a person who may change servers could read every file and variable of the sidecar.
         message = "`ca` and `headers` read files and variables of this machine, so they stand in files alone"
         raise SectionError([SectionFault((), message, ("upstream",))])
     return server

@@ -174,7 +174,7 @@ class Housekeeping:
         configured = self._in_force.configured_grants(live.grants)
         gone = dict.fromkeys(self._served.grants & live.grants - configured.keys(), "the grant is gone")
         self._served.grants |= configured.keys()
-        # Whoever says so: what is revoked anywhere is revoked everywhere.
+        # A grant that is revoked in one place is revoked everywhere.
         return gone | {grant: "the grant is revoked" for grant, is_revoked in configured.items() if is_revoked}
 
     def _changed_pins(self, live: LiveThings) -> set[tuple[str, str, str]]:

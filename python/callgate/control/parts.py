@@ -42,7 +42,7 @@ def add_known_documents(source: Source, reading: Reading) -> None:
     StoreDocuments.restore(managed, plan.config.state / NAME)
     if not managed.newest:
         return
-    # What cannot be served is reported once the sidecar runs, when it is tried again.
+    # Documents that cannot be served are reported once the sidecar runs, when they are tried again.
     managed.in_force, _ = settle(managed.newest, (), lambda some: try_out(plan.with_documents(some)))
     reading.plan = plan.with_documents(managed.in_force)
 

@@ -79,7 +79,7 @@ def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[
         found += [_of_fault(warning, "warning") for warning in catalogue.unconfigured([file.stem for file in files])]
     yield from found
     if all(finding.severity == "warning" for finding in found):
-        # What only shows in all of them together, such as two files for one server.
+        # Faults that only show in all files together, such as two files for one server.
         try:
             native.validate(path)
         except CallgateError as error:

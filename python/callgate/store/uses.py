@@ -32,7 +32,7 @@ _FIND: Final = (
         _TABLE.uses_left > 0,
         _TABLE.ends_us > bindparam("now_us"),
     )
-    # The one that ends first, then the older one.
+    # The permit that ends first, then the older one.
     .order_by(_TABLE.ends_us, _TABLE.made_us, _TABLE.id)
 )
 _TAKE: Final = (

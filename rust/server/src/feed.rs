@@ -189,7 +189,7 @@ impl Feed {
     pub(crate) fn end(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
         for listener in self.listeners.load().iter() {
-            // Whoever looked before the store waits by now.
+            // A reader that looked before the store waits by now.
             drop(listener.lock());
             listener.arrived.notify_all();
         }

@@ -214,7 +214,7 @@ impl Server {
         // Another one would mix its certificates with these.
         let mut registry = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let gate = &self.services.gate;
-        // What can fail comes first.
+        // Steps that can fail come first.
         let tls = tls.map(|pem| self.prepare_tls(&pem)).transpose()?;
         let peps = peps.map(|peps| registry.list(Some(peps))).transpose()?;
         let gateway = gateway
@@ -264,7 +264,7 @@ impl Server {
         if let Some(socket) = &self.socket
             && let Err(error) = socket.open_for_others(gate.configuration().parts.peps.has_uids())
         {
-            // Who may talk is checked anyway: at worst somebody new cannot connect yet.
+            // Callers are checked anyway: at worst a new one cannot connect yet.
             let error = error.to_string();
             let fields = vec![("error", error.as_str().into())];
             gate.events.push(Level::Error, "socket_mode_failed", fields);

@@ -121,5 +121,5 @@ def _grants(plan: Plan) -> Iterator[tuple[str, Callable[[], FileDocument]]]:
 
 
 def _place(fault: Fault) -> str:
-    # What came from the environment has no place in a file.
+    # A value from the environment has no place in a file.
     return "the environment" if fault.file is None else f"{fault.file}:{fault.line}:{fault.column}"

@@ -81,7 +81,7 @@ class _Pump:
 
     def _deliver(self, message: Message) -> None:
         if not self.has_begun.is_set():
-            # What a stream begins with is sent to each reader by itself.
+            # The beginning of a stream is sent to each reader by itself.
             is_begin = getattr(message, "synced", True)
             if is_begin:
                 self.has_begun.set()

@@ -98,7 +98,7 @@ class ServersService:
                     server.upstream.CopyFrom(given.upstream)
             if "policy" in fields:
                 self._check_policy(server.policy)
-            # What the API does not show of an older version stays as it is.
+            # Fields of an older version that the API does not show stay unchanged.
             content = stored_form(server, json.loads(held.content))
             self._check_served(held.id, content)
             held = self._servers.replace(held, content, given.etag, by, request.reason, call.now_us)

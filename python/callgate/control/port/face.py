@@ -78,7 +78,7 @@ class Face:
         lines = answer.lines
         fields = {"Content-Type": answer.content_type, "Cache-Control": "no-store", **answer.headers}
         if has_body or lines is not None:
-            # What was not read would be taken for the next request; lines end with the connection.
+            # An unread body would be taken for the next request; lines end with the connection.
             fields["Connection"] = "close"
         if lines is None:
             await Response(answer.body, answer.status, fields)(scope, receive, send)

@@ -126,7 +126,7 @@ class Server(uvicorn.Server):
                 accepted.close()
                 continue
             if self.connections.is_full(accepted):
-                # What the others have asked before they came is answered, so that a crowd is not refused.
+                # Requests of earlier connections are answered first, so that a crowd is not refused.
                 for _ in range(_TURNS):
                     await asyncio.sleep(0)
             connection = self.connections.add(accepted)

@@ -11,7 +11,7 @@ from callgate.store.tables.base import metadata, time, word
 admin_requests: Final = Table(
     "admin_requests",
     metadata,
-    # Who asked, and the id that they gave to the request.
+    # The caller, and the id that the caller gave to the request.
     Column("caller", String, primary_key=True),
     Column("request_id", String, primary_key=True),
     word("method"),

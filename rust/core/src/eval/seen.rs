@@ -41,7 +41,7 @@ impl<'t> Seen<'t> {
     /// Passes the values at a path to `see`, until it breaks off: none if the path is missing or meets another type.
     pub fn each_value(&self, path: LoggedPath<'t>, mut see: impl FnMut(Value<'t>) -> ControlFlow<()>) {
         let mut visits = MAX_VISITED;
-        // Whether it was stopped is known to who did so.
+        // A break needs no answer: `see` itself has asked for it.
         let _ = each(walk(self.args, path.0, 0), path.0, &mut visits, &mut see);
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn limit(node: &Node, collected: &mut Collected) -> Option<PlacedLimi
         .map(|align| word(align, &["sliding", "calendar"]));
     let align = collected.read(align.transpose());
     let window_node = collected.read(fields.required("window", "how long units stay taken"));
-    // Which words a window may have depends on `align`.
+    // The words that a window may have depend on `align`.
     let window = window_node.zip(align).and_then(|(node, align)| {
         collected.read(if align == Some(1) {
             window::calendar(node)

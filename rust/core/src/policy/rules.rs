@@ -51,7 +51,7 @@ pub(super) fn read(fields: &Fields<'_>, context: &Context<'_>, collected: &mut C
     let deny_if = fields.get("deny_if").map(|node| checks(node, collected));
     let schema = collected.read(fields.get("schema").map(schema).transpose());
     let limits = limits(fields, context, collected);
-    // Whether the approval fits an action cannot be said of an action that has a fault.
+    // The approval cannot be compared with an action that has a fault.
     let approval = action.map(|action| {
         let asker = match action {
             Some(Action::RequireApproval) => Asker::Action,

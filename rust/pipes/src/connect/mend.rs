@@ -27,7 +27,7 @@ impl Exchange {
         refused: &ErrorReply,
         sent: &HeaderMap,
     ) -> Option<HeaderMap> {
-        // What nobody waits for belongs to the session that has ended.
+        // A message without a waiting client belongs to the session that has ended.
         self.id.as_ref()?;
         let code = refused.code();
         match (&self.about, sent.get(SESSION_ID)) {

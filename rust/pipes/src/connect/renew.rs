@@ -33,7 +33,7 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Bridge<O> {
             return false;
         };
         self.session().id = id;
-        // Whoever does not read standard error must not hold the call up.
+        // A parent process that does not read standard error must not hold the call up.
         tokio::spawn(async {
             // Nobody else could be told that it was not told.
             let _ = tokio::io::stderr().write_all(BEGUN_ANEW).await;

@@ -84,7 +84,7 @@ where
         tokio::select! {
             signal = signals.next() => break SIGNAL_BASE + signal.as_raw(),
             Ok(()) = &mut gone => break 0,
-            // What follows must not overtake what the server has not begun to answer.
+            // Later messages must not overtake one that the server has not begun to answer.
             () = begun(&mut client.waiting) => {}
             line = lines.next(), if client.waiting.is_none() => {
                 // An input that cannot be read has ended.
@@ -231,7 +231,7 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Client<O> {
     /// Waits for the replies that are still to come.
     async fn finish(&mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        // Whoever has not been answered by then is not waited for.
+        // Replies that have not come by then are given up.
         let _ = timeout(ANSWERING, all).await;
     }
 

@@ -208,7 +208,7 @@ where
     async fn cut_off(&self, line: Going<'_, O>) -> io::Result<()> {
         let Going { glance, way } = line;
         match way {
-            // What was begun goes on as far as it came; what follows stands on a line of its own.
+            // The bytes that came are forwarded, and the line is ended, so that the next message has its own line.
             Way::Passing(mut output) => {
                 let is_list = self.turns_out_a_list(&glance, true);
                 output.write_all(if is_list { BREAK } else { b"\n" }).await?;
@@ -229,7 +229,7 @@ where
         let asks = glance.has_method() && !glance.has_answer();
         let is_other = || glance.known_id().and_then(|id| open.lists(id)) == Some(false);
         let is_early = || glance.has_answer() && glance.id() != &Id::Absent;
-        // What follows on the line is a message of its own to some.
+        // For some clients, further bytes on the line are a message of their own.
         is_awaited && glance.has_more() || !asks && !is_other() && (is_awaited || is_early())
     }
 

@@ -29,7 +29,7 @@ fn is_result(result: Value<'_>) -> bool {
 
 fn is_error(error: Value<'_>) -> bool {
     let code = error.get("code").and_then(Value::as_number);
-    // What any client's integers hold.
+    // The range that integers of every client have.
     code.is_some_and(|code| code.parse::<i32>().is_ok())
         && error.get("message").and_then(Value::as_str).is_some()
 }

@@ -91,7 +91,7 @@ where
                 (line, has_return.then_some(LineError::CarriageReturn))
             }
         };
-        // What is judged is one line to the server as well, whatever ends a line there.
+        // The judged line is one line for the server as well, whichever characters end a line there.
         let line = LineBreaks::default().escape(&line);
         let message = text(&line);
         if message.trim_ascii().is_empty() {

@@ -159,13 +159,13 @@ impl<O: AsyncWrite + Unpin> Wrapped<O> {
     /// Finishes after the server's end: forwards its last output, and answers the requests that are still open.
     async fn finish(mut self, status: ExitStatus) {
         self.over.send_replace(true);
-        // What it has left behind would go on without anybody.
+        // Processes that the server has left behind would go on without an owner.
         self.server.send(Signal::TERM);
         if let Some(mut downward) = self.downward.take()
             && timeout(DRAINING, &mut downward).await.is_err()
         {
             downward.abort();
-            // Whatever it holds is free once it has ended.
+            // Its locks are free once it has ended.
             let _ = downward.await;
         }
         if let Some(mut upward) = self.upward.take()

@@ -28,7 +28,7 @@ pub(super) fn rotate(path: &Path, keep: u32) -> io::Result<File> {
 fn create_next(path: &Path) -> io::Result<(PathBuf, File)> {
     let next = with_suffix(path, "next");
     match std::fs::remove_file(&next) {
-        // What a crash has left.
+        // A file that a crash has left.
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

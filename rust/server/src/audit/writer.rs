@@ -206,7 +206,7 @@ impl Writer {
     fn try_again(&mut self, now: Instant) {
         self.progress.retry = now + RETRY;
         self.progress.tended = now;
-        // What a failed sync left behind is tried again, too.
+        // Data that a failed sync left unwritten is tried again, too.
         let works = self.sink.tend().and_then(|()| self.sink.sync());
         if let Err(error) = works {
             return self.fail(now, &error.to_string());

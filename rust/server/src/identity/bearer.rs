@@ -10,7 +10,7 @@ pub(super) fn token<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Opt
         return Ok(None);
     };
     if fields.next().is_some() {
-        // Which of them counts would depend on who reads.
+        // Readers would differ about which of two fields counts.
         return Err(());
     }
     of_field(field.to_str().map_err(drop)?).map(Some)

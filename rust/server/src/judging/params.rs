@@ -17,7 +17,7 @@ impl<D: Responder> Judge<'_, D> {
         if !headers.has_params() {
             return Ok(());
         }
-        // Who is not known is told nothing of a tool's arguments; the decision denies the call.
+        // An unknown caller is told nothing of a tool's arguments; the decision denies the call.
         let now = self.gate.clock.now();
         let Some(listing) = self
             .gate

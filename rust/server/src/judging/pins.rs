@@ -66,7 +66,7 @@ pub(crate) fn observe(
             return Ok(None);
         }
     };
-    // Whoever changes tools from list to list must not push everything else out of the log; metrics count them all.
+    // A server that changes tools from list to list must not push other events out of the log; metrics count them all.
     let is_told = !observed.changes.is_empty() && gate.paces.lists.admits(gate.second());
     let most = if is_told { MAX_TOLD } else { 0 };
     for change in observed.changes.iter().take(most) {
@@ -122,7 +122,7 @@ mod tests {
                 }
             }
         });
-        // What `main` of a runtime does is on none of its workers.
+        // The main task of a runtime runs on none of its workers.
         let counted = Arc::clone(&turns);
         let looking = tokio::spawn(async move {
             while counted.load(Ordering::SeqCst) == 0 {

@@ -1,5 +1,5 @@
-// What the conformance suite asks of a server at 2025-11-25, on the first generation of the TypeScript SDK: PORT and OFFERS
-// in the environment.
+// The server that the conformance suite requires at 2025-11-25, on the first generation of the TypeScript SDK: PORT and
+// OFFERS in the environment.
 import { randomUUID } from "node:crypto";
 import http from "node:http";
 

@@ -1,5 +1,5 @@
-// What the conformance suite asks of a server at 2026-07-28, on the second generation of the TypeScript SDK: PORT and OFFERS
-// in the environment.
+// The server that the conformance suite requires at 2026-07-28, on the second generation of the TypeScript SDK: PORT
+// and OFFERS in the environment.
 import { randomBytes } from "node:crypto";
 
 import { serve } from "@hono/node-server";

@@ -1,4 +1,4 @@
-// What the conformance servers offer, read from tests/cases/conformance/offers.json.
+// The offers of the conformance servers, read from tests/cases/conformance/offers.json.
 import { readFileSync } from "node:fs";
 
 export const { tools, prompts, resources, templates } = JSON.parse(readFileSync(process.env.OFFERS, "utf8"));

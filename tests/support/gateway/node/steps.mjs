@@ -1,4 +1,4 @@
-// What a client does and saw, for both generations of the SDK.
+// The steps and observations of a client, for both generations of the SDK.
 
 const PATIENCE_MS = 30_000;
 

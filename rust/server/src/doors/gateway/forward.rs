@@ -329,7 +329,7 @@ impl Cutting {
             ProvenCaller::Grant(_) => {
                 token(&self.parts).map_or(Caller::named(""), |token| Caller::Token(Token::new(token)))
             }
-            // Who has proven nothing any more sees nothing, as a grant that was revoked does.
+            // A caller whose proof has expired sees no tools, like a revoked grant.
             ProvenCaller::Issued(issued, _) if now_us >= issued.expires_at_us => Caller::named(""),
             issued @ ProvenCaller::Issued(..) => issued.issued(&labels).unwrap_or(Caller::named("")),
         };

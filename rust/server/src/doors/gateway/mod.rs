@@ -224,7 +224,7 @@ impl Prepared {
         };
         let is_same = Arc::ptr_eq(gateway, &known.gateway);
         let caller = match &known.caller {
-            // Whether a signature is good does not change.
+            // A signature that was valid stays valid.
             issued @ ProvenCaller::Issued(..) if is_same && !issued.has_expired(gate.clock.now()) => {
                 issued.clone()
             }

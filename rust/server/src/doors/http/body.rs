@@ -39,8 +39,8 @@ impl BodyError {
     /// The refusal of a request with such a body; `answer` is one with this status and message.
     pub(crate) fn refusal(self, answer: impl FnOnce(StatusCode, &str) -> Response<Body>) -> Response<Body> {
         let mut response = answer(self.status(), &self.to_string());
-        // What is left may be more than is thrown away, so clients had better not count on this connection (HTTP/2 ignores
-        // the field's meaning).
+        // The unread rest may be longer than the part that is thrown away, so clients should not reuse this connection
+        // (HTTP/2 ignores the field's meaning).
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
         response
@@ -53,7 +53,7 @@ pub(crate) async fn read(
     limit_bytes: usize,
     timeout: Duration,
 ) -> Result<Bytes, BodyError> {
-    // What `Content-Length` promises, where it is sent: such a body is refused before it is read.
+    // The length by `Content-Length`, if it is sent: such a body is refused before it is read.
     if body.size_hint().lower() > u64::try_from(limit_bytes).unwrap_or(u64::MAX) {
         return Err(BodyError::TooLarge(limit_bytes));
     }

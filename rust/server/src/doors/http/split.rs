@@ -128,7 +128,7 @@ impl Cursor<'_> {
                     self.at += 1;
                     return Ok(start..self.at);
                 }
-                // Whatever is escaped, the quote's turn is not before the byte after it.
+                // The closing quote comes after the escaped byte at the earliest.
                 Some(_) => self.at += 2,
                 None => return Err((self.body.len(), "a closing quote")),
             }

@@ -58,7 +58,7 @@ fn allowed<'a>(
             .filter_map(|option| option.header.as_ref())
             .any(|header| header.key == name)
     };
-    // What Envoy was told not to send here may be there all the same.
+    // Headers that Envoy was configured to leave out here may be on the request all the same.
     let mut headers_to_remove: Vec<String> = sent
         .map(|(name, _)| name)
         .filter(|name| callgate_fields::is_one(name) && !callgate_fields::NAMES.contains(name))
