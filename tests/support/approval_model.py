@@ -23,7 +23,7 @@ class ModelApproval:
 
 
 class Model:
-    """All approvals."""
+    """A plain model of the store: all approvals in memory."""
 
     def __init__(self, per_grant: int, in_all: int) -> None:
         self.per_grant = per_grant

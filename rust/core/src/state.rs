@@ -56,7 +56,7 @@ type ByKey = HashMap<String, u32>;
 enum Servers {
     /// Every name is a server, and the first serving decides.
     Every,
-    /// Only these names are servers.
+    /// The names of all servers.
     Named(NamedServers),
 }
 

@@ -1,7 +1,8 @@
 //! The index from identity to cell: an open-addressing table that is read without locks.
 //!
-//! Only the holder of the store's writer lock changes it. A reader that races with a change can miss an entry that is
-//! being moved, or find one that is gone; it checks the identity in the cell, and on a miss asks again as a writer.
+//! The index is changed only by the holder of the store's writer lock. A reader that races with a change can miss an
+//! entry that is being moved, or find one that is gone; it checks the identity in the cell, and on a miss asks again as
+//! a writer.
 
 use std::sync::OnceLock;
 

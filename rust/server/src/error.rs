@@ -68,7 +68,7 @@ pub enum StartError {
         /// The path as given.
         path: PathBuf,
     },
-    /// Something else exists under the socket's path, so it is left alone.
+    /// Another file exists under the socket's path, and is left alone.
     #[error(
         "cannot create the socket `{}`: the path exists already; if no process uses it, remove it, else choose another with --socket",
         path.display()

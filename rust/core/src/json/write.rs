@@ -38,7 +38,7 @@ pub fn write_string(text: &str, out: &mut String) {
 /// The white space between tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
-    /// None.
+    /// No white space.
     Compact,
     /// A space after each comma and colon.
     Spaced,

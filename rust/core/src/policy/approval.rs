@@ -37,7 +37,7 @@ pub(super) enum Asker {
     Action,
     /// `at_max: require_approval` of a limit alone.
     Limit,
-    /// None.
+    /// Nothing asks for an approval.
     None,
 }
 

@@ -1,8 +1,8 @@
 //! The client side of one HTTP/2 connection, without I/O: bytes in, bytes out, events.
 //!
-//! It is built for load: all requests share one header block, frames of many requests go out in one write, and a
-//! request costs no task, no lock and no waker. Like real clients it uses a dynamic header table and flow control, and
-//! acknowledges settings and pings, so that the peer has the same work.
+//! The client is built for load: all requests share one header block, frames of many requests go out in one write, and
+//! a request costs no task, no lock and no waker. Like real clients it uses a dynamic header table and flow control,
+//! and acknowledges settings and pings, so that the peer has the same work.
 
 mod failure;
 mod frame;

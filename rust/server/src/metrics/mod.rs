@@ -55,7 +55,7 @@ pub struct DecisionCount {
 /// Decisions other than `allow`, with one set of labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenialCount {
-    /// As in [`DecisionCount::server`].
+    /// Name of the server, as in [`DecisionCount::server`].
     pub server: String,
     /// The rule pointer.
     pub rule: String,
@@ -66,7 +66,7 @@ pub struct DenialCount {
 /// A policy that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyInfo {
-    /// As in [`DecisionCount::server`].
+    /// Name of the server, as in [`DecisionCount::server`].
     pub server: String,
     /// Its name.
     pub policy: String,

@@ -26,7 +26,7 @@ async def main(
     version: str | None,
     answers: dict[str, Any],
 ) -> None:
-    """All the steps, in one session."""
+    """Runs all steps in one session."""
     if version is not None:
         # An older client is one that knows no newer version.
         types.LATEST_PROTOCOL_VERSION = version

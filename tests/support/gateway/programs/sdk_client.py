@@ -26,7 +26,7 @@ async def main(
     version: str | None,
     answers: dict[str, Any],
 ) -> None:
-    """All the steps, in one session."""
+    """Runs all steps in one session."""
     mode = "auto"
     if version is not None:
         mode = version if version in MODERN_PROTOCOL_VERSIONS else "legacy"

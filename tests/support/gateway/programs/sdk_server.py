@@ -127,7 +127,7 @@ async def changed(uri: str, ctx: Context) -> str:
 
 
 class City(BaseModel):
-    """Where to."""
+    """The destination."""
 
     city: str
 
