@@ -67,6 +67,14 @@ def test_a_wrong_password_is_told_nothing(browser: Browser) -> None:
 
 
 @pytest.mark.usefixtures("people")
+def test_what_was_typed_as_a_name_is_not_shown_again(browser: Browser) -> None:
+    """A password is easily typed into the wrong field."""
+    answers = [browser.log_in(GOOD, "ann") for _ in range(8)]
+    assert {answer.status_code for answer in answers} == {401, 429}
+    assert all(GOOD not in answer.text for answer in answers)
+
+
+@pytest.mark.usefixtures("people")
 def test_guessing_is_slowed(browser: Browser) -> None:
     answers = [browser.log_in(password=f"guess number {number}") for number in range(15)]
     refused = [answer for answer in answers if answer.status_code == 429]

@@ -63,7 +63,7 @@ class LoginPages:
             session = await self._callers.log_in(request, name, password)
         except IdentityError as error:
             refusal = request_error(error)
-            return _form(refusal.status, _local(target), name=name, error=str(error), headers=refusal.headers)
+            return _form(refusal.status, _local(target), error=str(error), headers=refusal.headers)
         return self._enter(request, session, _local(target))
 
     async def _log_in_once(self, request: Request) -> Response:
@@ -111,10 +111,9 @@ def log_in_first(request: Request, error: LogInError) -> Response:
     return _to(f"/login?next={quote(here, safe='')}")
 
 
-def _form(
-    status: HTTPStatus, target: str, *, name: str = "", error: str = "", headers: Mapping[str, str] | None = None
-) -> Response:
-    shown = page("login.html", status, next=target, name=name, error=error)
+def _form(status: HTTPStatus, target: str, *, error: str = "", headers: Mapping[str, str] | None = None) -> Response:
+    # Without the name that was typed: it may be a password in the wrong field.
+    shown = page("login.html", status, next=target, error=error)
     shown.headers.update(headers or {})
     return shown
 
