@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from callgate.text import visible
+
 if TYPE_CHECKING:
     from callgate._callgate import Decision, Explanation
 
@@ -29,7 +31,8 @@ def decision_lines(decision: Decision) -> list[str]:
     """The outcome and the rule, then one line for each other field that is there."""
     lines = [f"{decision.outcome} {decision.rule}".rstrip()]
     if decision.message:
-        lines.append(f"  {decision.message}")
+        # A message holds names and reasons of others.
+        lines += (f"  {visible(line)}" for line in decision.message.splitlines())
     if decision.retry_after_ms is not None:
         lines.append(f"  retry after {seconds(decision.retry_after_ms)}")
     for limit in decision.limits:

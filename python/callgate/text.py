@@ -61,6 +61,14 @@ def visible(text: str) -> str:
     return "".join(f"\\u{{{ord(character):x}}}" if is_unseen(character) else character for character in text)
 
 
+def plain_line(text: str) -> str:
+    """A person's words on one line, without characters that control a terminal or are invisible there."""
+    spaced = "".join(
+        " " if character.isspace() or unicodedata.category(character) == "Cc" else character for character in text
+    )
+    return " ".join("".join(one for one in spaced if not is_unseen(one)).split())
+
+
 def is_unseen(character: str) -> bool:
     """True if it controls a terminal or is invisible there."""
     selects = any(ord(character) in selectors for selectors in _VARIATION_SELECTORS)

@@ -71,6 +71,17 @@ def test_what_it_prints(policy: Path) -> None:
     assert done.err == ""
 
 
+def test_a_message_moves_no_other_text(tmp_path: Path) -> None:
+    """It may hold what others wrote: names, and reasons of people."""
+    file = tmp_path / "policy.json"
+    rules = {
+        "require": [{"conditions": [{"path": "args.to", "op": "eq", "value": 1}], "on_deny": "not \u202ewon\u200b"}]
+    }
+    file.write_text(json.dumps({"version": "1", "default": "deny", "tools": {"t": rules}}))
+    done = run("check", "--policy", file, "--grant", "g", "--tool", "t", "--args", "{}")
+    assert "not \\u{202e}won\\u{200b}\n" in done.out
+
+
 def test_repeat(policy: Path) -> None:
     done = run("check", "--policy", policy, "--grant", "g", "--tool", "t", "--repeat", "4")
     *lines, summary = done.out.splitlines()

@@ -114,6 +114,7 @@ def test_a_reason_is_needed(state: Path) -> None:
     [
         (("--all", "--reason", " "), "`reason`: expected a text that is not empty"),
         (("--all", "--reason", "a\nb"), "`reason`: expected one line"),
+        (("--all", "--reason", "a\u202eb"), "`reason`: expected a text without invisible characters, got `\\u{202e}`"),
         (("--server", "s", "--tool", "a\\", "--reason", "r"), "`tool`: `a\\` ends in a lone `\\`"),
         (("--server", "", "--reason", "r"), "expected the name of a server, got an empty string"),
         (("--all", "--reason", "r", "--for", "36000d"), ""),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callgate.store.errors import StateError, UnknownIdError
+from callgate.store.errors import ReasonError, StateError, UnknownIdError
 from callgate.store.model import (
     AtCapacity,
     Denied,
@@ -81,6 +81,26 @@ def test_a_denial_denies_until_its_time_is_over(store: Store) -> None:
     assert isinstance(outcome, Waiting)
     assert outcome.is_new
     assert state(store, approval_id) is State.EXPIRED
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_reason_is_one_line_without_what_nobody_sees(store: Store, verdict: Verdict) -> None:
+    """The agent is told it, and prints it in a terminal."""
+    approval_id = waiting(store)
+    reason = "not\u202e now\r\n\tnor\u2028 \u2066later\u2069\u200b, \x1b[31mM\u00fcller\u3164\U000e0041 "
+    decided = store.approvals.answer(approval_id, answer("ann", verdict, reason=reason), NOW)
+    assert decided.cause == "not now nor later, [31mM\u00fcller"
+    assert store.approvals.record(approval_id).answers[0].reason == decided.cause
+    if verdict is Verdict.DENY:
+        [outcome] = store.approvals.ask([ask()], NOW)
+        assert isinstance(outcome, Denied)
+        assert outcome.reason == decided.cause
+
+
+def test_a_reason_that_nobody_sees_is_none(store: Store) -> None:
+    approval_id = waiting(store, needs=[need(reason_required=True)])
+    with pytest.raises(ReasonError):
+        store.approvals.answer(approval_id, answer("ann", reason="\u200b \u2060"), NOW)
 
 
 def test_a_denial_wins_over_an_approval(store: Store) -> None:

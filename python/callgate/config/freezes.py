@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import unicodedata
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -19,7 +20,7 @@ from callgate.disk import sync
 from callgate.errors import ConfigError
 from callgate.os_user import os_user
 from callgate.store.targets import Target
-from callgate.text import reason_of
+from callgate.text import is_unseen, reason_of, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -123,8 +124,13 @@ def new_freeze(target: Target, reason: str, length: timedelta | None, now: datet
     """A freeze by this process's user, from now on; without a length it has no end.
 
     Raises:
-        ConfigError: It would end in the distant future.
+        ConfigError: It would end in the distant future, or its reason has characters that nobody sees.
     """
+    # Control characters are refused by the engine, in its own words.
+    hidden = next((one for one in reason if is_unseen(one) and unicodedata.category(one) != "Cc"), None)
+    if hidden is not None:
+        message = f"`reason`: expected a text without invisible characters, got `{visible(hidden)}`"
+        raise ConfigError(message)
     if length is not None and length >= _LAST - now - timedelta(seconds=1):
         raise ConfigError("the end is too far away; leave --for out for a freeze without an end")
     until = None if length is None else now + length + timedelta(seconds=1, microseconds=-1)

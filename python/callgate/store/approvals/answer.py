@@ -16,6 +16,7 @@ from callgate.store.people import Role, has_nobody, read_person
 from callgate.store.permits import make_permit
 from callgate.store.tables import answers
 from callgate.store.terms import is_equal, read_terms
+from callgate.text import plain_line
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -52,7 +53,8 @@ def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us
     if approval.state is not State.PENDING:
         anew = "; to ask anew, withdraw it" if approval.state in {State.APPROVED, State.DENIED} else ""
         raise StateError("approval", approval_id, approval.state.value, f"it cannot be answered{anew}")
-    answer = replace(answer, groups=_groups(connection, answer))
+    # An agent is told the reason of a denial, in a terminal that it may rearrange.
+    answer = replace(answer, groups=_groups(connection, answer), reason=plain_line(answer.reason))
     _check(approval, answer)
     by = Actor(str(answer.person), answer.source)
     answered = _write(connection, approval, answer, by, now_us)
@@ -137,7 +139,7 @@ def _check(approval: Approval, answer: Answer) -> None:
     if refusal is not None:
         raise AnswererError(refusal)
     is_reason_required = answer.verdict is Verdict.APPROVE and any(need.reason_required for need in approval.needs)
-    if is_reason_required and not answer.reason.strip():
+    if is_reason_required and not answer.reason:
         message = "this approval needs a reason"
         raise ReasonError(message)
     if answer.permit is not None:
