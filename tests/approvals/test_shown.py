@@ -149,6 +149,12 @@ def test_each_state(state: State, expected: str) -> None:
         ("\x1b[2J\x7f", r'"\u001b[2J\u007f"'),
         ("Größe 東京 🙂", '"Größe 東京 🙂"'),
         ("one\ntwo", r'"one\ntwo"'),
+        ("e\u0301 vi\u1ec7\u0302 \u0939\u093f\u0928\u094d", '"e\u0301 vi\u1ec7\u0302 \u0939\u093f\u0928\u094d"'),
+        ("5\u0336 not\u20dd", r'"5\u0336 not\u20dd"'),
+        ("a" + "\u0301" * 5, '"a' + "\u0301" * 3 + r'\u0301\u0301"'),
+        ("\u0301 \u0301\n\u0301", r'"\u0301 \u0301\n\u0301"'),
+        ("a\u200b\u0301", r'"a\u200b\u0301"'),
+        ('"\u0301\\\u0301', r'"\"\u0301\\\u0301"'),
         (r"\u202e", r'"\\u202e"'),
     ],
 )
@@ -162,6 +168,14 @@ def test_what_is_shown_is_the_value_and_has_nothing_unseen(value: Any) -> None:
     for shown in (pretty(value), one_line(value)):
         assert read_json(shown) == value
         assert all(one in " \n" or unicodedata.category(one)[0] not in {"C", "Z"} for one in shown)
+        assert not re.search("[\u0300-\u036f]{4}|[\u0334-\u0338\u20dd]", shown)
+
+
+@given(st.text('a\u0301\u0336\u20dd\u200b "\\\n\u093f'))
+def test_marks_never_change_what_is_read(text: str) -> None:
+    shown = pretty(text)
+    assert json.loads(shown) == text
+    assert not re.search("(^|[^a\u0301\u093f])\u0301|\u0301{4}|[\u0336\u20dd]", shown)
 
 
 @given(st.text())
@@ -185,7 +199,8 @@ def test_warnings_about_characters() -> None:
         "  attention: letters that are written from right to left; a terminal may show the text around them moved"
         in shown
     )
-    assert "attention" not in text(approval(), record(json.dumps({"a": "one\n\ttwo é"})))
+    assert "attention" not in text(approval(), record(json.dumps({"a": "one\n\ttwo é e\u0301"})))
+    assert "  attention: 2 characters" in text(approval(), record(json.dumps({"a": "x\u0336", "b": "\u0301"})))
 
 
 def test_texts_of_several_lines_are_shown_as_text_too() -> None:

@@ -22,6 +22,15 @@ _ORDINARY: Final = frozenset("\n\t\r")
 """Characters without an image that ordinary texts have."""
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 
+_MARKS: Final = frozenset({"Mn", "Me"})
+"""Marks that are drawn onto the character before them; those of the category Mc have a place of their own."""
+_MOST_MARKS: Final = 3
+"""Marks of one letter: Vietnamese and Hebrew have so many, and stacks of more hide the lines around them."""
+_OVERLAY: Final = 1
+"""Unicode's class of marks that cross out."""
+_BASES: Final = frozenset("LNM")
+"""Letters, digits and marks with a place of their own, by the first letter of their category."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -63,7 +72,7 @@ def seen(text: object) -> str:
     text = str(text)
     if _is_plain(text):
         return text
-    return "".join(f"\\u{{{ord(one):x}}}" if _is_hidden(one) else one for one in text)
+    return "".join(f"\\u{{{ord(one):x}}}" if is_hidden else one for one, is_hidden in _characters(text))
 
 
 def block(text: str) -> str:
@@ -83,12 +92,12 @@ def one_line(value: Any) -> str:  # noqa: ANN401  JSON
 
 def notes_on(value: Any) -> Iterator[str]:  # noqa: ANN401  JSON
     """Warnings about the characters in the strings of a JSON value."""
-    characters = [one for text in _strings(value) if not _is_plain(text) for one in text]
-    hidden = sum(_is_hidden(one) and one not in _ORDINARY for one in characters)
+    characters = [one for text in _strings(value) if not _is_plain(text) for one in _characters(text)]
+    hidden = sum(is_hidden and one not in _ORDINARY for one, is_hidden in characters)
     if hidden:
         shown = "1 character that is" if hidden == 1 else f"{hidden} characters that are"
         yield f"attention: {shown} invisible, or not as it looks, shown as an escape"
-    if any(unicodedata.bidirectional(one) in _RIGHT_TO_LEFT for one in characters):
+    if any(unicodedata.bidirectional(one) in _RIGHT_TO_LEFT for one, _ in characters):
         yield "attention: letters that are written from right to left; a terminal may show the text around them moved"
 
 
@@ -114,10 +123,10 @@ def listed(words: Sequence[str], last: str) -> str:
 
 
 def _string(text: str) -> str:
-    written = json.dumps(text, ensure_ascii=False)
-    if _is_plain(written):
-        return written
-    return "".join(json.dumps(one)[1:-1] if _is_hidden(one) else one for one in written)
+    if _is_plain(text):
+        return json.dumps(text)
+    shown = (json.dumps(one)[1:-1] if is_hidden or one in '"\\' else one for one, is_hidden in _characters(text))
+    return f'"{"".join(shown)}"'
 
 
 def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401  JSON
@@ -137,6 +146,18 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _is_hidden(character: str) -> bool:
-    # Other spaces look like the one of the keyboard, and are not equal to it.
-    return is_unseen(character) or (character != " " and unicodedata.category(character) == "Zs")
+def _characters(text: str) -> Iterator[tuple[str, bool]]:
+    """Each character, and true if it is hidden, or draws over others."""
+    marks = _MOST_MARKS
+    for one in text:
+        category = unicodedata.category(one)
+        if category in _MARKS:
+            # One without a letter before it would change callgate's own words.
+            is_hidden = marks == _MOST_MARKS or category == "Me" or unicodedata.combining(one) == _OVERLAY
+            is_hidden = is_hidden or is_unseen(one)
+            marks = _MOST_MARKS if is_hidden else marks + 1
+        else:
+            # Other spaces look like the one of the keyboard, and are not equal to it.
+            is_hidden = is_unseen(one) or (one != " " and category == "Zs")
+            marks = 0 if category[0] in _BASES else _MOST_MARKS
+        yield one, is_hidden
