@@ -153,6 +153,18 @@ def test_a_file_without_a_password(state: Path, tmp_path: Path, content: bytes |
     assert re.search(expected, line), line
 
 
+@pytest.mark.parametrize(("mode", "is_told"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_password_that_others_can_read(state: Path, tmp_path: Path, mode: int, is_told: bool) -> None:
+    file = tmp_path / "password"
+    file.write_text("correct horse battery\n")
+    file.chmod(mode)
+    done = people(state, "add", "ann", "--role", "admin", "--password-file", str(file))
+    assert done.code == 0
+    assert (f"warning: other users may read the password `{file}`; chmod 600 it" in done.err) is is_told
+    again = people(state, "set-password", "ann", "--password-file", str(file))
+    assert ("warning" in again.err) is is_told
+
+
 def test_without_a_terminal(state: Path) -> None:
     line = refused("admin", "people", "add", "ann", "--role", "viewer", "--state", state)
     assert line == "nobody is there to type a password: give --password-file FILE, or --generate to have one made"

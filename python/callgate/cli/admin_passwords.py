@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from callgate.config.key import is_open_to_others
 from callgate.errors import ConfigError
 from callgate.text import reason_of
 
@@ -34,6 +35,8 @@ def new_password(file: Path | None, *, generate: bool) -> tuple[str, bool]:
         message = "nobody is there to type a password: give --password-file FILE, or --generate to have one made"
         raise ConfigError(message)
     check_password(password)
+    if file is not None and is_open_to_others(file):
+        typer.echo(f"warning: other users may read the password `{file}`; chmod 600 it, or delete it", err=True)
     return password, False
 
 
