@@ -93,6 +93,18 @@ def test_a_request_has_a_largest_size(admin: Admin) -> None:
         assert told.value.code is code
 
 
+@pytest.mark.parametrize("method", ["StatusService/GetCaller", "ApprovalsService/WatchApprovals"])
+def test_bytes_that_are_no_message(admin: Admin, method: str) -> None:
+    channel = admin.client(None).channel
+    known = (("authorization", f"Bearer {admin.session('vic', Role.VIEWER)}"),)
+    for metadata, code in (((), grpc.StatusCode.UNAUTHENTICATED), (known, grpc.StatusCode.INVALID_ARGUMENT)):
+        call: Any = channel.unary_stream(f"/callgate.admin.v1.{method}")
+        with pytest.raises(grpc.RpcError) as told:
+            next(call(b"\xff\xff\xff", metadata=metadata, timeout=10))
+        assert told.value.code() is code
+        assert ("is no message `callgate.admin.v1." in str(told.value.details())) is bool(metadata)
+
+
 def test_one_caller_leaves_streams_for_others(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     assert grpc_handlers.STREAMS_OF_CALLER == 32
     monkeypatch.setattr(grpc_handlers, "STREAMS_OF_CALLER", 1)
