@@ -123,6 +123,17 @@ def test_an_id_by_its_beginning(store: Store, call: Any) -> None:
     assert {stored(store, one).state for one in (first, second)} == {State.PENDING}
 
 
+def test_an_id_of_the_other_kind(store: Store, call: Any) -> None:
+    """Decisions name a permit where they name an approval otherwise."""
+    approval_id = waiting(store, needs=(need(permit=PermitBounds(5, 2 * HOUR)),))
+    made = json.loads(call("approvals", "approve", approval_id, "--permit-uses", 1, "--permit-for", "1h", "--json").out)
+    permit_id = made["permit_id"]
+    done = call("approvals", "show", permit_id[:6])
+    assert (done.code, done.err) == (2, f"`{permit_id}` is a permit; see `callgate permits show {permit_id}`")
+    done = call("permits", "show", approval_id)
+    assert (done.code, done.err) == (2, f"`{approval_id}` is an approval; see `callgate approvals show {approval_id}`")
+
+
 def test_approve_once(store: Store, call: Any) -> None:
     approval_id = waiting(store)
     done = call("approvals", "approve", approval_id, "--reason", "agreed")

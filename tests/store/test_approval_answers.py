@@ -16,6 +16,8 @@ from callgate.store.model import (
 )
 from callgate.store.store import Store
 from support.approvals import (
+    CALLER,
+    DAY,
     HOUR,
     ISSUER,
     NOW,
@@ -113,3 +115,21 @@ def test_what_is_not_pending_cannot_be_answered(store: Store) -> None:
         store.approvals.ask([ask()], NOW)
     with pytest.raises(UnknownIdError, match="there is no approval `x`"):
         store.approvals.answer("x", answer(), NOW)
+
+
+def test_an_id_of_the_other_kind(store: Store) -> None:
+    """Decisions name an approval or a permit in one field."""
+    approval_id, offer = waiting(store, needs=[need(permit=PermitBounds(5, DAY))]), PermitOffer("p" * 26, "{}", 1, HOUR)
+    store.approvals.answer(approval_id, answer(permit=offer), NOW)
+    told = f"`{offer.permit_id}` is a permit; see `callgate permits show {offer.permit_id}`"
+    for look in (
+        lambda: store.approvals.get(offer.permit_id, NOW),
+        lambda: store.approvals.record(offer.permit_id),
+        lambda: store.approvals.withdraw(offer.permit_id, CALLER, "", NOW),
+    ):
+        with pytest.raises(UnknownIdError) as raised:
+            look()
+        assert str(raised.value) == told
+    with pytest.raises(UnknownIdError) as raised:
+        store.permits.get(approval_id, NOW)
+    assert str(raised.value) == f"`{approval_id}` is an approval; see `callgate approvals show {approval_id}`"

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from callgate.identity.principal import Principal
     from callgate.store.approvals.recorded import Recorded
     from callgate.store.model import Actor, Approval
-    from callgate.store.place import Place
+    from callgate.store.store import Store
+    from callgate.store.unknown import Noun
 
 _LEAST: Final = 4
 """Characters by which an approval or a permit may be named."""
@@ -137,19 +138,25 @@ def owner_of(opened: OpenStore, grant: str) -> Person | None:
     return None if owner is None else Person(str(owner["issuer"]), str(owner["subject"]))
 
 
-def full_id(rows: Found, noun: str, text: str, place: Place) -> str:
-    """The id that a user names by its beginning, in the store at this place.
+def full_id(store: Store, noun: Noun, text: str) -> str:
+    """The id that a user names by its beginning.
 
     Raises:
         UnknownIdError: None begins so, or several do.
     """
+    others: Found = store.permits if noun == "approval" else store.approvals
+    rows: Found = store.approvals if noun == "approval" else store.permits
     found = rows.find(text)
     if text in found:
         return text
     if len(text) < _LEAST:
         message = f"{quoted(text)} is too short: expected at least {_LEAST} characters of the id of the {noun}"
+    elif not found and len(named := others.find(text)) == 1:
+        # Decisions name a permit in the same field.
+        other = "a permit" if noun == "approval" else "an approval"
+        message = f"`{named[0]}` is {other}; see `callgate {other.split()[1]}s show {named[0]}`"
     elif not found:
-        message = f"there is no {noun} {quoted(text)} in `{place}`; `callgate {noun}s list` prints them"
+        message = f"there is no {noun} {quoted(text)} in `{store.place}`; `callgate {noun}s list` prints them"
         message += ", and --state or --config names another store"
     elif len(found) > 1:
         message = f"several ids begin with {quoted(text)}: {', '.join(found)}; give more characters"

@@ -84,7 +84,7 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
     with opened(state, config) as named:
         operator(named)
         store, now = named.store.approvals, clock.now_us()
-        approval = store.get(full_id(store, "approval", id, named.store.place), now)
+        approval = store.get(full_id(named.store, "approval", id), now)
         record = store.record(approval.id)
         owner = owner_of(named, approval.call.grant)
     if as_json:
@@ -128,7 +128,7 @@ def approve(
         person = answering.operator(named)
         person.must_answer()
         store = named.store.approvals
-        approval = store.get(answering.full_id(store, "approval", id, named.store.place), clock.now_us())
+        approval = store.get(answering.full_id(named.store, "approval", id), clock.now_us())
         record = store.record(approval.id)
         permit = None
         if uses is not None and duration is not None and approval.state is State.PENDING:
@@ -171,7 +171,7 @@ def deny(
         person.must_answer()
         store = named.store.approvals
         # All of them are found before the first one is denied.
-        full = [answering.full_id(store, "approval", one, named.store.place) for one in ids]
+        full = [answering.full_id(named.store, "approval", one) for one in ids]
         approvals = [store.get(one, clock.now_us()) for one in dict.fromkeys(full)]
         if is_interactive(yes=yes):
             for approval in approvals:
@@ -198,7 +198,7 @@ def withdraw(
     with opened(state, config) as named:
         person = answering.operator(named)
         person.must_answer()
-        name = answering.full_id(named.store.approvals, "approval", id, named.store.place)
+        name = answering.full_id(named.store, "approval", id)
         ended = answering.withdraw(person, name, reason)
         _print_result(person, [ended], None, as_json=as_json)
 

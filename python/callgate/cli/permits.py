@@ -66,7 +66,7 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
     with opened(state, config) as named:
         operator(named)
         now = clock.now_us()
-        permit = named.store.permits.get(full_id(named.store.permits, "permit", id, named.store.place), now)
+        permit = named.store.permits.get(full_id(named.store, "permit", id), now)
     if as_json:
         typer.echo(write_json(permit_document(permit)))
     else:
@@ -89,7 +89,7 @@ def end(
     with opened(state, config) as named:
         person = operator(named)
         person.must_answer()
-        name = full_id(named.store.permits, "permit", id, named.store.place)
+        name = full_id(named.store, "permit", id)
         ended = named.store.permits.end(name, person.actor, reason, clock.now_us())
     if as_json:
         typer.echo(write_json(permit_document(ended)))

@@ -14,6 +14,7 @@ from callgate.store.model import Actor, Approval, PermitOffer, Person
 from callgate.store.pages import MOST, Page, find_ids, read_page
 from callgate.store.tables import permit_uses, permits
 from callgate.store.tables.permits import ACTIVE
+from callgate.store.unknown import unknown_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -210,8 +211,7 @@ def end_some(connection: Connection, where: tuple[Any, ...], by: Actor, cause: s
 def _read(connection: Connection, permit_id: str, now_us: int) -> Permit:
     row = connection.execute(select(permits).where(_TABLE.id == permit_id)).one_or_none()
     if row is None:
-        message = f"there is no permit `{permit_id}`"
-        raise UnknownIdError(message)
+        raise unknown_id(connection, "permit", permit_id)
     return _permit(row, now_us)
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from callgate.store.errors import UnknownIdError
 from callgate.store.model import Person, Verdict
 from callgate.store.tables import answers, evidence, permits
+from callgate.store.unknown import unknown_id
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -55,8 +55,7 @@ def read_record(connection: Connection, approval_id: str) -> Recorded:
     """
     shown = connection.execute(select(evidence).where(evidence.c.approval_id == approval_id)).one_or_none()
     if shown is None:
-        message = f"there is no approval `{approval_id}`"
-        raise UnknownIdError(message)
+        raise unknown_id(connection, "approval", approval_id)
     query = select(answers).where(answers.c.approval_id == approval_id).order_by(answers.c.number)
     given = tuple(
         Given(

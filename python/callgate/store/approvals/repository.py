@@ -16,7 +16,6 @@ from callgate.store.errors import (
     StoreDamagedError,
     StoreFullError,
     StoreGoneError,
-    UnknownIdError,
 )
 from callgate.store.model import (
     LIVE_STATES,
@@ -33,6 +32,7 @@ from callgate.store.model import (
 from callgate.store.pages import MOST, Page, find_ids, read_page
 from callgate.store.tables import approvals, evidence, permits
 from callgate.store.tables.approvals import LIVE
+from callgate.store.unknown import unknown_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -129,8 +129,7 @@ class Approvals:
         def work(connection: Connection) -> Approval:
             row = connection.execute(select(approvals).where(_TABLE.id == approval_id)).one_or_none()
             if row is None:
-                message = f"there is no approval `{approval_id}`"
-                raise UnknownIdError(message)
+                raise unknown_id(connection, "approval", approval_id)
             return from_row(row, now_us)
 
         return self._database.read(work)

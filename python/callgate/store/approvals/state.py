@@ -9,10 +9,11 @@ from sqlalchemy import select, text, update
 from callgate.errors import StoreError
 from callgate.store import audit
 from callgate.store.changes import Kind, change_rows, next_numbers
-from callgate.store.errors import StateError, UnknownIdError
+from callgate.store.errors import StateError
 from callgate.store.model import Actor, Approval, State, from_row
 from callgate.store.tables import approvals
 from callgate.store.tables.approvals import LIVE
+from callgate.store.unknown import unknown_id
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -34,8 +35,7 @@ def locked(connection: Connection, approval_id: str) -> Any:  # noqa: ANN401  a 
     """
     row = connection.execute(select(approvals).where(_TABLE.id == approval_id).with_for_update()).one_or_none()
     if row is None:
-        message = f"there is no approval `{approval_id}`"
-        raise UnknownIdError(message)
+        raise unknown_id(connection, "approval", approval_id)
     return row
 
 
