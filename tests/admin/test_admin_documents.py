@@ -14,8 +14,8 @@ from callgate._proto.callgate.decision.v1 import decision_pb2
 from callgate.clock import now_us
 from callgate.store.documents import Edit
 from callgate.store.model import Actor
-from callgate.store.people import Role
-from support.admin import LIMITED, POLICY, Admin, CallError, Client, request_id, running_admin
+from callgate.store.people import PersonEdit, Role
+from support.admin import BY, LIMITED, PASSWORD, PASSWORDS, POLICY, Admin, CallError, Client, request_id, running_admin
 
 DENY = 'version: "1"\ndefault: deny\n'
 
@@ -152,6 +152,28 @@ def test_validation_warns(admin: Admin) -> None:
     assert "shadow mode" in answer.warnings[0].message
     assert (answer.warnings[0].line, answer.warnings[0].column) == (3, 7)
     assert len(answer.digest) == 12
+
+
+def test_each_answer_about_a_policy_warns(admin: Admin) -> None:
+    document = 'version: "1"\ndefault: deny\ntools: {t: {action: require_approval, approval: {approvers: [dba]}}}\n'
+    words = "no people are approvers in the group `dba`, so that no such call can be approved"
+
+    def warned(request: Any, kind: Any) -> bool:
+        return [words in one.message for one in admin.admin(request, kind).warnings] == [True]
+
+    validate = policies_pb2.ValidatePolicyRequest(document=document)
+    assert warned(validate, policies_pb2.ValidatePolicyResponse)
+    dry_run = policies_pb2.DryRunPolicyRequest(document=document, calls=[{"grant": "g", "tool": "t"}])
+    assert warned(dry_run, policies_pb2.DryRunPolicyResponse)
+    policy: Any = {"id": "p", "document": document}
+    assert warned(policies_pb2.CreatePolicyRequest(policy=policy), policies_pb2.CreatePolicyResponse)
+    assert warned(policies_pb2.UpdatePolicyRequest(policy=policy), policies_pb2.UpdatePolicyResponse)
+    new = policies_pb2.UpdatePolicyRequest(policy={**policy, "id": "q"}, allow_missing=True)
+    assert warned(new, policies_pb2.UpdatePolicyResponse)
+    assert warned(policies_pb2.RollBackPolicyRequest(id="p", version=1), policies_pb2.RollBackPolicyResponse)
+    edit = PersonEdit("dora", frozenset({Role.APPROVER}), frozenset({"dba"}), PASSWORDS.hash(PASSWORD))
+    admin.store.people.put(edit, BY, "", now_us())
+    assert not admin.admin(validate, policies_pb2.ValidatePolicyResponse).warnings
 
 
 def test_json_is_read_as_json(admin: Admin) -> None:

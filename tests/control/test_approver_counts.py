@@ -13,7 +13,7 @@ from callgate.store.model import Actor
 from callgate.store.people import PersonEdit, Role
 from callgate.store.place import in_folder
 from callgate.store.store import open_store
-from support.program import sidecar
+from support.program import run, sidecar
 from support.setup import Setup, policy, until
 
 BY = Actor("test", "here")
@@ -52,6 +52,17 @@ def test_count_and_people(approval: str, people: list[frozenset[str]], expected:
     assert not list(too_few_approvers(document, [DBA | OPS] * 10))
 
 
+def test_a_store_without_people() -> None:
+    """Users of the operating system answer, whose number nobody knows, and who are in no group."""
+    for approval, is_told in (("{count: 3}", False), ("{approvers: [dba]}", True), ("{timeout: 1h}", False)):
+        document = policy_document("p.yaml", POLICY.replace("{count: 3, approvers: [dba, ops]}", approval).encode())
+        assert document is not None
+        found = [str(one) for one in too_few_approvers(document, None)]
+        assert bool(found) is is_told
+        assert not is_told or "no people are approvers in the group `dba`, so that" in found[0]
+        assert not is_told or found[0].endswith("`callgate admin people add` adds one with --group")
+
+
 def test_what_asks_nobody_is_left_out() -> None:
     text = POLICY.replace("action: require_approval", "limits: [{counter: c, window: day, max: 1}]")
     document = policy_document("p.yaml", text.encode())
@@ -64,9 +75,35 @@ def test_what_asks_nobody_is_left_out() -> None:
 
 
 def test_validation_knows_the_people() -> None:
-    assert warnings_of(POLICY, None) == []
+    [warning] = warnings_of(POLICY, None, None)
+    assert "no people are approvers in the groups `dba`, `ops`" in warning.message
     [warning] = warnings_of(POLICY, None, [DBA, OPS])
     assert (warning.line, "count 3, but 2 people" in warning.message) == (6, True)
+
+
+def test_a_check_of_a_configuration_knows_the_people(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    setup.write("p.json", policy(asked={"action": "require_approval", "approval": {"count": 2, "approvers": ["dba"]}}))
+    setup.configure()
+
+    def found() -> list[str]:
+        done = run("config", "check", setup.file)
+        assert done.code == 0, done
+        return [line for line in done.out.splitlines() if "warning" in line and "approve" in line]
+
+    assert found() == [], "there is no store yet"
+    assert not (tmp_path / "state" / "callgate.db").exists()
+    store = open_store(in_folder(tmp_path / "state"))
+    assert "no people are approvers in the group `dba`" in found()[0]
+    hashed = Passwords().hash("correct horse battery")
+    for name in ("ann", "bob"):
+        store.people.put(PersonEdit(name, frozenset({Role.APPROVER}), DBA, hashed), BY, "", 1)
+        expected = [] if name == "bob" else ["count 2, but 1 person is an approver in the group `dba`"]
+        assert [any(words in line for line in found()) for words in expected] == [True] * len(found())
+    store.close()
+    (tmp_path / "state" / "callgate.db").write_bytes(b"none")
+    [line] = found()
+    assert "warning: nobody compared the `approvers` of policies with the people of the store: " in line
 
 
 def test_the_sidecar_says_it_at_the_start_and_after_changes(tmp_path: Path) -> None:

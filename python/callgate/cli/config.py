@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,7 +12,13 @@ from callgate.cli import render
 from callgate.cli.examples import examples
 from callgate.config.load import load
 from callgate.config.origins import effective
+from callgate.config.store_place import store_place
 from callgate.control.review import review_configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from callgate.config.load import Loaded
 
 app = typer.Typer(
     name="config",
@@ -33,12 +39,27 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list of all findings.")] = False,
 ) -> None:
     """Check a configuration and all files that it names; exit code 2 if `callgate serve` would refuse it."""
-    found = review_configuration(file)
+    found = review_configuration(file, _approver_groups)
     if as_json:
         render.findings_as_json(found)
     else:
         render.findings(found, ok=str(file))
     raise typer.Exit(render.code_of(found))
+
+
+def _approver_groups(loaded: "Loaded") -> "Sequence[frozenset[str]] | None":
+    """The groups of each approver in the store of a configuration, which is opened and not changed."""
+    # SQLAlchemy takes long to import, and most configurations need none of it.
+    from callgate.store.open import must_exist  # noqa: PLC0415
+    from callgate.store.store import open_store  # noqa: PLC0415
+
+    place = store_place(loaded)
+    must_exist(place.path)
+    store = open_store(place, migrate=False)
+    try:
+        return store.people.approver_groups()
+    finally:
+        store.close()
 
 
 @app.command(epilog=examples("callgate config show callgate.yaml", "callgate config show --json callgate.yaml"))

@@ -121,12 +121,13 @@ def approvals(policy: Document) -> Iterator[Fault]:
         yield policy.fault(asked[0], message)
 
 
-def too_few_approvers(policy: Document, people: Sequence[frozenset[str]]) -> Iterator[Fault]:
+def too_few_approvers(policy: Document, people: Sequence[frozenset[str]] | None) -> Iterator[Fault]:
     """A warning for each entry that asks more people than there are.
 
     Args:
         policy: The policy.
-        people: The groups of each person who may answer approvals.
+        people: The groups of each person who may answer approvals; None if the store has no people. Then users of the
+            operating system answer, of whom nobody knows the number, and who are in no group.
     """
     for path, rules in _entries(policy.data):
         if not any(_asks(path, rules)):
@@ -135,13 +136,18 @@ def too_few_approvers(policy: Document, people: Sequence[frozenset[str]]) -> Ite
         terms: Mapping[str, Any] = given if isinstance(given, dict) else {}
         count, named = terms.get("count", 1), terms.get("approvers", [])
         groups = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
-        able = sum(not groups or not known.isdisjoint(groups) for known in people)
+        if people is None and not groups:
+            continue
+        able = sum(not groups or not known.isdisjoint(groups) for known in people or ())
         if not isinstance(count, int) or able >= count:
             continue
-        noun = "the group" if len(groups) == 1 else "the groups"
-        among = f" in {noun} {', '.join(map(quoted, groups))}" if groups else ""
+        among = (
+            f" in the {'group' if len(groups) == 1 else 'groups'} {', '.join(map(quoted, groups))}" if groups else ""
+        )
         there = "1 person is an approver" if able == 1 else f"{able or 'no'} people are approvers"
         message = f"count {count}, but {there}{among}, so that no such call can be approved"
+        if people is None:
+            message += "; the store has no people: `callgate admin people add` adds one with --group"
         at = next((key for key in ("count", "approvers") if key in terms), None)
         place = path if not terms else (*path, "approval") if at is None else (*path, "approval", at)
         yield policy.fault(place, message)

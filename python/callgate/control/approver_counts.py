@@ -19,8 +19,8 @@ _KIND: Final = "people"
 class ApproverCounts:
     """The part of the control plane that compares policies with people, at the start and when either changes."""
 
-    def __init__(self, warnings: Callable[[Sequence[frozenset[str]]], list[str]], changes: Changes) -> None:
-        """Takes the function from the groups of each approver to warnings, and the news of the store."""
+    def __init__(self, warnings: Callable[[Sequence[frozenset[str]] | None], list[str]], changes: Changes) -> None:
+        """Takes the function from the groups of each approver (None: no people) to warnings, and the store's news."""
         self._warnings = warnings
         # On a thread of its own: there may be many policies.
         self._worker = Worker("callgate-approvers", self._work, (changes, [_KIND]), failure="approvers_not_compared")
@@ -40,8 +40,7 @@ class ApproverCounts:
 
     def _work(self, store: Store) -> None:
         """Logs new warnings. Without local people the approvers are unknown."""
-        people = store.people.approver_groups()
-        found = list[str]() if people is None else self._warnings(people)
+        found = self._warnings(store.people.approver_groups())
         for warning in found:
             if warning not in self._told:
                 logs.log("warning", "configuration_warning", {"warning": warning})

@@ -45,8 +45,8 @@ def approval_warnings_of(plan: Plan) -> list[str]:
     return [str(fault) for document in documents if document is not None for fault in approvals(document)]
 
 
-def approver_warnings_of(plan: Plan, people: Sequence[frozenset[str]]) -> list[str]:
-    """Warnings about policies that ask more people than exist; `people` are the groups of each approver."""
+def approver_warnings_of(plan: Plan, people: Sequence[frozenset[str]] | None) -> list[str]:
+    """Those about policies that ask more people than there are; `people` as `too_few_approvers` takes them."""
     documents = (policy_document(file, content) for file, content in _policies(plan))
     known = (document for document in documents if document is not None)
     return [str(fault) for document in known for fault in too_few_approvers(document, people)]

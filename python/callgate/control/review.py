@@ -14,15 +14,18 @@ from callgate.config.document import read_bytes, read_document, refuse_special
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_and_misnamed
+from callgate.config.policies import approvals, policy_document, too_few_approvers
 from callgate.control.sidecar import trial
 from callgate.errors import CallgateError, ConfigError, PolicyError
+from callgate.store.errors import StoreGoneError
 from callgate.text import masked, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from callgate.config.bundle import Bundle
     from callgate.config.document import KeyPath
+    from callgate.config.load import Loaded
     from callgate.config.policies import Catalogue
 
 
@@ -86,8 +89,16 @@ def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[
             yield _of_error(error, str(path))
 
 
-def review_configuration(path: Path) -> list[Finding]:
-    """The findings about a configuration and all files that it names; warnings only where nothing is at fault."""
+def review_configuration(
+    path: Path, people_of: Callable[[Loaded], Sequence[frozenset[str]] | None] | None = None
+) -> list[Finding]:
+    """The findings about a configuration and all files that it names; warnings only where nothing is at fault.
+
+    Args:
+        path: The configuration.
+        people_of: Gives the groups of each approver in its store, None if that has no people. It is asked only where a
+            policy asks for approvals; without it, nobody compares policies with people.
+    """
     try:
         bundle, faults = read_with_faults(path, None, Files())
     except InvalidConfigError as error:
@@ -105,6 +116,8 @@ def review_configuration(path: Path) -> list[Finding]:
     if faulty:
         return faulty
     found += [_of_fault(warning, "warning") for warning in placed_warnings(bundle)]
+    if people_of is not None:
+        found += _of_approvers(bundle, people_of)
     # One finding may come from two checks; the one with a rule is first.
     return list({(one.file, one.line, one.column, one.text): one for one in reversed(found)}.values())[::-1]
 
@@ -119,6 +132,25 @@ def _of_documents(bundle: Bundle) -> Iterator[Finding]:
     catalogue = bundle.config.catalogue
     if catalogue is not None and catalogue.is_file():
         yield from review_catalogue(catalogue)
+
+
+def _of_approvers(bundle: Bundle, people_of: Callable[[Loaded], Sequence[frozenset[str]] | None]) -> Iterator[Finding]:
+    """Warnings about policies that ask more people than the store has."""
+    read = (policy_document(file, content) for file, content in bundle.policies.values())
+    asking = [document for document in read if document is not None and any(approvals(document))]
+    if not asking:
+        return
+    try:
+        people = people_of(bundle.loaded)
+    except StoreGoneError:
+        # The first start makes it.
+        return
+    except CallgateError as error:
+        text = f"nobody compared the `approvers` of policies with the people of the store: {error}"
+        yield Finding(masked(text), "warning")
+        return
+    for document in asking:
+        yield from (_of_fault(warning, "warning") for warning in too_few_approvers(document, people))
 
 
 def _of_rate_limits(limits: tuple[str, bytes]) -> Iterator[Finding]:

@@ -86,13 +86,13 @@ def check_policy(document: str, catalogue: Path | None) -> None:
         raise AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, reason="POLICY_FAULTS", violations=violations)
 
 
-def warnings_of(document: str, catalogue: Path | None, people: Sequence[frozenset[str]] | None = None) -> list[Fault]:
-    """Warnings about a document without faults; `people` are the groups of each approver, None if nobody is known."""
+def warnings_of(document: str, catalogue: Path | None, people: Sequence[frozenset[str]] | None) -> list[Fault]:
+    """Warnings about a document without faults; `people` are the groups of each approver, None without people."""
     name, content = file_name("policy", document), document.encode()
     found = [*ineffective([(name, content)])]
     found += of_policy(name, content, None if catalogue is None else read_catalogue(catalogue), None)
     policy = policy_document(name, content)
-    if people is not None and policy is not None:
+    if policy is not None:
         found += too_few_approvers(policy, people)
     return found
 

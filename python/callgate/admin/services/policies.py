@@ -24,6 +24,8 @@ from callgate.store.documents import DocumentKind
 from callgate.store.errors import UnknownIdError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from callgate._callgate import Engine
     from callgate._proto.callgate.decision.v1.decision_pb2 import CheckRequest
     from callgate.admin.calls.call import Call
@@ -57,10 +59,7 @@ class PoliciesService:
             if faults := faults_of(request.document, catalogue):
                 return pb.ValidatePolicyResponse(faults=map(message_of, faults))
             return pb.ValidatePolicyResponse(
-                warnings=map(
-                    message_of,
-                    warnings_of(request.document, catalogue, self._ground.store.people.approver_groups()),
-                ),
+                warnings=self._warnings(request.document, catalogue),
                 digest=self._ground.digests.of(request.document),
             )
 
@@ -83,7 +82,8 @@ class PoliciesService:
                 held = self._policies.get(request.compared_policy)
                 compared = trial_engine(held.id, held.content, catalogue, servers)
             decisions = [_decided(engine, compared, one, call.now_us / 1_000) for one in request.calls]
-        return pb.DryRunPolicyResponse(decisions=decisions)
+            warnings = self._warnings(request.document, catalogue)
+        return pb.DryRunPolicyResponse(decisions=decisions, warnings=warnings)
 
     def list_policies(
         self, _principal: Principal, request: pb.ListPoliciesRequest, _call: Call
@@ -107,14 +107,14 @@ class PoliciesService:
         self._policies.must_be_used(self._ground.sidecar)
         policy = request.policy
         _check_id(policy.id)
-        self._check_document(policy.id, policy.document)
+        warnings = self._check_document(policy.id, policy.document)
 
         def work() -> pb.CreatePolicyResponse:
             by = actor(principal, call)
             made = self._policies.create(
                 policy.id, policy.document, by, request.reason, call.now_us, is_never_reused=False
             )
-            return pb.CreatePolicyResponse(policy=self._message(made))
+            return pb.CreatePolicyResponse(policy=self._message(made), warnings=warnings)
 
         return change.once(work, pb.CreatePolicyResponse)
 
@@ -129,7 +129,7 @@ class PoliciesService:
         masked_fields(request.update_mask, _FIELDS, policy)
         if request.allow_missing and policy.etag:
             raise invalid("allow_missing", "not together with an etag")
-        self._check_document(policy.id, policy.document)
+        warnings = self._check_document(policy.id, policy.document)
 
         def work() -> pb.UpdatePolicyResponse:
             if request.allow_missing and self._policies.find(policy.id) is None:
@@ -138,10 +138,10 @@ class PoliciesService:
                 made = self._policies.create(
                     policy.id, policy.document, by, request.reason, call.now_us, is_never_reused=False
                 )
-                return pb.UpdatePolicyResponse(policy=self._message(made))
+                return pb.UpdatePolicyResponse(policy=self._message(made), warnings=warnings)
             held = self._policies.must_be_stored(self._policies.get(policy.id))
             held = self._policies.replace(held, policy.document, policy.etag, by, request.reason, call.now_us)
-            return pb.UpdatePolicyResponse(policy=self._message(held))
+            return pb.UpdatePolicyResponse(policy=self._message(held), warnings=warnings)
 
         return change.once(work, pb.UpdatePolicyResponse)
 
@@ -214,7 +214,7 @@ class PoliciesService:
             message = f"version {request.version} of the policy `{request.id}` deleted it; use DeletePolicy"
             raise failed_precondition(message)
         # The catalogue, or callgate itself, may have changed since.
-        self._check_document(request.id, document)
+        warnings = self._check_document(request.id, document)
         reason = request.reason or f"rolled back to version {request.version}"
 
         def work() -> pb.RollBackPolicyResponse:
@@ -222,16 +222,23 @@ class PoliciesService:
             held = self._policies.find(request.id)
             if held is None:
                 made = self._policies.create(request.id, document, by, reason, call.now_us, is_never_reused=False)
-                return pb.RollBackPolicyResponse(policy=self._message(made))
+                return pb.RollBackPolicyResponse(policy=self._message(made), warnings=warnings)
             self._policies.must_be_stored(held)
             held = self._policies.replace(held, document, request.etag, by, reason, call.now_us)
-            return pb.RollBackPolicyResponse(policy=self._message(held))
+            return pb.RollBackPolicyResponse(policy=self._message(held), warnings=warnings)
 
         return change.once(work, pb.RollBackPolicyResponse)
 
-    def _check_document(self, name: str, document: str) -> None:
-        check_policy(document, self._ground.sidecar.catalogue())
+    def _check_document(self, name: str, document: str) -> list[pb.PolicyFault]:
+        """Refuses a document that cannot be served; the warnings about one that can."""
+        catalogue = self._ground.sidecar.catalogue()
+        check_policy(document, catalogue)
         self._policies.must_be_servable(self._ground.sidecar, name, document)
+        return self._warnings(document, catalogue)
+
+    def _warnings(self, document: str, catalogue: Path | None) -> list[pb.PolicyFault]:
+        people = self._ground.store.people.approver_groups()
+        return [message_of(one) for one in warnings_of(document, catalogue, people)]
 
     def _message(self, held: Held, *, is_whole: bool = True) -> pb.Policy:
         version = held.version

@@ -89,10 +89,12 @@ class DryRunPolicyRequest(_message.Message):
     def __init__(self, document: _Optional[str] = ..., calls: _Optional[_Iterable[_Union[_decision_pb2.CheckRequest, _Mapping]]] = ..., compared_policy: _Optional[str] = ...) -> None: ...
 
 class DryRunPolicyResponse(_message.Message):
-    __slots__ = ("decisions",)
+    __slots__ = ("decisions", "warnings")
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     decisions: _containers.RepeatedCompositeFieldContainer[DryRunDecision]
-    def __init__(self, decisions: _Optional[_Iterable[_Union[DryRunDecision, _Mapping]]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[PolicyFault]
+    def __init__(self, decisions: _Optional[_Iterable[_Union[DryRunDecision, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ...) -> None: ...
 
 class DryRunDecision(_message.Message):
     __slots__ = ("decision", "compared_decision", "different")
@@ -143,10 +145,12 @@ class CreatePolicyRequest(_message.Message):
     def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CreatePolicyResponse(_message.Message):
-    __slots__ = ("policy",)
+    __slots__ = ("policy", "warnings")
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     policy: Policy
-    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[PolicyFault]
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ...) -> None: ...
 
 class UpdatePolicyRequest(_message.Message):
     __slots__ = ("policy", "update_mask", "allow_missing", "reason", "request_id")
@@ -163,10 +167,12 @@ class UpdatePolicyRequest(_message.Message):
     def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., allow_missing: _Optional[bool] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class UpdatePolicyResponse(_message.Message):
-    __slots__ = ("policy",)
+    __slots__ = ("policy", "warnings")
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     policy: Policy
-    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[PolicyFault]
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ...) -> None: ...
 
 class DeletePolicyRequest(_message.Message):
     __slots__ = ("id", "etag", "reason", "request_id")
@@ -249,7 +255,9 @@ class RollBackPolicyRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RollBackPolicyResponse(_message.Message):
-    __slots__ = ("policy",)
+    __slots__ = ("policy", "warnings")
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     policy: Policy
-    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[PolicyFault]
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ...) -> None: ...
