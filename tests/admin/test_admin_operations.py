@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from callgate._callgate import pins_record
+from callgate._callgate import ManagedGrants, pins_record
 from callgate._proto.callgate.admin.v1 import (
     audit_pb2,
     counters_pb2,
@@ -72,6 +72,33 @@ def test_freezing_and_thawing(both: Admin) -> None:
     assert told.value.code is grpc.StatusCode.FAILED_PRECONDITION
     assert freezes(ann) == others
     assert [one.id for one in freezes(ann, show_ended=True)][::-1] == [first.id, *(one.id for one in others)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "warning"),
+    [
+        ({"everything": True}, None),
+        ({"server": "filed-server"}, None),
+        ({"server": "filed-sever"}, "unknown server `filed-sever`; did you mean `filed-server`?"),
+        ({"grant": "filed-grant"}, None),
+        ({"grant": "stored-grant"}, None),
+        ({"grant": "filed-grnt"}, "unknown grant `filed-grnt`; did you mean `filed-grant`?"),
+        ({"tools": {"server": "filed-server", "pattern": "t"}}, None),
+        ({"tools": {"server": "filed-server", "pattern": "tt*"}}, None),
+        (
+            {"tools": {"server": "filed-server", "pattern": "tt"}},
+            "have a tool `tt` of `filed-server`; did you mean `t`?",
+        ),
+    ],
+)
+def test_a_freeze_of_an_unknown_name_warns(admin: Admin, fields: dict[str, Any], warning: str | None) -> None:
+    place = {"server": "filed-server", "policy": "filed-policy"}
+    assert not ManagedGrants(admin.sidecar.engine).change([{"id": "stored-grant", **place}])
+    request = freezes_pb2.CreateFreezeRequest(freeze={"reason": "storm", **fields})
+    answer = admin.admin(request, freezes_pb2.CreateFreezeResponse)
+    assert answer.freeze.state == IN_FORCE
+    assert len(answer.warnings) == (warning is not None)
+    assert warning is None or warning in answer.warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,11 @@ def test_what_the_sidecar_would_refuse_is_not_written(state: Path, words: tuple[
     assert [path.name for path in state.iterdir()] == ["freeze.json"]
 
 
+NO_TOOL = "neither policies nor the catalogue nor pins have a tool"
+
+
 def configuration(folder: Path, **further: Any) -> Path:
-    (folder / "p.json").write_text('{"version": "1", "default": "allow"}')
+    (folder / "p.json").write_text('{"version": "1", "default": "allow", "tools": {"refund": {}}}')
     path = folder / "callgate.yaml"
     document = {"state": "state", "servers": {"aws": {"policy": "p"}}, "policies": {"p": "p.json"}, **further}
     path.write_text(yaml.safe_dump(document))
@@ -150,11 +153,13 @@ def test_unknown_names_of_a_configuration_are_warned_about(tmp_path: Path) -> No
         (("--grant", "alise"), "unknown grant `alise`; did you mean `alice`?"),
         (("--server", "aws"), None),
         (("--grant", "alice"), None),
+        (("--server", "aws", "--tool", "refnud"), f"{NO_TOOL} `refnud` of `aws`; did you mean `refund`?"),
+        (("--server", "aws", "--tool", "refund"), None),
     ]:
         done = run("freeze", "--config", path, *words, "--reason", "r")
         assert done.code == 0
         assert done.err == ("" if warning is None else f"callgate: warning: {warning}; {ALL_THE_SAME}\n")
-    assert len(rows(tmp_path / "state")) == 4
+    assert len(rows(tmp_path / "state")) == 6
 
 
 def test_unknown_names_of_a_sidecar_are_warned_about(tmp_path: Path) -> None:
@@ -162,8 +167,12 @@ def test_unknown_names_of_a_sidecar_are_warned_about(tmp_path: Path) -> None:
     with sidecar("--config", path):
         for words, warning in [
             (("--server", "aw"), "unknown server `aw`; did you mean `aws`?"),
-            (("--grant", "alise"), "unknown grant `alise`; `callgate grants list` prints the configured ones"),
+            (("--grant", "alise"), "unknown grant `alise`; did you mean `alice`?"),
+            (("--grant", "zoe"), "unknown grant `zoe`; `callgate grants list` prints the configured ones"),
             (("--grant", "alice"), None),
+            (("--server", "aws", "--tool", "refnud"), f"{NO_TOOL} `refnud` of `aws`; did you mean `refund`?"),
+            (("--server", "aws", "--tool", "refund"), None),
+            (("--server", "aws", "--tool", "refnud*"), None),
         ]:
             done = run("freeze", "--state", tmp_path / "state", *words, "--reason", "r", "--json")
             document = json.loads(done.out)

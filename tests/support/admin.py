@@ -23,6 +23,7 @@ from callgate.admin.services.all import SERVICES
 from callgate.admin.sidecar import RunningSidecar
 from callgate.clock import now_us
 from callgate.config.files import Files
+from callgate.control.freeze_targets import managed_names, unknown_name
 from callgate.control.sidecar import Source
 from callgate.identity.identities import Identities
 from callgate.identity.passwords import Passwords
@@ -257,7 +258,9 @@ def running_admin(store: Store, folder: Path, **config: Any) -> Iterator[Admin]:
         "configuration": {"newer_refused": None},
         "policies": [{"server": "filed-server", "name": "filed", "version": "123456789abc"}],
     }
-    sidecar = RunningSidecar(engine, server, lambda: status, lambda: plan)
+    sidecar = RunningSidecar(
+        engine, server, lambda: status, lambda: plan, lambda target: unknown_name(plan, target, managed_names(engine))
+    )
     events: list[tuple[str, str, dict[str, object]]] = []
     watcher = WatcherThread(store)
     face = AdminFace(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from callgate._callgate import DecisionListener, Engine, Peek, Server
     from callgate.config.bundle import Bundle
     from callgate.store.documents import DocumentKind
+    from callgate.store.targets import Target
 
 
 class Sidecar(Protocol):
@@ -32,6 +33,9 @@ class Sidecar(Protocol):
 
     def refusal(self, kind: DocumentKind, name: str, content: str) -> str | None:
         """The reason for which a document could not be served beside those in force; None if it could."""
+
+    def unknown_name(self, target: Target) -> str | None:
+        """A warning about a name of a freeze that is unknown; None if all are known, or nobody can tell."""
 
     def status(self) -> dict[str, Any]:
         """The state of this replica, as `callgate status --json` prints it, without secrets."""
@@ -107,6 +111,8 @@ class RunningSidecar:
     """Gives the state."""
     plan: Callable[[], Plan]
     """Gives the configuration in force, which a reload replaces."""
+    unknown: Callable[[Target], str | None]
+    """Gives a warning about a name of a freeze."""
 
     def catalogue(self) -> Path | None:
         """The file of the catalogue; None if there is none."""
@@ -134,6 +140,10 @@ class RunningSidecar:
     def refusal(self, kind: DocumentKind, name: str, content: str) -> str | None:
         """The reason for which a document could not be served beside those in force; None if it could."""
         return self.plan().refusal(ManagedDocument(kind.value, name, 0, content))
+
+    def unknown_name(self, target: Target) -> str | None:
+        """A warning about a name of a freeze that is unknown; None if all are known, or nobody can tell."""
+        return self.unknown(target)
 
     def status(self) -> dict[str, Any]:
         """The state of this replica."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from callgate.cli.running import NotRunningError
-from callgate.config.bundle import known_grants
+from callgate.cli.stores import opened, place_of
 from callgate.config.freezes import freezes_file
-from callgate.config.load import load
-from callgate.control.port.routes import LIMITS, STATUS
+from callgate.control.port.routes import FREEZE_TARGET, STATUS
 from callgate.errors import CallgateError
+from callgate.store.errors import UnknownIdError
 from callgate.store.targets import Target
-from callgate.text import did_you_mean, quoted, visible
+from callgate.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -147,58 +147,36 @@ def confirm(sidecar: Running, holds: Callable[[list[dict[str, str]]], bool]) -> 
 
 
 def unknown_name(chosen: Target, sidecar: Running, config: Path | None) -> str | None:
-    """A warning about a name that neither the configuration nor the running sidecar knows; None if nobody can tell."""
-    if chosen.server is not None:
-        servers = _configured_servers(config) if config is not None else _served(sidecar)
-        if servers is not None and chosen.server not in servers:
-            return f"unknown server {quoted(chosen.server)}{did_you_mean(chosen.server, sorted(servers))}"
-    if chosen.grant is not None:
-        grants = None if config is None else _configured_grants(config)
-        if grants is not None and chosen.grant not in grants:
-            return f"unknown grant {quoted(chosen.grant)}{did_you_mean(chosen.grant, sorted(grants))}"
-        if config is None and _is_unknown_grant(sidecar, chosen.grant):
-            return f"unknown grant {quoted(chosen.grant)}; `callgate grants list` prints the configured ones"
+    """A warning about a name that neither the running sidecar nor the configuration knows; None if nobody can tell."""
+    if not chosen.fields():
+        return None
+    with suppress(CallgateError):
+        answer: str | None = sidecar.ask("POST", FREEZE_TARGET, json.dumps(chosen.fields()).encode())["warning"]
+        return answer
+    # A configuration with a fault, or a store that does not answer, must not keep an operator from a freeze.
+    with suppress(CallgateError):
+        return None if config is None else _unknown_in(config, chosen)
     return None
 
 
-def _configured_servers(config: Path) -> set[str] | None:
-    # A configuration with a fault must not keep an operator from a freeze.
-    with suppress(CallgateError):
-        return set(load(config).config.servers)
-    return None
+def _unknown_in(config: Path, chosen: Target) -> str | None:
+    # They take long to import, and every help text imports this file.
+    from callgate.config.files import Files  # noqa: PLC0415
+    from callgate.control.freeze_targets import unknown_name as unknown  # noqa: PLC0415
+    from callgate.control.sidecar import Source  # noqa: PLC0415
+
+    plan = Source(config, None).read(Files())
+    return unknown(plan, chosen, lambda kind, name: _is_stored(config, kind, name))
 
 
-def _configured_grants(config: Path) -> set[str] | None:
-    with suppress(CallgateError):
-        loaded = load(config)
-        # An issuer's callers are grants that are configured nowhere.
-        if loaded.config.grants is not None and loaded.config.gateway.oauth is None:
-            return {placed.grant.id for placed in known_grants(loaded)}
-    return None
-
-
-def _served(sidecar: Running) -> set[str] | None:
-    with suppress(CallgateError):
-        document = sidecar.ask("GET", STATUS)
-        if document["servers"]:
-            return {server["name"] for server in document["servers"]}
-        servers = {policy["server"] for policy in document["policies"]}
-        # A policy for every server serves any name.
-        return None if None in servers else servers
-    return None
-
-
-def _is_unknown_grant(sidecar: Running, grant: str) -> bool:
-    """True if the sidecar knows the grant at none of its servers."""
-    with suppress(CallgateError):
-        servers = [server["name"] for server in sidecar.ask("GET", STATUS)["servers"]]
-        return bool(servers) and all(_is_unknown_at(sidecar, grant, server) for server in servers)
+def _is_stored(config: Path, kind: str, name: str) -> bool:
+    path = place_of(None, config).path
+    if path is not None and not path.exists():
+        return False
+    with suppress(UnknownIdError), opened(None, config) as found:
+        rows = found.store.servers if kind == "servers" else found.store.grants
+        return rows.get(name).content is not None
     return False
-
-
-def _is_unknown_at(sidecar: Running, grant: str, server: str) -> bool:
-    answer = sidecar.ask("POST", LIMITS, json.dumps({"grant": grant, "server": server}).encode())
-    return (answer.get("decision") or {}).get("rule") == "(unknown grant)"
 
 
 def thaw_command(chosen: Target, state: Path) -> str:

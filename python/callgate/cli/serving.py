@@ -21,6 +21,7 @@ from callgate.control import logs
 from callgate.control.admin_api import admin_face
 from callgate.control.asking import queue_of
 from callgate.control.background import BackgroundStream
+from callgate.control.freeze_targets import managed_names, unknown_name
 from callgate.control.logins import Logins
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.parts import Parts, add_known_documents
@@ -37,6 +38,7 @@ from callgate.control.status import status
 from callgate.control.store_numbers import StoreNumbers
 from callgate.control.watch import Watcher
 from callgate.errors import ConfigError, StoreError
+from callgate.store.targets import Target
 
 _DRAIN_EVERY_S = 0.2
 _LAST_LINES_S = 2.0
@@ -232,7 +234,10 @@ def _routes(engine: Engine, server: Server, reloader: Reloader, described: Calla
         known = ManagedGrants(engine).servers(grant)
         return reloader.plan.servers() if known is None else known
 
-    return Routes(engine, server, described, known_tools=tools, servers_of=servers_of)
+    def unknown(target: Target) -> str | None:
+        return unknown_name(reloader.plan, target, managed_names(engine))
+
+    return Routes(engine, server, described, known_tools=tools, servers_of=servers_of, unknown_name=unknown)
 
 
 def _raise_descriptor_limit() -> None:

@@ -196,7 +196,7 @@ def _named(policy: Document) -> Iterator[tuple[KeyPath, str, bool]]:
     if isinstance(hidden, list):
         named += [(("hide", index), key, False) for index, key in enumerate(hidden) if isinstance(key, str)]
     for path, key, of_key in named:
-        if (name := _exact(key)) is not None:
+        if (name := exact_name(key)) is not None:
             yield path, name, of_key
 
 
@@ -213,7 +213,7 @@ def _mapping(values: object, key: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _exact(key: str) -> str | None:
+def exact_name(key: str) -> str | None:
     """The name for which a key stands; None for a pattern (docs/policy.md, section 1)."""
     name, characters = "", iter(key)
     for character in characters:

@@ -8,6 +8,7 @@ from callgate.admin.documents.files import PlanFiles
 from callgate.admin.face import AdminFace
 from callgate.admin.sidecar import RunningSidecar
 from callgate.control import logs
+from callgate.control.freeze_targets import managed_names, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,13 @@ def admin_face(
     """The part of the control plane that serves the admin API over gRPC, and gives its methods to the admin port."""
     plan = reloader.plan
     return AdminFace(
-        RunningSidecar(engine, server, status, lambda: reloader.plan),
+        RunningSidecar(
+            engine,
+            server,
+            status,
+            lambda: reloader.plan,
+            lambda target: unknown_name(reloader.plan, target, managed_names(engine)),
+        ),
         PlanFiles(lambda: reloader.plan),
         changes,
         listen=grpc_address(plan.bundle.loaded),

@@ -15,6 +15,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_and_misnamed
 from callgate.config.policies import approvals, policy_document, too_few_approvers
+from callgate.config.store_place import store_place
 from callgate.control.sidecar import trial
 from callgate.errors import CallgateError, ConfigError, PolicyError
 from callgate.store.errors import StoreGoneError
@@ -142,10 +143,10 @@ def _of_approvers(bundle: Bundle, people_of: Callable[[Loaded], Sequence[frozens
         return
     try:
         people = people_of(bundle.loaded)
-    except StoreGoneError:
-        # The first start makes it.
-        return
     except CallgateError as error:
+        if isinstance(error, StoreGoneError) and store_place(bundle.loaded).path is not None:
+            # The first start makes the file.
+            return
         text = f"nobody compared the `approvers` of policies with the people of the store: {error}"
         yield Finding(masked(text), "warning")
         return

@@ -28,7 +28,7 @@ class FreezesService:
 
     def __init__(self, ground: Ground) -> None:
         """Takes the things that it works on."""
-        self._store = ground.store
+        self._store, self._sidecar = ground.store, ground.sidecar
 
     def list_freezes(self, _principal: Principal, request: pb.ListFreezesRequest, call: Call) -> pb.ListFreezesResponse:
         """Lists freezes."""
@@ -61,12 +61,14 @@ class FreezesService:
         reason = request.freeze.reason
         if not reason.strip() or not reason.isprintable() or len(reason) > _LONGEST_REASON:
             raise invalid("freeze.reason", f"expected one line of 1 to {_LONGEST_REASON} printable characters")
+        unknown = self._sidecar.unknown_name(target)
+        warnings = [] if unknown is None else [f"{unknown}; the freeze holds for that name all the same"]
 
         def work() -> pb.CreateFreezeResponse:
             made = self._store.freezes.freeze(
                 new_id(), target, reason, actor(principal, call), call.now_us, until_us=until_us
             )
-            return pb.CreateFreezeResponse(freeze=_message(made, call.now_us))
+            return pb.CreateFreezeResponse(freeze=_message(made, call.now_us), warnings=warnings)
 
         return change.once(work, pb.CreateFreezeResponse)
 

@@ -10,6 +10,7 @@ from callgate.control import logs
 from callgate.control.port import live
 from callgate.errors import CallgateError, ConfigError
 from callgate.exact_json import read_json
+from callgate.store.targets import Target
 from callgate.text import did_you_mean, is_text, nearest, quoted
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 STATUS: Final = "/v1/status"
 LIMITS: Final = "/v1/limits"
+FREEZE_TARGET: Final = "/v1/freeze-target"
 COUNTERS_RESET: Final = "/v1/counters/reset"
 TAIL: Final = "/v1/tail"
 TOP: Final = "/v1/top"
 
 _LIMITS_FIELDS: Final = ("grant", "tool", "args", "server", "session", "labels")
 _RESET_FIELDS: Final = ("grant", "policy", "tool", "counter")
+_TARGET_FIELDS: Final = ("server", "tool", "grant")
 _TAIL_FIELDS: Final = ("grants", "tools", "outcomes")
 _LONGEST_INTERVAL_S: Final = 60.0
 _SHORTEST_INTERVAL_S: Final = 0.1
@@ -45,16 +48,28 @@ class Routes:
         *,
         known_tools: Callable[[], set[str]] = set,
         servers_of: Callable[[str], Sequence[str]] = lambda _: (),
+        unknown_name: Callable[[Target], str | None] = lambda _: None,
     ) -> None:
-        """Takes the engine, its started server, and functions about the sidecar: state, tools, a grant's servers."""
+        """Takes the parts of one sidecar.
+
+        Args:
+            engine: The engine.
+            server: Its started server.
+            status: Gives the state.
+            known_tools: Gives the names of tools.
+            servers_of: Gives the servers of a grant.
+            unknown_name: Gives a warning about a name in a freeze.
+        """
         self._engine = engine
         self._server = server
         self._status = status
         self._known_tools = known_tools
         self._servers_of = servers_of
+        self._unknown_name = unknown_name
         self._routes: dict[str, tuple[str, Callable[[bytes], dict[str, Any] | Generator[bytes, None, None]]]] = {
             STATUS: ("GET", lambda _: self._status()),
             LIMITS: ("POST", self._limits),
+            FREEZE_TARGET: ("POST", self._target),
             COUNTERS_RESET: ("POST", self._reset),
             TAIL: ("POST", self._tail),
             TOP: ("POST", self._top),
@@ -97,6 +112,14 @@ class Routes:
             return self._engine.peek(**fields).to_dict()
         except (TypeError, ValueError) as error:
             raise RequestError(str(error)) from None
+
+    def _target(self, body: bytes) -> dict[str, Any]:
+        names = {name: _text(name, value) for name, value in _fields(body, _TARGET_FIELDS).items()}
+        try:
+            target = Target(**names)
+        except ValueError as error:
+            raise RequestError(str(error)) from None
+        return {"warning": self._unknown_name(target)}
 
     def _reset(self, body: bytes) -> dict[str, Any]:
         names = {name: _text(name, value) for name, value in _fields(body, _RESET_FIELDS).items()}

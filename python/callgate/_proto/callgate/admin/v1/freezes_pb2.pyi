@@ -93,10 +93,12 @@ class CreateFreezeRequest(_message.Message):
     def __init__(self, freeze: _Optional[_Union[Freeze, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CreateFreezeResponse(_message.Message):
-    __slots__ = ("freeze",)
+    __slots__ = ("freeze", "warnings")
     FREEZE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     freeze: Freeze
-    def __init__(self, freeze: _Optional[_Union[Freeze, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, freeze: _Optional[_Union[Freeze, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ThawFreezeRequest(_message.Message):
     __slots__ = ("id", "reason", "request_id")
