@@ -233,14 +233,17 @@ def offer(**conditions: dict[str, Any]) -> dict[str, Any]:
 def test_a_permit_is_made_within_bounds(both: Admin) -> None:
     name = pending(both, "f", need(permit=BOUNDS))
     ann = both.person("ann", Role.APPROVER)
-    answer = approve(ann, name, permit=offer(count={"range": {"greatest_json": "5"}}))
+    answer = approve(ann, name, permit=offer(count={"at_most": {"greatest_json": "5"}}))
     assert answer.approval.state == CONSUMED
     permit = ann(permits_pb2.GetPermitRequest(id=answer.permit), permits_pb2.GetPermitResponse).permit
     assert (permit.max_uses, permit.uses_left, permit.approval) == (3, 3, name)
     assert permit.state == permits_pb2.Permit.STATE_ACTIVE
     assert permit.arguments["region"].exactly_json == '"eu"'
-    assert (permit.arguments["count"].range.least_json, permit.arguments["count"].range.greatest_json) == ("0", "5")
+    assert (permit.arguments["count"].at_most.least_json, permit.arguments["count"].at_most.greatest_json) == ("0", "5")
     assert [one.subject for one in permit.creators] == ["ann"]
+    # What was read can be sent again.
+    again = pending(both, "again", need(permit=BOUNDS), grant="h")
+    assert approve(ann, again, permit={**offer(), "arguments": dict(permit.arguments)}).approval.state == CONSUMED
     page = ann(permits_pb2.ListPermitsRequest(grant="g"), permits_pb2.ListPermitsResponse)
     assert [one.id for one in page.permits] == [permit.id]
     request = permits_pb2.EndPermitRequest(id=permit.id, reason="enough", request_id=request_id())
@@ -254,15 +257,18 @@ def test_a_permit_is_made_within_bounds(both: Admin) -> None:
 @pytest.mark.parametrize(
     ("made", "field"),
     [
-        (offer(count={"range": {"greatest_json": "1"}}), "permit.arguments"),
-        (offer(count={"range": {"greatest_json": '"x"'}}), "permit.arguments.count.range.greatest_json"),
-        (offer(count={"range": {"least_json": "0", "greatest_json": "5"}}), "permit.arguments.count.range.least_json"),
+        (offer(count={"at_most": {"greatest_json": "1"}}), "permit.arguments"),
+        (offer(count={"at_most": {"greatest_json": '"x"'}}), "permit.arguments.count.at_most.greatest_json"),
+        (
+            offer(count={"at_most": {"least_json": "1", "greatest_json": "5"}}),
+            "permit.arguments.count.at_most.least_json",
+        ),
         (offer(region={"exactly_json": '"us"'}), "permit.arguments.region"),
         (offer(region={"one_of": {"values_json": ['"us"']}}), "permit.arguments"),
         (offer(region={"one_of": {"values_json": []}}), "permit.arguments.region"),
         (offer(region={"one_of": {"values_json": ["{"]}}), "permit.arguments.region"),
         (offer(region={}), "permit.arguments.region"),
-        (offer(region={"anything": False}), "permit.arguments.region"),
+        (offer(region={"any": False}), "permit.arguments.region"),
         (offer(other={"exactly_json": "1"}), "permit.arguments.other"),
         ({**offer(), "max_uses": 11}, "permit.max_uses"),
         ({**offer(), "duration": {"seconds": 3_601}}, "permit.duration"),
@@ -277,13 +283,13 @@ def test_permits_that_cannot_be(admin: Admin, made: dict[str, Any], field: str) 
     assert get(admin.admin, name).state == PENDING
 
 
-def test_anything_is_refused_where_a_rule_looks(admin: Admin) -> None:
+def test_any_value_is_refused_where_a_rule_looks(admin: Admin) -> None:
     looks = {"entries": [{"document": {"require": [{"conditions": [{"path": "args.region", "op": "exists"}]}]}}]}
     ann = admin.person("ann", Role.APPROVER)
     name = pending(admin, "f", need(permit=BOUNDS), evidence=looks)
     with pytest.raises(CallError, match="a rule looks at"):
-        approve(ann, name, permit=offer(region={"anything": True}))
-    assert approve(ann, name, permit=offer(count={"anything": True})).approval.state == CONSUMED
+        approve(ann, name, permit=offer(region={"any": True}))
+    assert approve(ann, name, permit=offer(count={"any": True})).approval.state == CONSUMED
 
 
 def test_a_rule_that_allows_no_permit(admin: Admin) -> None:

@@ -259,9 +259,9 @@ def test_an_offered_permit_and_the_options_for_the_same() -> None:
         "    approved by ann (local) at terminal (no longer counts)\n"
         "    offers a permit of 3 uses within 1h 30m:\n"
         "      a: exactly 1.50\n"
-        "      n: a number from -3 to 5\n"
+        "      n: at most 5, at least -3\n"
         '      k: one of "x y"\n'
-        "      z: anything, or absent\n"
+        "      z: any value, or none\n"
         "    the same: --permit-uses 3 --permit-for 5400s --term a=exactly --term n=at_most:5 "
         "--term 'k=one_of:[\"x y\"]' --term z=any\n"
     ) in shown

@@ -185,7 +185,7 @@ def test_a_permit(store: Store, call: Any) -> None:
     assert "9007199254740993}" in permit.terms
     assert permit.made_by == (ME,)
     shown = call("permits", "show", permit.id[:26]).out
-    assert '  note:   exactly "a\\u202eb"\n  tag:    anything, or absent\n  every other argument is absent\n' in shown
+    assert '  note:   exactly "a\\u202eb"\n  tag:    any value, or none\n  every other argument is absent\n' in shown
     [row] = call("permits", "list").out.splitlines()[1:]
     assert row.split()[:1] + row.split()[-7:] == [permit.id, "3", "of", "3", "active", "g", "s/t", approval_id]
     assert f"  permit:   {permit.id}\n" in call("approvals", "show", approval_id).out

@@ -199,9 +199,9 @@ def _term(name: str, value: Any, condition: Mapping[str, Any], masked: frozenset
 def _words(condition: Mapping[str, Any]) -> str:
     [(kind, value)] = condition.items()
     if kind == "any":
-        return "anything, or absent"
+        return "any value, or none"
     if kind == "at_most":
-        return f"a number from {one_line(value[0])} to {one_line(value[1])}"
+        return f"at most {one_line(value[1])}, at least {one_line(value[0])}"
     if kind == "one_of":
         return f"one of {', '.join(map(one_line, value))}"
     return f"exactly {one_line(value)}"

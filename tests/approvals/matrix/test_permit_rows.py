@@ -14,8 +14,8 @@ from support.matrix import ASKED, NEW, NONE, OTHER, PERMIT, Given, Row, play
 from support.planes import wait_until
 from support.scenes import ASKS, BY, TOOLS, Scene, Stage, now_us
 
-AT_MOST_3: dict[str, Any] = {"n": {"range": {"greatest_json": "3"}}}
-ANYTHING: dict[str, Any] = {"n": {"anything": True}, "what": {"anything": True}}
+AT_MOST_3: dict[str, Any] = {"n": {"at_most": {"greatest_json": "3"}}}
+ANYTHING: dict[str, Any] = {"n": {"any": True}, "what": {"any": True}}
 SECRET = {"user": "x", "password": "hunter2"}
 
 
@@ -181,7 +181,7 @@ ROWS = [
     permit("frozen and thawed", partial(made_and, frozen_and_thawed), **COVERED),
     permit("a denial of the same call", an_equal_call_is_denied, decision="deny /tools/many/approval",
            use=partial(with_args, n=2, what="x"), approval=OTHER),
-    permit("a masked argument of any value", partial(made, password={"anything": True}), **MASKED, **COVERED),
+    permit("a masked argument of any value", partial(made, password={"any": True}), **MASKED, **COVERED),
     permit("a masked argument", partial(refused, "masked"), **MASKED, **ANEW, state=State.PENDING),
     permit("two people with the same terms", of_two_people, tool="many-two", **COVERED),
     permit("two people with other terms", of_two_with_other_terms, tool="many-two", **WAITS),

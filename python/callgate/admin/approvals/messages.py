@@ -152,7 +152,7 @@ def _condition(kind: str, wanted: Any) -> permits_pb2.ArgumentCondition:  # noqa
         return permits_pb2.ArgumentCondition(exactly_json=write_json(wanted))
     if kind == "at_most":
         least, greatest = map(write_json, wanted)
-        return permits_pb2.ArgumentCondition(range={"least_json": least, "greatest_json": greatest})
+        return permits_pb2.ArgumentCondition(at_most={"least_json": least, "greatest_json": greatest})
     if kind == "one_of":
         return permits_pb2.ArgumentCondition(one_of={"values_json": map(write_json, wanted)})
-    return permits_pb2.ArgumentCondition(anything=True)
+    return permits_pb2.ArgumentCondition(any=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from callgate.admin.calls.errors import failed_precondition, invalid
 from callgate.admin.messages.times import length_us
 from callgate.approvals.offer import looked_at, make_terms, masked_names
 from callgate.approvals.shown import read_evidence
-from callgate.exact_json import read_json
+from callgate.exact_json import read_json, write_json
 from callgate.identity.secret_text import new_id
 from callgate.store.errors import AnswerError
 from callgate.store.model import PermitOffer
@@ -60,20 +60,26 @@ def _chosen(name: str, condition: permits_pb2.ArgumentCondition, arguments: dict
     kind = condition.WhichOneof("condition")
     if kind == "exactly_json":
         if name not in arguments or not is_equal(_json(field, condition.exactly_json), arguments[name]):
-            raise invalid(field, "expected the value of the call; other values are in `range` and `one_of`")
+            raise invalid(field, "expected the value of the call; other values are in `at_most` and `one_of`")
         return {"exactly": True}
-    if kind == "range":
-        if condition.range.least_json:
-            raise invalid(f"{field}.range.least_json", "it is left out: 0, or the call's value if that is less")
-        greatest = _json(field, condition.range.greatest_json)
-        if isinstance(greatest, bool) or not isinstance(greatest, (int, Decimal)):
-            raise invalid(f"{field}.range.greatest_json", "expected a number")
+    if kind == "at_most":
+        greatest = _json(field, condition.at_most.greatest_json)
+        if not _is_number(greatest):
+            raise invalid(f"{field}.at_most.greatest_json", "expected a number")
+        least, value = condition.at_most.least_json, arguments.get(name)
+        if least and _is_number(value) and not is_equal(_json(field, least), min(value, 0)):
+            message = f"expected {write_json(min(value, 0))}, or nothing: it is 0, or the call's value if that is less"
+            raise invalid(f"{field}.at_most.least_json", message)
         return {"at_most": greatest}
     if kind == "one_of" and condition.one_of.values_json:
         return {"one_of": [_json(field, text) for text in condition.one_of.values_json]}
-    if kind == "anything" and condition.anything:
+    if kind == "any" and condition.any:
         return {"any": True}
-    raise invalid(field, "expected one of `exactly_json`, `range`, `one_of`, and `anything` with true")
+    raise invalid(field, "expected one of `exactly_json`, `at_most`, `one_of`, and `any` with true")
+
+
+def _is_number(value: Any) -> TypeGuard[int | Decimal]:  # noqa: ANN401  JSON
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
 
 
 def _json(field: str, text: str) -> Any:  # noqa: ANN401  JSON

@@ -21,9 +21,9 @@ _MINUTE_US: Final = 60_000_000
 _USUAL_MINUTES: Final = 60
 _KINDS: Final = {
     "exactly": "exactly this value",
-    "at_most": "a number of at most ...",
-    "one_of": "one of [...]",
-    "any": "anything, or absent",
+    "at_most": "at most this number: ...",
+    "one_of": "one of these values: [...]",
+    "any": "any value, or none",
 }
 _DIGITS: Final = 9
 

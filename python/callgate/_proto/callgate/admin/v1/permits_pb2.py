@@ -30,7 +30,7 @@ from google.api import field_info_pb2 as google_dot_api_dot_field__info__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61llgate/admin/v1/permits.proto\x12\x11\x63\x61llgate.admin.v1\x1a\x1d\x63\x61llgate/admin/v1/actor.proto\x1a\x1c\x63\x61llgate/admin/v1/role.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x04\n\x06Permit\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.callgate.admin.v1.Permit.State\x12\x10\n\x08\x61pproval\x18\x03 \x01(\t\x12\r\n\x05grant\x18\x04 \x01(\t\x12\x0e\n\x06server\x18\x05 \x01(\t\x12\x0c\n\x04tool\x18\x06 \x01(\t\x12\x12\n\npin_digest\x18\x07 \x01(\t\x12\r\n\x05rules\x18\x08 \x03(\t\x12;\n\targuments\x18\t \x03(\x0b\x32(.callgate.admin.v1.Permit.ArgumentsEntry\x12\x10\n\x08max_uses\x18\n \x01(\x05\x12\x11\n\tuses_left\x18\x0b \x01(\x05\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x63reators\x18\x0e \x03(\x0b\x32\x19.callgate.admin.v1.Person\x12\r\n\x05\x63\x61use\x18\x0f \x01(\t\x1aV\n\x0e\x41rgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x33\n\x05value\x18\x02 \x01(\x0b\x32$.callgate.admin.v1.ArgumentCondition:\x02\x38\x01\"A\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x0f\n\x0bSTATE_ENDED\x10\x02\"\xae\x01\n\x11\x41rgumentCondition\x12\x16\n\x0c\x65xactly_json\x18\x01 \x01(\tH\x00\x12/\n\x05range\x18\x02 \x01(\x0b\x32\x1e.callgate.admin.v1.NumberRangeH\x00\x12/\n\x06one_of\x18\x03 \x01(\x0b\x32\x1d.callgate.admin.v1.JsonValuesH\x00\x12\x12\n\x08\x61nything\x18\x04 \x01(\x08H\x00\x42\x0b\n\tcondition\"8\n\x0bNumberRange\x12\x12\n\nleast_json\x18\x01 \x01(\t\x12\x15\n\rgreatest_json\x18\x02 \x01(\t\"!\n\nJsonValues\x12\x13\n\x0bvalues_json\x18\x01 \x03(\t\"J\n\x12ListPermitsRequest\x12\r\n\x05grant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x13ListPermitsResponse\x12*\n\x07permits\x18\x01 \x03(\x0b\x32\x19.callgate.admin.v1.Permit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x10GetPermitRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetPermitResponse\x12)\n\x06permit\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Permit\"R\n\x10\x45ndPermitRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\">\n\x11\x45ndPermitResponse\x12)\n\x06permit\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Permit2\x8d\x03\n\x0ePermitsService\x12{\n\x0bListPermits\x12%.callgate.admin.v1.ListPermitsRequest\x1a&.callgate.admin.v1.ListPermitsResponse\"\x1d\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/permits\x12z\n\tGetPermit\x12#.callgate.admin.v1.GetPermitRequest\x1a$.callgate.admin.v1.GetPermitResponse\"\"\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/admin/v1/permits/{id}\x12\x81\x01\n\tEndPermit\x12#.callgate.admin.v1.EndPermitRequest\x1a$.callgate.admin.v1.EndPermitResponse\")\xe8\xab\x19\x02\x82\xd3\xe4\x93\x02\x1f\"\x1a/admin/v1/permits/{id}:end:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61llgate/admin/v1/permits.proto\x12\x11\x63\x61llgate.admin.v1\x1a\x1d\x63\x61llgate/admin/v1/actor.proto\x1a\x1c\x63\x61llgate/admin/v1/role.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x04\n\x06Permit\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.callgate.admin.v1.Permit.State\x12\x10\n\x08\x61pproval\x18\x03 \x01(\t\x12\r\n\x05grant\x18\x04 \x01(\t\x12\x0e\n\x06server\x18\x05 \x01(\t\x12\x0c\n\x04tool\x18\x06 \x01(\t\x12\x12\n\npin_digest\x18\x07 \x01(\t\x12\r\n\x05rules\x18\x08 \x03(\t\x12;\n\targuments\x18\t \x03(\x0b\x32(.callgate.admin.v1.Permit.ArgumentsEntry\x12\x10\n\x08max_uses\x18\n \x01(\x05\x12\x11\n\tuses_left\x18\x0b \x01(\x05\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x63reators\x18\x0e \x03(\x0b\x32\x19.callgate.admin.v1.Person\x12\r\n\x05\x63\x61use\x18\x0f \x01(\t\x1aV\n\x0e\x41rgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x33\n\x05value\x18\x02 \x01(\x0b\x32$.callgate.admin.v1.ArgumentCondition:\x02\x38\x01\"A\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x0f\n\x0bSTATE_ENDED\x10\x02\"\xab\x01\n\x11\x41rgumentCondition\x12\x16\n\x0c\x65xactly_json\x18\x01 \x01(\tH\x00\x12\x31\n\x07\x61t_most\x18\x02 \x01(\x0b\x32\x1e.callgate.admin.v1.NumberRangeH\x00\x12/\n\x06one_of\x18\x03 \x01(\x0b\x32\x1d.callgate.admin.v1.JsonValuesH\x00\x12\r\n\x03\x61ny\x18\x04 \x01(\x08H\x00\x42\x0b\n\tcondition\"8\n\x0bNumberRange\x12\x12\n\nleast_json\x18\x01 \x01(\t\x12\x15\n\rgreatest_json\x18\x02 \x01(\t\"!\n\nJsonValues\x12\x13\n\x0bvalues_json\x18\x01 \x03(\t\"J\n\x12ListPermitsRequest\x12\r\n\x05grant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x13ListPermitsResponse\x12*\n\x07permits\x18\x01 \x03(\x0b\x32\x19.callgate.admin.v1.Permit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x10GetPermitRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetPermitResponse\x12)\n\x06permit\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Permit\"R\n\x10\x45ndPermitRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\">\n\x11\x45ndPermitResponse\x12)\n\x06permit\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Permit2\x8d\x03\n\x0ePermitsService\x12{\n\x0bListPermits\x12%.callgate.admin.v1.ListPermitsRequest\x1a&.callgate.admin.v1.ListPermitsResponse\"\x1d\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/permits\x12z\n\tGetPermit\x12#.callgate.admin.v1.GetPermitRequest\x1a$.callgate.admin.v1.GetPermitResponse\"\"\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/admin/v1/permits/{id}\x12\x81\x01\n\tEndPermit\x12#.callgate.admin.v1.EndPermitRequest\x1a$.callgate.admin.v1.EndPermitResponse\")\xe8\xab\x19\x02\x82\xd3\xe4\x93\x02\x1f\"\x1a/admin/v1/permits/{id}:end:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,23 +58,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERMIT_STATE']._serialized_start=753
   _globals['_PERMIT_STATE']._serialized_end=818
   _globals['_ARGUMENTCONDITION']._serialized_start=821
-  _globals['_ARGUMENTCONDITION']._serialized_end=995
-  _globals['_NUMBERRANGE']._serialized_start=997
-  _globals['_NUMBERRANGE']._serialized_end=1053
-  _globals['_JSONVALUES']._serialized_start=1055
-  _globals['_JSONVALUES']._serialized_end=1088
-  _globals['_LISTPERMITSREQUEST']._serialized_start=1090
-  _globals['_LISTPERMITSREQUEST']._serialized_end=1164
-  _globals['_LISTPERMITSRESPONSE']._serialized_start=1166
-  _globals['_LISTPERMITSRESPONSE']._serialized_end=1256
-  _globals['_GETPERMITREQUEST']._serialized_start=1258
-  _globals['_GETPERMITREQUEST']._serialized_end=1294
-  _globals['_GETPERMITRESPONSE']._serialized_start=1296
-  _globals['_GETPERMITRESPONSE']._serialized_end=1358
-  _globals['_ENDPERMITREQUEST']._serialized_start=1360
-  _globals['_ENDPERMITREQUEST']._serialized_end=1442
-  _globals['_ENDPERMITRESPONSE']._serialized_start=1444
-  _globals['_ENDPERMITRESPONSE']._serialized_end=1506
-  _globals['_PERMITSSERVICE']._serialized_start=1509
-  _globals['_PERMITSSERVICE']._serialized_end=1906
+  _globals['_ARGUMENTCONDITION']._serialized_end=992
+  _globals['_NUMBERRANGE']._serialized_start=994
+  _globals['_NUMBERRANGE']._serialized_end=1050
+  _globals['_JSONVALUES']._serialized_start=1052
+  _globals['_JSONVALUES']._serialized_end=1085
+  _globals['_LISTPERMITSREQUEST']._serialized_start=1087
+  _globals['_LISTPERMITSREQUEST']._serialized_end=1161
+  _globals['_LISTPERMITSRESPONSE']._serialized_start=1163
+  _globals['_LISTPERMITSRESPONSE']._serialized_end=1253
+  _globals['_GETPERMITREQUEST']._serialized_start=1255
+  _globals['_GETPERMITREQUEST']._serialized_end=1291
+  _globals['_GETPERMITRESPONSE']._serialized_start=1293
+  _globals['_GETPERMITRESPONSE']._serialized_end=1355
+  _globals['_ENDPERMITREQUEST']._serialized_start=1357
+  _globals['_ENDPERMITREQUEST']._serialized_end=1439
+  _globals['_ENDPERMITRESPONSE']._serialized_start=1441
+  _globals['_ENDPERMITRESPONSE']._serialized_end=1503
+  _globals['_PERMITSSERVICE']._serialized_start=1506
+  _globals['_PERMITSSERVICE']._serialized_end=1903
 # @@protoc_insertion_point(module_scope)

@@ -65,16 +65,16 @@ class Permit(_message.Message):
     def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[Permit.State, str]] = ..., approval: _Optional[str] = ..., grant: _Optional[str] = ..., server: _Optional[str] = ..., tool: _Optional[str] = ..., pin_digest: _Optional[str] = ..., rules: _Optional[_Iterable[str]] = ..., arguments: _Optional[_Mapping[str, ArgumentCondition]] = ..., max_uses: _Optional[int] = ..., uses_left: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., creators: _Optional[_Iterable[_Union[_actor_pb2.Person, _Mapping]]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class ArgumentCondition(_message.Message):
-    __slots__ = ("exactly_json", "range", "one_of", "anything")
+    __slots__ = ("exactly_json", "at_most", "one_of", "any")
     EXACTLY_JSON_FIELD_NUMBER: _ClassVar[int]
-    RANGE_FIELD_NUMBER: _ClassVar[int]
+    AT_MOST_FIELD_NUMBER: _ClassVar[int]
     ONE_OF_FIELD_NUMBER: _ClassVar[int]
-    ANYTHING_FIELD_NUMBER: _ClassVar[int]
+    ANY_FIELD_NUMBER: _ClassVar[int]
     exactly_json: str
-    range: NumberRange
+    at_most: NumberRange
     one_of: JsonValues
-    anything: bool
-    def __init__(self, exactly_json: _Optional[str] = ..., range: _Optional[_Union[NumberRange, _Mapping]] = ..., one_of: _Optional[_Union[JsonValues, _Mapping]] = ..., anything: _Optional[bool] = ...) -> None: ...
+    any: bool
+    def __init__(self, exactly_json: _Optional[str] = ..., at_most: _Optional[_Union[NumberRange, _Mapping]] = ..., one_of: _Optional[_Union[JsonValues, _Mapping]] = ..., any: _Optional[bool] = ...) -> None: ...
 
 class NumberRange(_message.Message):
     __slots__ = ("least_json", "greatest_json")
