@@ -22,7 +22,7 @@ from callgate.store.place import Place, in_folder, parse_place
 from callgate.store.revision import HEAD
 from callgate.store.store import Store, open_store
 from support.approvals import NOW, ask, new_id
-from support.planes import Recorder, bundle_of, is_open, plane_of, temporary_bundle, wait_until
+from support.planes import PATIENCE_S, Recorder, bundle_of, is_open, plane_of, temporary_bundle, wait_until
 from support.postgres import Postgres
 
 BY = Actor("a", "b")
@@ -58,6 +58,23 @@ def test_a_stop_before_the_start_and_twice(tmp_path: Path) -> None:
     plane = plane_of(in_folder(tmp_path))
     plane.start()
     plane.stop()
+    plane.stop()
+
+
+def test_who_needs_the_store_at_once_waits_for_it(tmp_path: Path) -> None:
+    plane = plane_of(in_folder(tmp_path / "a"))
+    plane.wait(0)
+    assert plane.status.state is StoreState.OPENING
+    plane.start()
+    plane.wait(PATIENCE_S)
+    assert is_open(plane)
+    plane.stop()
+    (tmp_path / "b").mkdir(mode=0o700)
+    (tmp_path / "b" / "callgate.db").write_bytes(b"none")
+    plane = plane_of(in_folder(tmp_path / "b"))
+    plane.start()
+    plane.wait(PATIENCE_S)
+    assert plane.status.state is StoreState.UNAVAILABLE
     plane.stop()
 
 

@@ -50,6 +50,8 @@ _USUAL_PINNING: Final = Upstream.model_fields["pinning"].default
 _DRAIN_EVERY_S: Final = 0.2
 _LAST_LINES_S: Final = 0.5
 """Longest wait at the end for a reader of stderr."""
+_OPENING_S: Final = 5.0
+"""Longest time that a start waits for the store, where calls may need it."""
 
 
 EXAMPLES: Final = (
@@ -262,6 +264,9 @@ def _store(plan: Plan, engine: Engine, approvals: ApprovalQueue | None) -> Itera
         return
     plane = plane_of_wrap(plan, engine, approvals)
     plane.start()
+    if approval_warnings_of(plan):
+        # Else the first calls would be denied: SQLAlchemy takes about a second to import.
+        plane.wait(_OPENING_S)
     try:
         yield
     finally:

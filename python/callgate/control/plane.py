@@ -136,6 +136,7 @@ class Plane:
         self._parts: list[Part] = []
         self._told = set[str]()
         self._stopped = Event()
+        self._tried = Event()
         self._watcher: Watcher | None = None
         self._thread = Thread(target=self._run, name="callgate-control", daemon=True)
 
@@ -146,6 +147,10 @@ class Plane:
     def start(self) -> None:
         """Begins to open the store."""
         self._thread.start()
+
+    def wait(self, timeout_s: float) -> None:
+        """Waits until the store is open, cannot be opened, or the time is over."""
+        self._tried.wait(timeout_s)
 
     def stop(self) -> None:
         """Stops the parts and closes the store; returns in a bounded time, whatever the store does."""
@@ -267,6 +272,7 @@ class Plane:
         since = self.status.since if self.status.state is state else datetime.now(timezone.utc)
         self.status = replace(self.status, state=state, since=since, error=error)
         self._numbers.set_available(is_available=state is StoreState.OPEN)
+        self._tried.set()
 
 
 def _starts(part: Part, store: Store) -> bool:
