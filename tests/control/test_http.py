@@ -266,6 +266,19 @@ def test_impossible_addresses(listen: str, collector: ServerCollector) -> None:
         AdminServer(listen, Pages(registry(collector)))
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/v1/limits", "/admin/v1/policies"])
+def test_a_body_has_one_length(admin: AdminServer, path: str) -> None:
+    """A proxy in front may have read the other one, and what follows as another request."""
+    host, _, port = admin.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sent:
+        lengths = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"
+        sent.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n0\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: sent.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"expected either `Content-Length` or `Transfer-Encoding`" in answer
+
+
 def test_odd_requests_are_answered(admin: AdminServer, capfd: pytest.CaptureFixture[str]) -> None:
     odd = "application/openmetrics-text;version=x;escaping"
     assert get(admin.address, "/metrics", Accept=odd)[0] == 200

@@ -65,6 +65,10 @@ class Face:
         source = scope["client"][0] if scope.get("client") else ""
         request = Request(scope["method"], scope["raw_path"].decode("latin-1"), headers, source)
         has_body = "Content-Length" in headers or "Transfer-Encoding" in headers
+        if "Content-Length" in headers and "Transfer-Encoding" in headers:
+            # A proxy in front may have taken the body for another length (RFC 9112, 6.1).
+            await _refuse_lengths(scope, receive, send)
+            return
         site = self._pages.site_of(request, self._origin)
         if site is not None:
             scope["state"]["admit"] = lambda: self.connections.is_admitted(connection)
@@ -129,6 +133,12 @@ class Face:
 
         await in_thread(run)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _refuse_lengths(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = refusal(HTTPStatus.BAD_REQUEST, "expected either `Content-Length` or `Transfer-Encoding`")
+    fields = {"Content-Type": answer.content_type, "Cache-Control": "no-store", "Connection": "close"}
+    await Response(answer.body, answer.status, fields)(scope, receive, send)
 
 
 async def _with_body_read(site: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
