@@ -18,8 +18,9 @@ from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
 from callgate.store.model import Waiting
 from callgate.store.people import Role
+from callgate.store.tokens import Scope
 from rest.conftest import Rest
-from support.admin import POLICY
+from support.admin import BY, DAY_US, POLICY
 from support.approvals import ask, need
 
 POLICIES = "/admin/v1/policies"
@@ -164,6 +165,15 @@ def test_who_may(rest: Rest) -> None:
     status, refused, _ = rest.ask("POST", POLICIES, {"policy": {"id": "p", "document": POLICY}}, token=viewer)
     assert (status, refused["code"], refused["details"][0]["reason"]) == (403, 7, "ROLE")
     assert rest.ask("GET", POLICIES, Origin="http://127.0.0.1:3000")[0] == 403
+    # Faults of a request are told to those alone who may call the method.
+    identities = rest.admin.face.identities
+    assert identities is not None
+    _, machine = identities.new_token(
+        "m", frozenset({Role.VIEWER}), frozenset({Scope.STATUS}), now_us() + DAY_US, BY, ""
+    )
+    for path in (f"{POLICIES}/p/versions/none", f"{POLICIES}?page_size=x", f"{POLICIES}?none=1"):
+        assert rest.ask("GET", path)[0] == 400
+        assert rest.ask("GET", path, token=machine)[0] == 403
 
 
 def test_a_machine_does_not_answer(rest: Rest) -> None:

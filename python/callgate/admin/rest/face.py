@@ -73,6 +73,8 @@ class RestFace:
         caller = await self._callers.of(request)
         self._check_token(request, caller)
         match = self._match(request)
+        # `run` asks again; here, faults of the path are for those alone who may call the method.
+        authorise(caller.principal, match.binding.method.rights)
         is_followed = self._is_followed(request, match)
         body = await self._body(request)
         message = make_request(
