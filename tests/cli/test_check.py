@@ -54,6 +54,10 @@ def test_exit_codes(door: list[str | Path]) -> None:
     assert run(*words, "--tool", "t", "--repeat", "3").code == 3
     asks = run(*words, "--tool", "approve")
     assert (asks.code, "nobody was asked" in asks.out) == (4, "--policy" in words)
+    for option in ("--json", "--repeat=2"):
+        asks = run(*words, "--tool", "approve", option)
+        assert ("nobody was asked: without --target" in asks.err) is ("--policy" in words)
+        assert "nobody" not in asks.out
     assert run(*words, "--tool", "t", "--args", "[]").code == 1
     assert run(*words, "--tool", "labelled", "--label", "team=red").code == 0
     assert run(*words, "--tool", "labelled", "--label", "team=blue").code == 1

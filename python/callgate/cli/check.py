@@ -169,8 +169,10 @@ def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision
 
 def _say_who_is_asked(decision: Decision, *, as_text: bool) -> None:
     """Tells the reader that the approval that the message names is none that people can find."""
-    if as_text and decision.outcome is Outcome.APPROVAL_REQUIRED:
-        typer.echo("  nobody was asked: without --target no approval is written")
+    if decision.outcome is Outcome.APPROVAL_REQUIRED:
+        note = "nobody was asked: without --target no approval is written, and none has this id"
+        # Programs read the output as JSON, or as one line for each decision.
+        typer.echo(f"  {note}" if as_text else f"callgate: {note}", err=not as_text)
 
 
 def _need_target(options: dict[str, Path | None]) -> None:
