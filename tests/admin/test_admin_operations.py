@@ -219,6 +219,8 @@ def test_status_and_replicas(both: Admin) -> None:
     assert (replica.state, replica.start_time.seconds) == (status_pb2.Replica.STATE_READY, 1_767_225_600)
     assert [one.policy for one in replica.policies] == ["filed"]
     assert json.loads(replica.details_json)["ready"]
+    assert (replica.approvals.pending, replica.approvals.active_permits, replica.freezes_in_force) == (2, 3, 1)
+    assert replica.approvals.oldest_pending_age.seconds == 371
     listed = both.admin(status_pb2.ListReplicasRequest(), status_pb2.ListReplicasResponse).replicas
     if both.store.database.is_sqlite:
         assert [one.id for one in listed] == [replica.id]

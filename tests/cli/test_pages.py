@@ -16,6 +16,7 @@ from callgate.config.load import load
 from callgate.config.model import Config
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.store_numbers import StoreNumbers
+from callgate.store.live import LiveCounts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTION = re.compile(r"--[a-z][a-z-]*")
@@ -56,7 +57,7 @@ def families() -> dict[str, set[str]]:
     with Server(Engine.from_dict({"version": "1", "name": "p", "default": "deny", "tools": {}})) as server:
         numbers = StoreNumbers()
         numbers.set_store("sqlite")
-        numbers.set_approvals({"pending": 1})
+        numbers.set_live(LiveCounts({"pending": 1}, None, 0, None))
         collector = ServerCollector(server, numbers)
         collector.reloaded(ok=True, at_s=1)
         samples = [sample for family in collector.collect() for sample in family.samples]

@@ -27,7 +27,7 @@ LOOKS: dict[str, Callable[[Store], object]] = {
     "approvals of both": lambda store: store.approvals.page(NOW, grant="g", state=State.PENDING, token=TOKEN),
     "the beginning of an id": lambda store: store.approvals.find("abcd"),
     "changed approvals": lambda store: store.approvals.since(7, NOW),
-    "counted approvals": lambda store: count_live(store.database),
+    "counted approvals": lambda store: count_live(store.database, NOW),
     "the end of a grant": lambda store: store.approvals.end_of_grant("g", CALLER, "", NOW),
     "the end of a pin": lambda store: store.approvals.end_of_pin("s", "t", "d", CALLER, NOW),
     "old approvals": lambda store: store.approvals.forget(NOW, keep_arguments_us=DAY, keep_us=DAY),
@@ -88,10 +88,13 @@ def test_histories_are_left_alone(tmp_path: Path) -> None:
         store.permits.page(NOW, active=True)
         store.freezes.in_force(NOW)
         store.approvals.end_of_pin("s", "t", "d", CALLER, NOW)
+        count_live(store.database, NOW)
     plans = [plan(store, *one) for one in seen]
     assert "ix_permits_active_made" in plans[0]
     assert "ix_freezes_standing" in plans[1]
     assert "ix_approvals_until (state=? AND until_us>?)" in plans[2]
+    assert "ix_approvals_until (state=? AND until_us>?)" in plans[-2]
+    assert "ix_permits_ends (ends_us>?)" in plans[-1]
     store.close()
 
 

@@ -257,6 +257,8 @@ def running_admin(store: Store, folder: Path, **config: Any) -> Iterator[Admin]:
         "failure": None,
         "configuration": {"newer_refused": None},
         "policies": [{"server": "filed-server", "name": "filed", "version": "123456789abc"}],
+        "approvals": {"pending": 2, "oldest_pending_s": 371, "active_permits": 3},
+        "freezes": [{"reason": "test"}],
     }
     sidecar = RunningSidecar(
         engine, server, lambda: status, lambda: plan, lambda target: unknown_name(plan, target, managed_names(engine))

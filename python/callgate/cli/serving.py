@@ -34,7 +34,7 @@ from callgate.control.port.socket import ControlSocket
 from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Plan, Source
 from callgate.control.site import AdminSite
-from callgate.control.status import status
+from callgate.control.status import status, waiting
 from callgate.control.store_numbers import StoreNumbers
 from callgate.control.watch import Watcher
 from callgate.errors import ConfigError, StoreError
@@ -91,7 +91,7 @@ class ServingProcess:
         try:
             server.start()
             pages.serving = lambda: reloader.serving
-            pages.routes = _routes(engine, server, reloader, described)
+            pages.routes = _routes(engine, server, reloader, parts, described)
             admin.start()
             control.start()
             pages.ready = True
@@ -225,7 +225,9 @@ def _administer(
     return described
 
 
-def _routes(engine: Engine, server: Server, reloader: Reloader, described: Callable[[], dict[str, Any]]) -> Routes:
+def _routes(
+    engine: Engine, server: Server, reloader: Reloader, parts: Parts, described: Callable[[], dict[str, Any]]
+) -> Routes:
     def tools() -> set[str]:
         # A reload replaces the plan.
         return known_tools(reloader.plan)
@@ -237,7 +239,18 @@ def _routes(engine: Engine, server: Server, reloader: Reloader, described: Calla
     def unknown(target: Target) -> str | None:
         return unknown_name(reloader.plan, target, managed_names(engine))
 
-    return Routes(engine, server, described, known_tools=tools, servers_of=servers_of, unknown_name=unknown)
+    def to_look_at() -> dict[str, Any]:
+        return waiting(server, parts)
+
+    return Routes(
+        engine,
+        server,
+        described,
+        to_look_at,
+        known_tools=tools,
+        servers_of=servers_of,
+        unknown_name=unknown,
+    )
 
 
 def _raise_descriptor_limit() -> None:

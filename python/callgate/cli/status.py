@@ -7,6 +7,7 @@ import typer
 
 from callgate.cli.freezing import shown_freeze
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
+from callgate.cli.waiting import answering_place, approvals_line, permits_line
 from callgate.control.port.routes import STATUS
 from callgate.text import visible
 
@@ -24,21 +25,22 @@ def status(
     admin_token_file: AdminTokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a running sidecar serves: servers, policies, the last reload, counters, pins that wait, freezes."""
+    """Print what a running sidecar serves, and what waits for people: approvals, permits, changed tools, freezes."""
     document = running(state, config, admin, admin_token_file).ask("GET", STATUS)
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
     ready = "ready" if document["ready"] else f"not ready: {document['failure'] or 'it starts or stops'}"
     typer.echo(f"callgate {document['version']}, process {document['pid']}, since {document['started']}: {ready}")
-    rows = [(name, visible(value)) for name, values in _rows(document) for value in values]
+    answering = answering_place(document, state, config, admin) if "store" in document else ""
+    rows = [(name, visible(value)) for name, values in _rows(document, answering) for value in values]
     last = ""
     for name, value in rows:
         typer.echo(f"{'' if name == last else name + ':':<15}{value}")
         last = name
 
 
-def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
+def _rows(document: dict[str, Any], answering: str) -> list[tuple[str, list[str]]]:
     configuration, counters = document["configuration"], document["counters"]
     decisions = [address for address in (document["listen"], document["socket"]) if address is not None]
     since = [f"in force since {configuration['since']}"]
@@ -57,9 +59,11 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ("grants", [_number(document["grants"], "callers are trusted to name their grant")]),
         ("peps", [_number(document["peps"], "everybody who reaches the port may ask")]),
         ("counters", [f"{counters['live']} of {counters['capacity']}, in {counters['store']}"]),
+        # A sidecar of an earlier version has none.
+        ("approvals", [approvals_line(document, answering)] if "approvals" in document else []),
+        ("permits", [permits_line(document)] if "approvals" in document else []),
         ("pins waiting", [_pins(one) for one in document["pins_waiting"]] or ["none"]),
         ("freezes", _freezes(document)),
-        # A sidecar of an earlier version has none.
         ("store", _store(document["store"]) if "store" in document else []),
     ]
 

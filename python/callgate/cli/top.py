@@ -3,13 +3,15 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Annotated, Any, Final
 
 import typer
 
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
-from callgate.control.port.routes import TOP
+from callgate.cli.waiting import answering_place, approvals_line, permits_line
+from callgate.control.port.routes import STATUS, TOP
 from callgate.outcome import Outcome
 from callgate.text import visible
 
@@ -23,7 +25,7 @@ _HOME: Final = "\x1b[H\x1b[J"
 """To the upper left corner, with everything erased."""
 _ROWS: Final = 10
 """Rows of each table where the terminal does not say how many fit."""
-_HEAD_LINES: Final = 10
+_HEAD_LINES: Final = 13
 """Lines that are no rows: the numbers at the top, titles, and the lines between."""
 
 
@@ -36,12 +38,17 @@ def top(
     admin_token_file: AdminTokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a running sidecar decides: decisions per second, grants, tools, denials and latency.
+    """Show what a running sidecar decides: decisions per second, grants, tools, denials, latency, and what waits.
 
     If standard output is no terminal, it prints the first interval and ends.
     """
     sidecar = running(state, config, admin, admin_token_file)
     is_live = sys.stdout.isatty() and not once and not as_json
+
+    @cache
+    def answering() -> str:
+        return answering_place(sidecar.ask("GET", STATUS), state, config, admin)
+
     try:
         for numbers in sidecar.stream(TOP, json.dumps({"interval_s": interval}).encode()):
             if numbers is None:
@@ -50,9 +57,9 @@ def top(
                 typer.echo(json.dumps(numbers, ensure_ascii=False))
             elif is_live:
                 rows = max(1, (shutil.get_terminal_size().lines - _HEAD_LINES) // 3)
-                typer.echo(_HOME + "\n".join(_page(numbers, rows)))
+                typer.echo(_HOME + "\n".join(_page(numbers, rows, answering)))
             else:
-                typer.echo("\n".join(_page(numbers, _ROWS)))
+                typer.echo("\n".join(_page(numbers, _ROWS, answering)))
             if not is_live and (once or not as_json):
                 return
     except KeyboardInterrupt:
@@ -60,7 +67,7 @@ def top(
     typer.echo("the sidecar has stopped", err=True)
 
 
-def _page(numbers: dict[str, Any], rows: int) -> Iterator[str]:
+def _page(numbers: dict[str, Any], rows: int, answering: Callable[[], str]) -> Iterator[str]:
     seconds, outcomes = numbers["seconds"], numbers["outcomes"]
     total = sum(outcomes.values())
     shown = [f"{one.value} {_rate(outcomes.get(one.value, 0), seconds)}" for one in Outcome]
@@ -73,6 +80,7 @@ def _page(numbers: dict[str, Any], rows: int) -> Iterator[str]:
         yield f"latency:   mean {mean / 1_000:.1f} us, half within {_bound(half)}, 99 % within {_bound(most)}"
     counters = numbers["counters"]
     yield f"counters:  {counters['live']} of {counters['capacity']}"
+    yield from _waiting(numbers, answering)
     yield from _table("grant", [(row["grant"] or "(no grant)", row) for row in numbers["grants"]], seconds, rows)
     if numbers["grants_uncounted"]:
         yield f"{numbers['grants_uncounted']} decisions are missing in this table: they came too fast"
@@ -81,6 +89,17 @@ def _page(numbers: dict[str, Any], rows: int) -> Iterator[str]:
     yield f"{'per s':>10}  denied by"
     for row in numbers["denials"][:rows]:
         yield f"{_rate(row['count'], seconds):>10}  {visible(row['server'])} {visible(row['rule'])}"
+
+
+def _waiting(numbers: dict[str, Any], answering: Callable[[], str]) -> Iterator[str]:
+    # A sidecar of an earlier version has none.
+    if "approvals" not in numbers:
+        return
+    has_pending = numbers["approvals"] is not None and numbers["approvals"]["pending"]
+    yield f"approvals: {approvals_line(numbers, answering() if has_pending else '')}"
+    yield f"permits:   {permits_line(numbers)}"
+    freezes = numbers["freezes_in_force"]
+    yield f"freezes:   {f'{freezes} in force; `callgate status` prints them' if freezes else 'none'}"
 
 
 def _table(title: str, named: list[tuple[str, dict[str, Any]]], seconds: float, rows: int) -> Iterator[str]:

@@ -83,7 +83,7 @@ class Housekeeping:
         self._worker = Worker(
             "callgate-housekeeping",
             self._work,
-            (changes, ["approvals"]),
+            (changes, ["approvals", "permits"]),
             failure="housekeeping_failed",
             rest_s=_COUNT_EVERY_S,
         )
@@ -114,8 +114,12 @@ class Housekeeping:
         if self._tidied_s is None or time.monotonic() - self._tidied_s >= _EVERY_S:
             self.tidy(store, clock.now_us())
             self._tidied_s = time.monotonic()
-        self.count(store)
-        return max(self._tidied_s + _EVERY_S - time.monotonic(), 0)
+        counted_us = clock.now_us()
+        next_end_us = self.count(store, counted_us)
+        due_s = self._tidied_s + _EVERY_S - time.monotonic()
+        if next_end_us is not None:
+            due_s = min(due_s, (next_end_us - counted_us) / 1_000_000)
+        return max(due_s, 0)
 
     def tidy(self, store: Store, now_us: int) -> None:
         """Writes expiries, and deletes records after their retention.
@@ -130,15 +134,17 @@ class Housekeeping:
         store.attempts.forget(now_us)
         store.approvals.forget(now_us, keep_arguments_us=_us(settings.keep_arguments), keep_us=_us(settings.keep))
 
-    def count(self, store: Store) -> None:
-        """Counts approvals for the metrics.
+    def count(self, store: Store, now_us: int) -> int | None:
+        """Counts approvals and permits for the metrics and the status; the time at which the first of them is over.
 
         Raises:
             StoreError: The store does not answer.
         """
         from callgate.store.live import count_live  # noqa: PLC0415  it imports SQLAlchemy
 
-        self._numbers.set_approvals(count_live(store.database))
+        counts = count_live(store.database, now_us)
+        self._numbers.set_live(counts)
+        return counts.next_end_us
 
     def end_what_is_gone(self, store: Store, now_us: int) -> None:
         """Ends approvals and permits of policies, grants and pinned tools that are no longer in force here.

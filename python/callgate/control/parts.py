@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from callgate import clock
 from callgate._callgate import ManagedGrants
 from callgate.config.freezes import known_file
 from callgate.config.managed import settle
@@ -77,7 +78,7 @@ class Parts:
         Raises:
             ConfigError: The store has no valid place.
         """
-        self._managed, self._changed = source.managed, changed
+        self._managed, self._changed, self._numbers = source.managed, changed, numbers
         engine, approvals = data_plane
         self.plane = Plane(lambda: reloader.plan.bundle, numbers)
         state = None if self.plane.status.is_temporary else reloader.plan.config.state
@@ -119,6 +120,10 @@ class Parts:
     def stop(self) -> None:
         """Stops all parts in a bounded time."""
         self.plane.stop()
+
+    def approvals(self) -> dict[str, Any] | None:
+        """The approvals that wait for people and the active permits, for the status; None if the store is not open."""
+        return self._numbers.approvals(clock.now_us())
 
     def freezes(self) -> list[dict[str, Any]]:
         """The freezes of the store in force, for the status."""

@@ -32,9 +32,7 @@ def status(
     """The state, without secrets."""
     plan, config, serving = reloader.plan, reloader.plan.config, reloader.serving
     live, capacity = engine.counters
-    rows, freeze_fault = server.freezes()
-    now = datetime.now(timezone.utc)
-    freezes = [freeze for freeze in map(Freeze.of_row, rows) if not freeze.has_ended(now)]
+    freezes, freeze_fault = _freezes(server, parts)
     faults = dict(pages.upstream_faults)
     return {
         "version": version(),
@@ -70,10 +68,25 @@ def status(
         "peps": None if config.peps is None else len(config.peps),
         "counters": {"live": live, "capacity": capacity, "store": plan.counters_place},
         "pins_waiting": _pins_waiting(reloader),
-        "freezes": [*(freeze.fields() for freeze in freezes), *parts.freezes()],
+        "approvals": parts.approvals(),
+        "freezes": freezes,
         "freeze_fault": freeze_fault,
         "store": parts.plane.status.fields(),
     }
+
+
+def waiting(server: Server, parts: Parts) -> dict[str, Any]:
+    """The members of the state that are for people to look at, the freezes as their number alone."""
+    freezes, _ = _freezes(server, parts)
+    return {"approvals": parts.approvals(), "freezes_in_force": len(freezes)}
+
+
+def _freezes(server: Server, parts: Parts) -> tuple[list[dict[str, Any]], str | None]:
+    """The freezes in force, of the file and of the store, and the reason for which the file cannot be read."""
+    rows, fault = server.freezes()
+    now = datetime.now(timezone.utc)
+    of_file = [freeze.fields() for freeze in map(Freeze.of_row, rows) if not freeze.has_ended(now)]
+    return [*of_file, *parts.freezes()], fault
 
 
 def _policy_of(server: str, engine: Engine) -> str | None:

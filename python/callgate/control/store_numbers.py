@@ -1,4 +1,4 @@
-"""The numbers of the store for Prometheus: failures, durations, and how many approvals wait."""
+"""The numbers of the store for Prometheus and `callgate status`: failures, durations, approvals and permits."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from itertools import accumulate
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from prometheus_client.core import CounterMetricFamily, Metric
+
+    from callgate.store.live import LiveCounts
 
 ERRORS: Final = "callgate_store_errors"
 DURATION: Final = "callgate_store_duration_seconds"
@@ -34,7 +36,7 @@ class StoreNumbers:
         self._errors: Counter[str] = Counter()
         self._counts: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(_BOUNDS_S) + 1))
         self._sums: defaultdict[str, float] = defaultdict(float)
-        self._approvals: Mapping[str, int] = {}
+        self._live: LiveCounts | None = None
 
     def took(self, operation: str, seconds: float, *, failed: bool) -> None:
         """Counts one operation, one of `OPERATIONS`."""
@@ -53,26 +55,39 @@ class StoreNumbers:
         with self._lock:
             self._is_available = is_available
 
-    def set_approvals(self, by_state: Mapping[str, int]) -> None:
-        """Takes the number of approvals in each state that lasts."""
+    def set_live(self, counts: LiveCounts) -> None:
+        """Takes the approvals and permits that can be answered or used, as they were counted last."""
         with self._lock:
-            self._approvals = dict(by_state)
+            self._live = counts
+
+    def approvals(self, now_us: int) -> dict[str, Any] | None:
+        """The approvals that wait for people and the active permits, for the status; None if the store is not open."""
+        with self._lock:
+            live = self._live if self._is_available else None
+        if live is None:
+            return None
+        oldest_us = live.oldest_pending_us
+        return {
+            "pending": live.approvals["pending"],
+            "oldest_pending_s": None if oldest_us is None else max(now_us - oldest_us, 0) // 1_000_000,
+            "active_permits": live.permits,
+        }
 
     def families(self) -> Iterator[Metric]:
         """The families that are the control plane's own."""
         with self._lock:
-            store, is_available, approvals = self._store, self._is_available, self._approvals
+            store, is_available, live = self._store, self._is_available, self._live
         if store is not None:
             available = GaugeMetricFamily(
                 "callgate_store_available", "1 if the store of approvals answers, else 0.", labels=["store"]
             )
             available.add_metric([store], int(is_available))
             yield available
-        if approvals:
+        if live is not None:
             states = GaugeMetricFamily(
                 "callgate_approvals", "Approvals that wait, or can be used, by state.", labels=["state"]
             )
-            for state, count in approvals.items():
+            for state, count in live.approvals.items():
                 states.add_metric([state], count)
             yield states
 

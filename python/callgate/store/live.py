@@ -13,6 +13,8 @@ from callgate.store.tables.approvals import LIVE, PENDING
 from callgate.store.tables.permits import ACTIVE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.engine import Connection
 
     from callgate.store.database import Database
@@ -32,15 +34,53 @@ class LiveThings:
     """Server, tool, and the digest of its pinned forms."""
 
 
-def count_live(database: Database) -> dict[str, int]:
-    """The number of approvals in each state that lasts.
+@dataclass(frozen=True)
+class LiveCounts:
+    """The numbers of approvals and permits that can be answered or used at one time."""
+
+    approvals: Mapping[str, int]
+    """By state, also those of which there are none."""
+    oldest_pending_us: int | None
+    """The time at which the oldest pending approval was asked for; None if none is pending."""
+    permits: int
+    """Permits that are active."""
+    next_end_us: int | None
+    """The time at which the first of all these is over; None if there are none."""
+
+
+def count_live(database: Database, now_us: int) -> LiveCounts:
+    """The numbers at this time, without what is over and was not written so yet.
 
     Raises:
         StoreError: The store does not answer.
     """
-    query = select(_APPROVAL.state, func.count().label("approvals")).where(text(LIVE)).group_by(_APPROVAL.state)
-    found = database.read(lambda at: {row.state: int(row.approvals) for row in at.execute(query)})
-    return {state.value: found.get(state.value, 0) for state in sorted(LIVE_STATES, key=lambda state: state.value)}
+    number = func.count().label("number")
+    states = (
+        select(
+            _APPROVAL.state,
+            number,
+            func.min(_APPROVAL.created_us).label("oldest_us"),
+            func.min(_APPROVAL.until_us).label("end_us"),
+        )
+        .where(text(LIVE), _APPROVAL.until_us > now_us)
+        .group_by(_APPROVAL.state)
+    )
+    active = select(number, func.min(_PERMIT.ends_us).label("end_us")).where(text(ACTIVE), _PERMIT.ends_us > now_us)
+
+    def work(connection: Connection) -> LiveCounts:
+        found = {row.state: row for row in connection.execute(states)}
+        usable = connection.execute(active).one()
+        ends = [row.end_us for row in (*found.values(), usable) if row.end_us is not None]
+        names = sorted(state.value for state in LIVE_STATES)
+        pending = found.get(State.PENDING.value)
+        return LiveCounts(
+            approvals={name: int(found[name].number) if name in found else 0 for name in names},
+            oldest_pending_us=None if pending is None else int(pending.oldest_us),
+            permits=int(usable.number),
+            next_end_us=min(map(int, ends), default=None),
+        )
+
+    return database.read(work)
 
 
 def read_live(database: Database, now_us: int) -> LiveThings:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from google.protobuf.duration_pb2 import Duration
+
 from callgate._proto.callgate.admin.v1 import role_pb2
 from callgate._proto.callgate.admin.v1 import status_pb2 as pb
 from callgate.admin.calls.authorise import ROLES
@@ -82,6 +84,20 @@ def _message(report: ReplicaReport, now_us: int) -> pb.Replica:
             for one in details.get("policies", ())
         ],
         details_json=report.status,
+        approvals=_approvals(details),
+        freezes_in_force=len(details.get("freezes", ())),
+    )
+
+
+def _approvals(details: Mapping[str, Any]) -> pb.ApprovalNumbers | None:
+    # A replica of an earlier version reports none.
+    if (numbers := details.get("approvals")) is None:
+        return None
+    oldest_s = numbers["oldest_pending_s"]
+    return pb.ApprovalNumbers(
+        pending=numbers["pending"],
+        oldest_pending_age=None if oldest_s is None else Duration(seconds=oldest_s),
+        active_permits=numbers["active_permits"],
     )
 
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from callgate._callgate import GrantTally, Metrics, Server
 
@@ -45,8 +45,8 @@ def tail(
     return lines()
 
 
-def top(server: Server, *, interval_s: float) -> Generator[bytes, None, None]:
-    """The numbers of each interval as one JSON line.
+def top(server: Server, waiting: Callable[[], dict[str, Any]], *, interval_s: float) -> Generator[bytes, None, None]:
+    """The numbers of each interval as one JSON line, with the members of `waiting` at its end.
 
     Raises:
         ConfigError: There are too many listeners.
@@ -66,7 +66,7 @@ def top(server: Server, *, interval_s: float) -> Generator[bytes, None, None]:
                 numbers = _numbers(before, after, tally)
                 if numbers is None:
                     return
-                yield _line({"seconds": now - since, **numbers})
+                yield _line({"seconds": now - since, **numbers, **waiting()})
                 before, since = after, now
 
     return lines()

@@ -45,6 +45,7 @@ class Routes:
         engine: Engine,
         server: Server,
         status: Callable[[], dict[str, Any]],
+        waiting: Callable[[], dict[str, Any]] = dict,
         *,
         known_tools: Callable[[], set[str]] = set,
         servers_of: Callable[[str], Sequence[str]] = lambda _: (),
@@ -56,6 +57,7 @@ class Routes:
             engine: The engine.
             server: Its started server.
             status: Gives the state.
+            waiting: Gives the members of the state that are for people to look at, which `TOP` shows too.
             known_tools: Gives the names of tools.
             servers_of: Gives the servers of a grant.
             unknown_name: Gives a warning about a name in a freeze.
@@ -63,6 +65,7 @@ class Routes:
         self._engine = engine
         self._server = server
         self._status = status
+        self._waiting = waiting
         self._known_tools = known_tools
         self._servers_of = servers_of
         self._unknown_name = unknown_name
@@ -161,7 +164,7 @@ class Routes:
             message = f"the field `interval_s`: expected {_SHORTEST_INTERVAL_S} to {_LONGEST_INTERVAL_S} seconds"
             raise RequestError(message)
         try:
-            return live.top(self._server, interval_s=float(interval_s))
+            return live.top(self._server, self._waiting, interval_s=float(interval_s))
         except ConfigError as error:
             raise RequestError(str(error)) from None
 

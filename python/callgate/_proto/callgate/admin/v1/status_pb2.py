@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from callgate._proto.callgate.admin.v1 import role_pb2 as callgate_dot_admin_dot_v1_dot_role__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63\x61llgate/admin/v1/status.proto\x12\x11\x63\x61llgate.admin.v1\x1a\x1c\x63\x61llgate/admin/v1/role.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x03\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .callgate.admin.v1.Replica.State\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breport_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66\x61ilure\x18\x07 \x01(\t\x12\x1d\n\x15refused_configuration\x18\x08 \x01(\t\x12\x32\n\x08policies\x18\t \x03(\x0b\x32 .callgate.admin.v1.PolicyInForce\x12\x14\n\x0c\x64\x65tails_json\x18\n \x01(\t\"g\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x13\n\x0fSTATE_NOT_READY\x10\x02\x12\x0e\n\nSTATE_LOST\x10\x03\x12\x11\n\rSTATE_STOPPED\x10\x04\"G\n\rPolicyInForce\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\t\"\x12\n\x10GetStatusRequest\"@\n\x11GetStatusResponse\x12+\n\x07replica\x18\x01 \x01(\x0b\x32\x1a.callgate.admin.v1.Replica\"<\n\x13ListReplicasRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x14ListReplicasResponse\x12,\n\x08replicas\x18\x01 \x03(\x0b\x32\x1a.callgate.admin.v1.Replica\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x12\n\x10GetCallerRequest\"j\n\x11GetCallerResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07machine\x18\x02 \x01(\x08\x12&\n\x05roles\x18\x03 \x03(\x0e\x32\x17.callgate.admin.v1.Role\x12\x0e\n\x06groups\x18\x04 \x03(\t2\xfc\x02\n\rStatusService\x12t\n\tGetStatus\x12#.callgate.admin.v1.GetStatusRequest\x1a$.callgate.admin.v1.GetStatusResponse\"\x1c\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/admin/v1/status\x12\x7f\n\x0cListReplicas\x12&.callgate.admin.v1.ListReplicasRequest\x1a\'.callgate.admin.v1.ListReplicasResponse\"\x1e\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/admin/v1/replicas\x12t\n\tGetCaller\x12#.callgate.admin.v1.GetCallerRequest\x1a$.callgate.admin.v1.GetCallerResponse\"\x1c\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/admin/v1/callerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63\x61llgate/admin/v1/status.proto\x12\x11\x63\x61llgate.admin.v1\x1a\x1c\x63\x61llgate/admin/v1/role.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x03\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .callgate.admin.v1.Replica.State\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breport_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66\x61ilure\x18\x07 \x01(\t\x12\x1d\n\x15refused_configuration\x18\x08 \x01(\t\x12\x32\n\x08policies\x18\t \x03(\x0b\x32 .callgate.admin.v1.PolicyInForce\x12\x14\n\x0c\x64\x65tails_json\x18\n \x01(\t\x12\x35\n\tapprovals\x18\x0b \x01(\x0b\x32\".callgate.admin.v1.ApprovalNumbers\x12\x18\n\x10\x66reezes_in_force\x18\x0c \x01(\x05\"g\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x13\n\x0fSTATE_NOT_READY\x10\x02\x12\x0e\n\nSTATE_LOST\x10\x03\x12\x11\n\rSTATE_STOPPED\x10\x04\"q\n\x0f\x41pprovalNumbers\x12\x0f\n\x07pending\x18\x01 \x01(\x05\x12\x35\n\x12oldest_pending_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0e\x61\x63tive_permits\x18\x03 \x01(\x05\"G\n\rPolicyInForce\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\t\"\x12\n\x10GetStatusRequest\"@\n\x11GetStatusResponse\x12+\n\x07replica\x18\x01 \x01(\x0b\x32\x1a.callgate.admin.v1.Replica\"<\n\x13ListReplicasRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x14ListReplicasResponse\x12,\n\x08replicas\x18\x01 \x03(\x0b\x32\x1a.callgate.admin.v1.Replica\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x12\n\x10GetCallerRequest\"j\n\x11GetCallerResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07machine\x18\x02 \x01(\x08\x12&\n\x05roles\x18\x03 \x03(\x0e\x32\x17.callgate.admin.v1.Role\x12\x0e\n\x06groups\x18\x04 \x03(\t2\xfc\x02\n\rStatusService\x12t\n\tGetStatus\x12#.callgate.admin.v1.GetStatusRequest\x1a$.callgate.admin.v1.GetStatusResponse\"\x1c\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/admin/v1/status\x12\x7f\n\x0cListReplicas\x12&.callgate.admin.v1.ListReplicasRequest\x1a\'.callgate.admin.v1.ListReplicasResponse\"\x1e\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/admin/v1/replicas\x12t\n\tGetCaller\x12#.callgate.admin.v1.GetCallerRequest\x1a$.callgate.admin.v1.GetCallerResponse\"\x1c\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/admin/v1/callerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +41,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSSERVICE'].methods_by_name['ListReplicas']._serialized_options = b'\350\253\031\001\202\323\344\223\002\024\022\022/admin/v1/replicas'
   _globals['_STATUSSERVICE'].methods_by_name['GetCaller']._loaded_options = None
   _globals['_STATUSSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\350\253\031\001\202\323\344\223\002\022\022\020/admin/v1/caller'
-  _globals['_REPLICA']._serialized_start=147
-  _globals['_REPLICA']._serialized_end=572
-  _globals['_REPLICA_STATE']._serialized_start=469
-  _globals['_REPLICA_STATE']._serialized_end=572
-  _globals['_POLICYINFORCE']._serialized_start=574
-  _globals['_POLICYINFORCE']._serialized_end=645
-  _globals['_GETSTATUSREQUEST']._serialized_start=647
-  _globals['_GETSTATUSREQUEST']._serialized_end=665
-  _globals['_GETSTATUSRESPONSE']._serialized_start=667
-  _globals['_GETSTATUSRESPONSE']._serialized_end=731
-  _globals['_LISTREPLICASREQUEST']._serialized_start=733
-  _globals['_LISTREPLICASREQUEST']._serialized_end=793
-  _globals['_LISTREPLICASRESPONSE']._serialized_start=795
-  _globals['_LISTREPLICASRESPONSE']._serialized_end=888
-  _globals['_GETCALLERREQUEST']._serialized_start=890
-  _globals['_GETCALLERREQUEST']._serialized_end=908
-  _globals['_GETCALLERRESPONSE']._serialized_start=910
-  _globals['_GETCALLERRESPONSE']._serialized_end=1016
-  _globals['_STATUSSERVICE']._serialized_start=1019
-  _globals['_STATUSSERVICE']._serialized_end=1399
+  _globals['_REPLICA']._serialized_start=179
+  _globals['_REPLICA']._serialized_end=685
+  _globals['_REPLICA_STATE']._serialized_start=582
+  _globals['_REPLICA_STATE']._serialized_end=685
+  _globals['_APPROVALNUMBERS']._serialized_start=687
+  _globals['_APPROVALNUMBERS']._serialized_end=800
+  _globals['_POLICYINFORCE']._serialized_start=802
+  _globals['_POLICYINFORCE']._serialized_end=873
+  _globals['_GETSTATUSREQUEST']._serialized_start=875
+  _globals['_GETSTATUSREQUEST']._serialized_end=893
+  _globals['_GETSTATUSRESPONSE']._serialized_start=895
+  _globals['_GETSTATUSRESPONSE']._serialized_end=959
+  _globals['_LISTREPLICASREQUEST']._serialized_start=961
+  _globals['_LISTREPLICASREQUEST']._serialized_end=1021
+  _globals['_LISTREPLICASRESPONSE']._serialized_start=1023
+  _globals['_LISTREPLICASRESPONSE']._serialized_end=1116
+  _globals['_GETCALLERREQUEST']._serialized_start=1118
+  _globals['_GETCALLERREQUEST']._serialized_end=1136
+  _globals['_GETCALLERRESPONSE']._serialized_start=1138
+  _globals['_GETCALLERRESPONSE']._serialized_end=1244
+  _globals['_STATUSSERVICE']._serialized_start=1247
+  _globals['_STATUSSERVICE']._serialized_end=1627
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from callgate._proto.callgate.admin.v1 import role_pb2 as _role_pb2
 from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -13,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Replica(_message.Message):
-    __slots__ = ("id", "state", "host", "version", "start_time", "report_time", "failure", "refused_configuration", "policies", "details_json")
+    __slots__ = ("id", "state", "host", "version", "start_time", "report_time", "failure", "refused_configuration", "policies", "details_json", "approvals", "freezes_in_force")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Replica.State]
@@ -36,6 +37,8 @@ class Replica(_message.Message):
     REFUSED_CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     DETAILS_JSON_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    FREEZES_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: Replica.State
     host: str
@@ -46,7 +49,19 @@ class Replica(_message.Message):
     refused_configuration: str
     policies: _containers.RepeatedCompositeFieldContainer[PolicyInForce]
     details_json: str
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[Replica.State, str]] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[str] = ..., refused_configuration: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[PolicyInForce, _Mapping]]] = ..., details_json: _Optional[str] = ...) -> None: ...
+    approvals: ApprovalNumbers
+    freezes_in_force: int
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[Replica.State, str]] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[str] = ..., refused_configuration: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[PolicyInForce, _Mapping]]] = ..., details_json: _Optional[str] = ..., approvals: _Optional[_Union[ApprovalNumbers, _Mapping]] = ..., freezes_in_force: _Optional[int] = ...) -> None: ...
+
+class ApprovalNumbers(_message.Message):
+    __slots__ = ("pending", "oldest_pending_age", "active_permits")
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_PENDING_AGE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_PERMITS_FIELD_NUMBER: _ClassVar[int]
+    pending: int
+    oldest_pending_age: _duration_pb2.Duration
+    active_permits: int
+    def __init__(self, pending: _Optional[int] = ..., oldest_pending_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., active_permits: _Optional[int] = ...) -> None: ...
 
 class PolicyInForce(_message.Message):
     __slots__ = ("server", "policy", "policy_version")
