@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from callgate._callgate import pins_accept, pins_read, pins_record
+from callgate._callgate import pins_accept, pins_read, pins_record, pins_reset
 from callgate.config.files import Files
 from callgate.control.in_force import PlanInForce
 from callgate.control.sidecar import Source
@@ -55,6 +56,25 @@ def test_pinned_forms(tmp_path: Path, pinning: str) -> None:
     assert facts.pin_digests("plain", ["t"]) == facts.pin_digests("gone", ["t"]) == {}
     if pinning != "off":
         assert facts.pin_digests("s", ["u"]) == {"u": digest()}
+
+
+def test_the_stamp_changes_with_the_files_of_pins(tmp_path: Path) -> None:
+    facts = in_force(tmp_path, "enforce")
+    stamps = [facts.pins_stamp()]
+    assert stamps == [None]
+    changes = (
+        lambda: listed(tmp_path, "one"),
+        lambda: listed(tmp_path, "two"),
+        lambda: pins_accept(tmp_path / "pins", "s", ["t"], None, False),
+        lambda: pins_reset(tmp_path / "pins", "s"),
+    )
+    for change in changes:
+        # The clock of a file system has steps of some milliseconds.
+        time.sleep(0.02)
+        change()
+        assert facts.pins_stamp() == facts.pins_stamp()
+        stamps.append(facts.pins_stamp())
+    assert len(set(stamps)) == len(stamps)
 
 
 def test_grants_and_policies(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select
 
+from callgate import clock
 from callgate.config.approvals import Approvals
 from callgate.control.changes import Changes
 from callgate.control.housekeeping import Housekeeping
@@ -42,9 +43,13 @@ class Facts:
         self.versions = frozenset({OLD[:12]})
         self.grants: dict[str, bool] = {"g": False}
         self.pins: dict[tuple[str, str], str] = {}
+        self.stamp = 0
 
     def policy_versions(self) -> frozenset[str]:
         return self.versions
+
+    def pins_stamp(self) -> int:
+        return self.stamp
 
     def configured_grants(self, grants: Collection[str]) -> dict[str, bool]:
         return {grant: is_revoked for grant, is_revoked in self.grants.items() if grant in grants}
@@ -165,6 +170,26 @@ def test_another_pin_ends_what_was_asked_under_the_one_before(store: Store, keep
     keeper.end_what_is_gone(store, NOW)
     assert state(store, pinned) == (State.ENDED, "the tool has changed")
     assert [state(store, one)[0] for one in (unpinned, foreign)] == [State.PENDING] * 2
+
+
+def test_a_change_of_the_files_of_pins_is_looked_at_by_itself(
+    store: Store, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callgate.control.housekeeping._COUNT_EVERY_S", 0.05)
+    numbers = StoreNumbers()
+    numbers.set_available(is_available=True)
+    keeper = Housekeeping(facts, lambda: SETTINGS, Changes(), numbers)
+    now_us = clock.now_us()
+    [asked] = store.approvals.ask([ask("f", policy_digest=OLD, pin_digest="1")], now_us)
+    assert isinstance(asked, Waiting)
+    facts.pins = {("s", "t"): "1"}
+    keeper.start(store)
+    wait_until(lambda: numbers.approvals(now_us))
+    assert state(store, asked.approval_id, now_us)[0] is State.PENDING
+    # Neither the store nor a reload tells of it, and the next look by itself is a minute away.
+    facts.pins, facts.stamp = {("s", "t"): "2"}, 1
+    wait_until(lambda: state(store, asked.approval_id, now_us) == (State.ENDED, "the tool has changed"))
+    keeper.stop()
 
 
 def test_a_change_right_after_the_question_ends_it_too(store: Store, keeper: Housekeeping, facts: Facts) -> None:

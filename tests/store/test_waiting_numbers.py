@@ -56,6 +56,9 @@ class Nothing(InForce):
     def policy_versions(self) -> frozenset[str]:
         return frozenset()
 
+    def pins_stamp(self) -> None:
+        return None
+
     def configured_grants(self, grants: object) -> dict[str, bool]:  # noqa: ARG002  it has none
         return {}
 

@@ -30,6 +30,9 @@ _EVERY_S: Final = 60.0
 _COUNT_EVERY_S: Final = 2.0
 """Shortest pause between two counts of approvals, however often they change."""
 
+_LOOK_S: Final = 0.5
+"""Interval at which the files of pins are looked at: the data plane and commands write them, and nobody is told."""
+
 _VERSION_DIGITS: Final = 12
 """Digits of a policy's digest that its version has."""
 
@@ -42,6 +45,9 @@ class InForce(Protocol):
 
     def configured_grants(self, grants: Collection[str]) -> dict[str, bool]:
         """The configured ones among these grants, each with true if it is revoked."""
+
+    def pins_stamp(self) -> int | None:
+        """A number that changes with the files of pins; None without a folder."""
 
     def pin_digests(self, server: str, tools: Collection[str]) -> dict[str, str]:
         """The digests of the pinned forms of these tools; none of a tool for which that cannot be told."""
@@ -87,6 +93,8 @@ class Housekeeping:
             failure="housekeeping_failed",
             rest_s=_COUNT_EVERY_S,
         )
+        self._pins_stamp: int | None = None
+        self._pin_files = Worker("callgate-pin-files", self._look, (changes, []), failure="housekeeping_failed")
 
     def reloaded(self) -> None:
         """Looks soon for approvals and permits that depend on a configuration no longer in force."""
@@ -102,11 +110,23 @@ class Housekeeping:
     def start(self, store: Store) -> None:
         """Begins on a thread of its own."""
         self._tidied_s = None
+        # Before the first look at what is in force: what changes from here on is looked at again.
+        self._pins_stamp = self._in_force.pins_stamp()
         self._worker.start(store)
+        self._pin_files.start(store)
 
     def stop(self) -> None:
         """Ends after the transaction that runs now."""
+        self._pin_files.stop()
         self._worker.stop()
+
+    def _look(self, _store: Store) -> float:
+        """Looks for what is gone if the files of pins have changed; returns the seconds until the next look."""
+        stamp = self._in_force.pins_stamp()
+        if stamp != self._pins_stamp:
+            self._pins_stamp = stamp
+            self._worker.wake()
+        return _LOOK_S
 
     def _work(self, store: Store) -> float:
         """Does all that is due; returns the seconds until something is due again."""

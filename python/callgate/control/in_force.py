@@ -32,6 +32,14 @@ class PlanInForce:
         """The configured ones among these grants, each with true if it is revoked."""
         return ManagedGrants(self._engine).known(list(grants)) if grants else {}
 
+    def pins_stamp(self) -> int | None:
+        """A number that changes with the files of pins; None without a folder."""
+        try:
+            # Each file is replaced by another one of its name, which is a change of the folder.
+            return self._plan().bundle.pins_folder.stat().st_mtime_ns
+        except OSError:
+            return None
+
     def pin_digests(self, server: str, tools: Collection[str]) -> dict[str, str]:
         """The digests of the pinned forms of these tools; none of a tool for which that cannot be told."""
         plan = self._plan()
