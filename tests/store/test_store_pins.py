@@ -52,6 +52,9 @@ def test_a_listed_form_is_accepted_with_the_others_or_in_their_place(
     changes = Changes()
     part = StorePins(lambda: folder, changes)
     part.start(store)
+    if not store.database.is_sqlite:
+        # The first list comes to the store first, so that it is forgotten there.
+        wait_until(lambda: in_force(store) == {"t": {first_t}, "u": {first_u}})
     accept(store, "t", second_t, forgotten=(first_t,))
     accept(store, "u", first_u)
     accept(store, "u", second_u)
@@ -191,3 +194,118 @@ def test_without_the_store_no_pin_is_accepted(tmp_path: Path) -> None:
     assert len(forms(folder, "t", "listed")) == 1
     (state / "callgate.db").unlink()
     assert run("pin", "accept", "s", "t", "--state", state).code == 0
+
+
+def replica_of(folder: Path, changes: Changes, *, server: str = "s", url: str = URL) -> StorePins:
+    return StorePins(lambda: folder, changes, lambda: {server: url})
+
+
+def look(part: StorePins, store: Store) -> None:
+    """One look of a replica that shares the store."""
+    part._read(store)  # noqa: SLF001  without a thread, so that nothing is waited for
+    part.adopt()
+    part.accept_listed()
+    part.share_first_lists(store)
+
+
+def states(folder: Path) -> dict[str, str]:
+    [server] = pins_read(folder, "s")
+    return {tool["tool"]: tool["state"] for tool in server["tools"]}
+
+
+def test_a_new_replica_begins_with_the_pins_of_the_store(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, changes = tmp_path / "first" / "pins", Changes()
+    old = replica_of(first, changes)
+    record(first, t="good", u="good")
+    look(old, store)
+    expected = in_force(store)
+    assert {name: len(digests) for name, digests in expected.items()} == {"t": 1, "u": 1}
+    # It was shown a list before the store was open.
+    early = tmp_path / "early" / "pins"
+    part = replica_of(early, changes)
+    record(early, t="evil", u="good", v="more")
+    assert states(early) == {"t": "pinned", "u": "pinned", "v": "pinned"}
+    with caplog.at_level(logging.INFO, logger="callgate"):
+        look(part, store)
+    assert states(early) == {"t": "changed", "u": "pinned", "v": "new"}
+    assert set(forms(early, "t")) == expected["t"]
+    # And another one after it.
+    late = tmp_path / "late" / "pins"
+    with caplog.at_level(logging.INFO, logger="callgate"):
+        look(replica_of(late, changes), store)
+    assert states(late) == {"t": "pinned", "u": "pinned"}
+    record(late, t="evil", u="good")
+    assert states(late) == {"t": "changed", "u": "pinned"}
+    assert in_force(store) == expected
+    assert [row.msg for row in caplog.records] == ["first_list_replaced", "pins_taken_from_store"]
+    # Neither is asked again: what somebody accepts in a file of a replica stays.
+    pins_accept(early, "s", ["t"], None, False)
+    look(part, store)
+    assert states(early)["t"] == "pinned"
+    # Nothing is left beside the folders of pins.
+    assert [path.name for path in early.parent.iterdir()] == ["pins"]
+
+
+def test_a_replica_keeps_what_it_had_before(store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, changes = tmp_path / "first" / "pins", Changes()
+    record(first, t="good")
+    look(replica_of(first, changes), store)
+    other = tmp_path / "other" / "pins"
+    record(other, t="other")
+    with caplog.at_level(logging.INFO, logger="callgate"):
+        look(replica_of(other, changes), store)
+    assert states(other) == {"t": "pinned"}
+    assert [row.msg for row in caplog.records] == ["pin_differs_from_store"]
+    caplog.clear()
+    # The digests contain the endpoint, so that these pins say nothing of another one.
+    third = tmp_path / "third" / "pins"
+    with caplog.at_level(logging.INFO, logger="callgate"):
+        look(replica_of(third, changes, url="http://127.0.0.1:2/mcp"), store)
+    assert [row.msg for row in caplog.records] == ["pins_of_another_endpoint"]
+    assert not third.exists()
+    # A damaged file was a list of something.
+    fourth = tmp_path / "fourth" / "pins"
+    fourth.mkdir(parents=True)
+    (fourth / "s.json").write_text("{")
+    look(replica_of(fourth, changes), store)
+    assert (fourth / "s.json").read_text() == "{"
+
+
+def test_further_forms_of_a_first_list_reach_new_replicas(store: Store, tmp_path: Path) -> None:
+    first, changes = tmp_path / "first" / "pins", Changes()
+    old = replica_of(first, changes)
+    record(first, t="one", u="one")
+    look(old, store)
+    # People have replaced a form on another replica, and this one accepts others for another variant of clients.
+    [gone] = in_force(store)["u"]
+    accept(store, "u", "f" * 64, forgotten=(gone,))
+    record(first, t="two", u="two")
+    pins_accept(first, "s", None, None, True)
+    look(old, store)
+    assert in_force(store) == {"t": set(forms(first, "t")), "u": {"f" * 64}}
+    assert len(in_force(store)["t"]) == 2
+    late = tmp_path / "late" / "pins"
+    look(replica_of(late, changes), store)
+    assert set(forms(late, "t")) == in_force(store)["t"]
+    # The form that cannot be made again with its digest is not accepted here, and is once it is listed.
+    assert states(late) == {"t": "pinned"}
+
+
+def test_what_came_while_it_ran_is_its_own_list_or_that_of_another(store: Store, tmp_path: Path) -> None:
+    changes = Changes()
+    one, two, three = (tmp_path / name / "pins" for name in ("one", "two", "three"))
+    parts = [replica_of(folder, changes) for folder in (one, two, three)]
+    for part in parts:
+        look(part, store)
+    record(one, t="good")
+    record(two, t="evil")
+    for part in parts:
+        look(part, store)
+    # The list of the first one stands, with its time for further variants.
+    assert pins_read(one, "s")[0]["tools"] == pins_read(three, "s")[0]["tools"]
+    look(parts[0], store)
+    assert (states(one), states(three)) == ({"t": "pinned"}, {"t": "pinned"})
+    look(parts[1], store)
+    assert states(two) == {"t": "changed"}

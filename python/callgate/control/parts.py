@@ -9,6 +9,7 @@ from callgate import clock
 from callgate._callgate import ManagedGrants
 from callgate.config.freezes import known_file
 from callgate.config.managed import settle
+from callgate.config.upstreams import Pinning
 from callgate.control.approver_counts import ApproverCounts
 from callgate.control.asking import Answering
 from callgate.control.housekeeping import Housekeeping
@@ -16,7 +17,7 @@ from callgate.control.in_force import PlanInForce
 from callgate.control.known_documents import NAME
 from callgate.control.managed import StoreDocuments
 from callgate.control.plan_findings import approver_warnings_of
-from callgate.control.plane import Plane, is_temporary
+from callgate.control.plane import Plane, is_temporary, place_of
 from callgate.control.sidecar import try_out
 from callgate.control.store_freezes import StoreFreezes
 from callgate.control.store_grants import StoreGrants
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from callgate._callgate import ApprovalQueue, Engine
+    from callgate.control.changes import Changes
     from callgate.control.plane import Part
     from callgate.control.reload import Reading, Reloader
     from callgate.control.sidecar import Plan, Source
@@ -62,6 +64,20 @@ def plane_of_wrap(plan: Plan, engine: Engine, approvals: ApprovalQueue) -> Plane
     return plane
 
 
+def _store_pins(reloader: Reloader, changes: Changes) -> StorePins:
+    def endpoints() -> dict[str, str]:
+        return _pinned_endpoints(reloader.plan)
+
+    is_shared = place_of(reloader.plan.bundle).path is None
+    return StorePins(lambda: reloader.plan.bundle.pins_folder, changes, endpoints if is_shared else None)
+
+
+def _pinned_endpoints(plan: Plan) -> dict[str, str]:
+    """The URLs of the servers behind the gateway whose tools are pinned."""
+    upstreams = {name: known.upstream for name, known in plan.config.servers.items()}
+    return {name: one.url for name, one in upstreams.items() if one is not None and one.pinning is not Pinning.OFF}
+
+
 class Parts:
     """The plane of one sidecar with its own parts."""
 
@@ -91,7 +107,7 @@ class Parts:
             known = state and state / NAME
             self.plane.add(StoreDocuments(source.managed, self.plane.changes, known, changed))
             self.plane.add(self._grants)
-        self.plane.add(StorePins(lambda: reloader.plan.bundle.pins_folder, self.plane.changes))
+        self.plane.add(_store_pins(reloader, self.plane.changes))
         self.plane.add(self._housekeeping)
         self._approvers = ApproverCounts(lambda people: approver_warnings_of(reloader.plan, people), self.plane.changes)
         self.plane.add(self._approvers)

@@ -1,23 +1,25 @@
 """Forms of tools that were accepted on any replica, in this replica's files of pins.
 
-A form is accepted here once its server lists it here too: the files hold nothing that this replica has not seen.
+A form is accepted here once its server lists it here too. A replica that had no file of a server, such as that of a new
+pod, begins with what the store has as accepted, and not with the first list that it is shown.
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+from callgate import clock
 from callgate._callgate import pins_accept, pins_read
 from callgate.config.pins import seen_tools
 from callgate.control import logs
+from callgate.control.adopted_pins import put_in_place
 from callgate.control.worker import Worker
 from callgate.errors import CallgateError
 from callgate.store.model import Actor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from callgate.control.changes import Changes
@@ -30,14 +32,32 @@ _LOOK_S: Final = 5.0
 
 _BY: Final = Actor("callgate", "")
 _FIRST_LIST: Final = "the first list that a replica was shown"
+_FURTHER_LIST: Final = "accepted on a replica beside what the store has, such as for another variant of clients"
 
 
 class StorePins:
     """The part of the control plane that accepts tools here which were accepted at another replica."""
 
-    def __init__(self, folder: Callable[[], Path], changes: Changes) -> None:
-        """Takes the function that gives the folder of pins, and the news of the store."""
+    def __init__(
+        self, folder: Callable[[], Path], changes: Changes, endpoints: Callable[[], Mapping[str, str]] | None = None
+    ) -> None:
+        """To be called before the data plane is shown a list, so that what it accepts is known to be newer than this.
+
+        Args:
+            folder: Gives the folder of pins.
+            changes: The news of the store.
+            endpoints: Gives the URLs of the servers whose tools are pinned; None if no other replica shares the store.
+        """
         self._folder = folder
+        self._endpoints = endpoints
+        self._recorded = None if endpoints is None else _recorded(folder())
+        """The servers that had a file before this process; None if that is not known."""
+        self._settled = set[str]()
+        """Further ones, of which it is decided whose pins they have."""
+        self._known_before: frozenset[str] | None = None
+        """The servers of which the store had pins when it was opened first."""
+        self._forms: dict[tuple[str, str, str], Pin] = {}
+        """All forms that the store has or had as accepted."""
         self._worker = Worker("callgate-accepted", self._work, (changes, [_KIND]), failure="store_pins_failed")
         self._accepted: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._differing = set[tuple[str, str, str]]()
@@ -58,6 +78,8 @@ class StorePins:
 
     def _work(self, store: Store) -> float | None:
         self._read(store)
+        if self._is_shared:
+            self.adopt()
         self.accept_listed()
         if self._is_shared:
             self.share_first_lists(store)
@@ -68,11 +90,41 @@ class StorePins:
         while found := store.pins.since(self._seen):
             for one in found:
                 digests = self._accepted[one.pin.server, one.pin.tool]
+                self._forms[one.pin.server, one.pin.tool, one.pin.digest] = one.pin
                 if one.is_deleted:
                     digests.discard(one.pin.digest)
                 else:
                     digests.add(one.pin.digest)
             self._seen = found[-1].change
+
+    def adopt(self) -> None:
+        """Begins with the pins of the store where this replica had none, in the place of a first list shown to it.
+
+        Raises:
+            CallgateError: A file of pins cannot be read or written.
+        """
+        accepted: defaultdict[str, list[Pin]] = defaultdict(list)
+        for (server, tool), digests in self._accepted.items():
+            accepted[server] += [self._forms[server, tool, digest] for digest in sorted(digests)]
+        known = frozenset(server for server, pins in accepted.items() if pins)
+        if self._known_before is None:
+            self._known_before = known
+        if self._endpoints is None or self._recorded is None:
+            return
+        folder = self._folder()
+        for server, url in self._endpoints().items():
+            if server not in known or server in self._recorded or server in self._settled:
+                continue
+            tools = seen_tools(folder, server)
+            # What came to the store since may be the list of this replica.
+            if server in self._known_before or not tools or any(self._differs(server, tool) for tool in tools):
+                _adopt(folder, server, url, accepted[server])
+            self._settled.add(server)
+
+    def _differs(self, server: str, tool: Mapping[str, Any]) -> bool:
+        known = self._accepted.get((server, tool["tool"]))
+        forms = {form["digest"] for form in tool["pinned"]}
+        return known is not None and known != set() and forms != set() and known.isdisjoint(forms)
 
     def accept_listed(self) -> None:
         """Accepts forms that are listed here and accepted in the store.
@@ -89,7 +141,7 @@ class StorePins:
                         self._accept(folder, server, tool, form["digest"], accepted)
 
     def share_first_lists(self, store: Store) -> None:
-        """Writes to the store what was accepted here without a person, of tools of which the store knows nothing.
+        """Writes to the store what was accepted here of first lists: tools, and further forms of tools that it has.
 
         Raises:
             StoreError: A file of pins cannot be read, or the store does not answer.
@@ -99,27 +151,36 @@ class StorePins:
 
         folder = self._folder()
         new: list[Pin] = []
+        further: list[Pin] = []
         for server in _servers(folder):
             for tool in seen_tools(folder, server):
                 forms = accepted_forms(server, tool)
                 if (server, tool["tool"]) not in self._accepted:
                     new += forms
-                    continue
-                self._tell_differing(server, tool["tool"], forms)
+                elif self._differs(server, tool):
+                    self._tell_differing(server, tool["tool"], forms[-1].digest)
+                elif self._accepted[server, tool["tool"]]:
+                    further += [one for one in forms if (server, one.tool, one.digest) not in self._forms]
         if new:
-            store.pins.accept_first(new, _BY, _FIRST_LIST, time.time_ns() // 1_000)
+            store.pins.accept_first(new, _BY, _FIRST_LIST, clock.now_us())
+        if further:
+            store.pins.accept_further(further, _BY, _FURTHER_LIST, clock.now_us())
+        if new or further:
             self._read(store)
+            self._settle({pin.server for pin in new})
 
-    def _tell_differing(self, server: str, tool: str, forms: list[Pin]) -> None:
+    def _settle(self, servers: Collection[str]) -> None:
+        """Keeps the first lists of these servers, unless another replica was faster with another list."""
+        folder = self._folder()
+        for server in servers:
+            if not any(self._differs(server, tool) for tool in seen_tools(folder, server)):
+                self._settled.add(server)
+
+    def _tell_differing(self, server: str, tool: str, digest: str) -> None:
         """Logs a tool of which this replica and the store have accepted nothing in common."""
-        known = self._accepted[server, tool]
-        if not known or not forms or any(form.digest in known for form in forms):
-            return
-        key = (server, tool, forms[-1].digest)
-        if key not in self._differing:
-            self._differing.add(key)
-            fields = {"server": server, "tool": tool, "digest": forms[-1].digest[:12]}
-            logs.log("warning", "pin_differs_from_store", fields)
+        if (server, tool, digest) not in self._differing:
+            self._differing.add((server, tool, digest))
+            logs.log("warning", "pin_differs_from_store", {"server": server, "tool": tool, "digest": digest[:12]})
 
     def _accept(self, folder: Path, server: str, tool: Mapping[str, Any], digest: str, accepted: set[str]) -> None:
         name, keeps_others = tool["tool"], any(form["digest"] in accepted for form in tool["pinned"])
@@ -130,6 +191,27 @@ class StorePins:
             logs.log("warning", "pin_not_accepted", {"server": server, "tool": name, "error": str(error)})
         else:
             logs.log("info", "pin_accepted", {"server": server, "tool": name, "digest": digest[:12]})
+
+
+def _recorded(folder: Path) -> frozenset[str] | None:
+    try:
+        return frozenset(one["server"] for one in pins_read(folder)) if folder.is_dir() else frozenset()
+    except CallgateError:
+        # Some file is damaged: the tools of its server were recorded, and nothing takes their place.
+        return None
+
+
+def _adopt(folder: Path, server: str, url: str, pins: list[Pin]) -> None:
+    differing = put_in_place(folder, server, url, pins)
+    if differing is None:
+        logs.log("warning", "pins_of_another_endpoint", {"server": server, "url": url})
+    elif differing:
+        tools = {state: ", ".join(name for name, one in differing if one == state) for state in ("changed", "new")}
+        logs.log(
+            "warning", "first_list_replaced", {"server": server, **{key: one for key, one in tools.items() if one}}
+        )
+    else:
+        logs.log("info", "pins_taken_from_store", {"server": server, "tools": len({pin.tool for pin in pins})})
 
 
 def _servers(folder: Path) -> list[str]:

@@ -91,6 +91,23 @@ class Pins:
 
         self._database.write(work, Domain.ADMINISTRATION)
 
+    def accept_further(self, pins: Sequence[Pin], by: Actor, reason: str, now_us: int) -> None:
+        """Accepts forms of tools that the store has, without those that it has or had: people may have replaced them.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> None:
+            known = select(_TABLE.server, _TABLE.tool, _TABLE.digest)
+            rows = connection.execute(known.where(_TABLE.server.in_({pin.server for pin in pins})))
+            there = {(row.server, row.tool, row.digest) for row in rows}
+            new = [pin for pin in pins if (pin.server, pin.tool, pin.digest) not in there]
+            if new:
+                _put_all(connection, new, by, reason, now_us, is_deleted=False)
+
+        self._database.write(work, Domain.ADMINISTRATION)
+
     def forget(self, pins: Sequence[Pin], by: Actor, reason: str, now_us: int) -> None:
         """Takes the acceptance back; unknown ones are left out.
 
