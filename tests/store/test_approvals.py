@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from callgate.store.errors import ReasonError, StateError, UnknownIdError
+from callgate.store.errors import ReasonError, StateError, UnknownIdError, UnreadableError
 from callgate.store.model import (
     AtCapacity,
     Denied,
+    Evidence,
     Failed,
     Outcome,
     PermitBounds,
@@ -221,6 +223,24 @@ def test_a_call_that_cannot_be_stored_fails_alone(store: Store, text: str) -> No
     outcomes = store.approvals.ask(calls, NOW)
     assert [type(one) for one in outcomes] == [Failed, Used, Failed, Waiting]
     assert outcomes[1] == Used(approval_id)
+
+
+class _Unreadable:
+    """The contents of a call that cannot be read."""
+
+    def arguments(self) -> Mapping[str, object]:
+        raise UnreadableError("no arguments")
+
+    def evidence(self) -> Evidence:
+        raise UnreadableError("no evidence")
+
+
+def test_a_call_that_cannot_be_read_fails_alone_and_a_use_reads_nothing(store: Store) -> None:
+    approval_id = approved(store)
+    calls = [ask("a", contents=_Unreadable()), ask(contents=_Unreadable()), ask("b")]
+    outcomes = store.approvals.ask(calls, NOW)
+    assert outcomes[:2] == [Failed("no evidence"), Used(approval_id)]
+    assert isinstance(outcomes[2], Waiting)
 
 
 def test_a_call_that_cannot_be_decided_fails_alone(store: Store) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from callgate.store.approvals.answer import Answer
 from callgate.store.ids import make_id
-from callgate.store.model import Actor, Ask, Call, Need, Person, State, Verdict, Waiting
+from callgate.store.model import Actor, Ask, Call, Evidence, Need, Person, State, Verdict, Waiting
 from callgate.store.store import Store
 
 SECOND = 1_000_000
@@ -32,16 +33,30 @@ def need(rule: str = RULE, **more: Any) -> Need:
     return Need(**{"rule": rule, "entry_digest": f"digest of {rule}", "timeout_us": HOUR, "valid_us": HOUR, **more})
 
 
+@dataclass(frozen=True)
+class FixedContents:
+    """The contents of a call that was read."""
+
+    given: Mapping[str, object]
+    shown: Evidence
+
+    def arguments(self) -> Mapping[str, object]:
+        return self.given
+
+    def evidence(self) -> Evidence:
+        return self.shown
+
+
 def ask(fingerprint: str = "f", *needs: Need, **more: Any) -> Ask:
-    """A waiting call; arguments that no field of `Ask` has are those of `Call`."""
+    """A waiting call; arguments that no field of `Ask` and of its contents has are those of `Call`."""
+    shown = Evidence(more.pop("evidence_arguments", "{}"), more.pop("evidence", "{}"))
+    contents = FixedContents(more.pop("arguments", {}), shown)
     of_ask = {name: more.pop(name) for name in list(more) if name in Ask.__dataclass_fields__}
     call = {"grant": "g", "server": "s", "tool": "t", "policy_digest": "p", "pin_digest": None, **more}
     fields = {
         "new_id": new_id(),
         "use_id": new_id(),
-        "arguments": {},
-        "evidence_arguments": "{}",
-        "evidence": "{}",
+        "contents": contents,
         "source": "here",
         **of_ask,
     }

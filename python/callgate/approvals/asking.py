@@ -7,7 +7,7 @@ bounded time, so that an answer may come too late: then the data plane gives the
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from threading import Event, Thread
@@ -18,12 +18,24 @@ from callgate.approvals.looks import Looks
 from callgate.approvals.masking import masked_arguments
 from callgate.errors import StoreError
 from callgate.exact_json import read_json, write_json
-from callgate.store.errors import StateError, UnknownIdError
+from callgate.store.errors import StateError, UnknownIdError, UnreadableError
 from callgate.store.ids import ID_BYTES, make_id
-from callgate.store.model import Actor, Ask, AtCapacity, Call, Denied, Need, PermitBounds, Permitted, Used, Waiting
+from callgate.store.model import (
+    Actor,
+    Ask,
+    AtCapacity,
+    Call,
+    Denied,
+    Evidence,
+    Need,
+    PermitBounds,
+    Permitted,
+    Used,
+    Waiting,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from callgate._callgate import ApprovalQueue
     from callgate.approvals.masking import MaskedPath
@@ -193,21 +205,6 @@ class Asking:
                 return
 
     def _ask(self, question: Mapping[str, Any]) -> Ask:
-        arguments = read_json(question["args_json"])
-        shown, masked = masked_arguments(arguments, self._around.mask())
-        definition = self._around.definition_of(question["server"], question["tool"])
-        evidence = {
-            "category": question["category"],
-            "risk": question["risk"],
-            "labels": question["labels"],
-            "session": question["session"] or None,
-            "protocol": question["protocol"],
-            "limits": [_limit(limit) for limit in question["limits"]],
-            "tool": definition,
-            "entries": [{"rule": rule, "document": read_json(json)} for rule, json in question["entries"]],
-            "policy": {"name": question["policy"], "version": question["policy_digest"][:12]},
-            "masked": masked,
-        }
         call = Call(
             fingerprint=question["fingerprint"],
             grant=question["grant"],
@@ -222,12 +219,58 @@ class Asking:
             needs=tuple(_need(need) for need in question["needs"]),
             new_id=make_id(os.urandom(ID_BYTES)),
             use_id=question["use_id"],
-            arguments=arguments,
-            # Without a mask, people see the very numbers that the caller wrote.
-            evidence_arguments=write_json(shown) if masked else question["args_json"],
-            evidence=write_json(evidence),
+            contents=_Contents(question, self._around),
             source=question["protocol"],
         )
+
+
+class _Contents:
+    """The arguments of a question, and the texts for people."""
+
+    def __init__(self, question: Mapping[str, Any], around: Surroundings) -> None:
+        # Before the transaction, which must not wait for files.
+        self._definition = around.definition_of(question["server"], question["tool"])
+        self._mask = around.mask()
+        self._question = question
+        self._arguments: Mapping[str, object] | None = None
+
+    def arguments(self) -> Mapping[str, object]:
+        """The top-level arguments."""
+        if self._arguments is None:
+            with self._readable():
+                self._arguments = read_json(self._question["args_json"])
+        return self._arguments
+
+    def evidence(self) -> Evidence:
+        """The arguments with masked values, and what is known of the call."""
+        with self._readable():
+            return self._evidence()
+
+    def _evidence(self) -> Evidence:
+        question = self._question
+        shown, masked = masked_arguments(self.arguments(), self._mask)
+        document = {
+            "category": question["category"],
+            "risk": question["risk"],
+            "labels": question["labels"],
+            "session": question["session"] or None,
+            "protocol": question["protocol"],
+            "limits": [_limit(limit) for limit in question["limits"]],
+            "tool": self._definition,
+            "entries": [{"rule": rule, "document": read_json(json)} for rule, json in question["entries"]],
+            "policy": {"name": question["policy"], "version": question["policy_digest"][:12]},
+            "masked": masked,
+        }
+        # Without a mask, people see the very numbers that the caller wrote.
+        return Evidence(write_json(shown) if masked else question["args_json"], write_json(document))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, RecursionError) as error:
+            message = f"a question about `{self._question['tool']}` cannot be read: {error}"
+            raise UnreadableError(message) from None
 
 
 def _need(need: Mapping[str, Any]) -> Need:

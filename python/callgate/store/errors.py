@@ -33,6 +33,10 @@ class UnknownIdError(CallgateError):
     """The store has nothing of this id."""
 
 
+class UnreadableError(CallgateError):
+    """The contents of a call cannot be read."""
+
+
 class StateError(CallgateError):
     """The change is not possible in the present state.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -129,6 +129,34 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """Texts that people are shown of a call."""
+
+    arguments: str
+    """The arguments as JSON, masked where the configuration says so."""
+    document: str
+    """Everything else, as JSON."""
+
+
+class Contents(Protocol):
+    """The contents of a call, read only once they are needed: a call that uses its approval needs none of them."""
+
+    def arguments(self) -> Mapping[str, object]:
+        """The top-level arguments, for permits; see `terms.read_json`. They are not stored.
+
+        Raises:
+            UnreadableError: The call cannot be read.
+        """
+
+    def evidence(self) -> Evidence:
+        """The texts for people, of which a new approval is made.
+
+        Raises:
+            UnreadableError: The call cannot be read.
+        """
+
+
+@dataclass(frozen=True)
 class Ask:
     """A call that waits at step 6 of the policy's order."""
 
@@ -139,12 +167,7 @@ class Ask:
     """The id of the approval that is made if there is none."""
     use_id: str
     """The id of this use, with which it can be restored."""
-    arguments: Mapping[str, object]
-    """The call's top-level arguments, for permits; see `terms.read_json`. They are not stored."""
-    evidence_arguments: str
-    """The arguments as JSON for people, masked where the configuration says so."""
-    evidence: str
-    """The rest of the evidence for people, as JSON."""
+    contents: Contents
     source: str = ""
     """The place that the call came from."""
 

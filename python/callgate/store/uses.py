@@ -67,7 +67,11 @@ class PermitUses:
             self._held[row.grant_id, row.server, row.tool].append(_Held(row, rules, row.uses_left))
 
     def take(self, ask: Ask) -> str | None:
-        """The id of the permit of which a use was taken; None if none covers the call."""
+        """The id of the permit of which a use was taken; None if none covers the call.
+
+        Raises:
+            UnreadableError: The arguments cannot be read.
+        """
         call = ask.call
         asking = {(need.rule, need.entry_digest) for need in ask.needs}
         for held in self._held[call.grant, call.server, call.tool]:
@@ -75,7 +79,7 @@ class PermitUses:
                 held.uses_left > 0
                 and held.row.pin_digest == call.pin_digest
                 and asking <= held.rules
-                and covers(_read_terms(held.row.terms), ask.arguments)
+                and covers(_read_terms(held.row.terms), ask.contents.arguments())
             ):
                 held.uses_left -= 1
                 self._taken.append((ask.use_id, held.row.id))

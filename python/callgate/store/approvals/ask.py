@@ -17,11 +17,14 @@ from callgate.errors import StoreError
 from callgate.store import uses
 from callgate.store.approvals.recent import recent_answers
 from callgate.store.changes import Kind, next_numbers
+from callgate.store.errors import UnreadableError
 from callgate.store.model import (
     Approval,
     Ask,
     AtCapacity,
     Denied,
+    Evidence,
+    Failed,
     Need,
     Outcome,
     Permitted,
@@ -76,13 +79,18 @@ class Caps:
     in_all: int
 
 
+UNSTORABLE: Final = Failed("a text of the call contains NUL, or half of a surrogate pair")
+
+
 def is_storable(ask: Ask) -> bool:
-    """False if a text has characters that a database or UTF-8 has no form for."""
+    """False if a text has characters that a database or UTF-8 has no form for; evidence is checked where it is used."""
     call = ask.call
     owner = () if call.owner is None else (call.owner.issuer, call.owner.subject)
     of_call = (call.fingerprint, call.grant, call.server, call.tool, call.policy_digest, call.pin_digest or "")
-    words = (*of_call, *owner, ask.new_id, ask.use_id, ask.evidence_arguments, ask.evidence, ask.source)
-    text = "".join((*words, *(need.rule for need in ask.needs)))
+    return _is_text("".join((*of_call, *owner, ask.new_id, ask.use_id, ask.source, *(need.rule for need in ask.needs))))
+
+
+def _is_text(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -116,7 +124,7 @@ class _Batch:
         self._now_us = now_us
         self._caps = caps
         self._held: dict[str, list[_Held]] = defaultdict(list)
-        self._new: dict[str, Ask] = {}
+        self._new: dict[str, tuple[Ask, Evidence]] = {}
         self._permits: uses.PermitUses | None = None
         self._pending: Counter[str] | None = None
         self._pending_in_all: int | None = None
@@ -127,6 +135,12 @@ class _Batch:
 
     def decide(self, ask: Ask) -> Outcome:
         """The outcome of one call."""
+        try:
+            return self._decide(ask)
+        except UnreadableError as error:
+            return Failed(str(error))
+
+    def _decide(self, ask: Ask) -> Outcome:
         asking = {need.rule for need in ask.needs}
         held = self._held[ask.call.fingerprint]
         # Any denial counts, not the newest answer: the clocks of the replicas that wrote them differ.
@@ -155,7 +169,7 @@ class _Batch:
             self._update(State.EXPIRED, [_change(one, next(numbers), None) for one in expired])
             self._update(State.CONSUMED, [_change(one, next(numbers), one.used_by) for one in used])
             if self._new:
-                self._insert([(ask, next(numbers)) for ask in self._new.values()])
+                self._insert([(*new, next(numbers)) for new in self._new.values()])
         if self._permits is not None:
             self._permits.write()
 
@@ -166,8 +180,8 @@ class _Batch:
             if held.state is State.PENDING:
                 stored = held.stored
                 return _waiting(stored.id, stored.needs, stored.open_rule, stored.until_us)
-        made = self._new.get(fingerprint)
-        if made is not None:
+        if fingerprint in self._new:
+            made, _ = self._new[fingerprint]
             return _waiting(made.new_id, made.needs, made.needs[0].rule, self._until(made))
         pending = self._count_pending()
         if pending[ask.call.grant] >= self._caps.per_grant:
@@ -175,9 +189,12 @@ class _Batch:
         in_all = self._count_in_all()
         if in_all >= self._caps.in_all:
             return AtCapacity(is_of_grant=False)
+        evidence = ask.contents.evidence()
+        if not _is_text(evidence.arguments + evidence.document):
+            return UNSTORABLE
         pending[ask.call.grant] += 1
         self._pending_in_all = in_all + 1
-        self._new[fingerprint] = ask
+        self._new[fingerprint] = ask, evidence
         return _waiting(ask.new_id, ask.needs, ask.needs[0].rule, self._until(ask), is_new=True)
 
     def _until(self, ask: Ask) -> int:
@@ -205,20 +222,21 @@ class _Batch:
             message = "an approval changed while it was used; nothing was written"
             raise StoreError(message)
 
-    def _insert(self, made: list[tuple[Ask, int]]) -> None:
-        self._connection.execute(insert(approvals), [self._row(ask, number) for ask, number in made])
-        recent = recent_answers(self._connection, {(ask.call.grant, ask.call.server, ask.call.tool) for ask, _ in made})
+    def _insert(self, made: list[tuple[Ask, Evidence, int]]) -> None:
+        self._connection.execute(insert(approvals), [self._row(ask, number) for ask, _, number in made])
+        tools = {(ask.call.grant, ask.call.server, ask.call.tool) for ask, _, _ in made}
+        recent = recent_answers(self._connection, tools)
         self._connection.execute(
             insert(evidence),
             [
                 {
                     "approval_id": ask.new_id,
-                    "arguments": ask.evidence_arguments,
-                    "document": ask.evidence,
+                    "arguments": shown.arguments,
+                    "document": shown.document,
                     "recent": recent[ask.call.grant, ask.call.server, ask.call.tool],
                     "created_us": self._now_us,
                 }
-                for ask, _ in made
+                for ask, shown, _ in made
             ],
         )
 

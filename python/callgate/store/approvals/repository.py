@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, text, update
 
 from callgate.store.approvals import state as states
 from callgate.store.approvals.answer import Answer, give_answer
-from callgate.store.approvals.ask import Caps, ask_all, is_storable
+from callgate.store.approvals.ask import UNSTORABLE, Caps, ask_all, is_storable
 from callgate.store.approvals.recorded import Recorded, read_record
 from callgate.store.approvals.viewed import Viewed, view
 from callgate.store.errors import (
@@ -63,10 +63,9 @@ class Approvals:
         Raises:
             StoreError: The store does not answer. Uses may be taken nevertheless, if its answer was lost.
         """
-        storable = [one for one in asks if is_storable(one)]
-        outcomes = iter(self._ask(storable, now_us))
-        refused = Failed("a text of the call contains NUL, or half of a surrogate pair")
-        return [next(outcomes) if is_storable(one) else refused for one in asks]
+        storable = [is_storable(one) for one in asks]
+        outcomes = iter(self._ask([one for one, fits in zip(asks, storable, strict=True) if fits], now_us))
+        return [next(outcomes) if fits else UNSTORABLE for fits in storable]
 
     def restore(self, approval_id: str, use_id: str, by: Actor, now_us: int) -> Approval:
         """Gives the use of a call back: the approval is approved again if its time is not over, else it stays consumed.
