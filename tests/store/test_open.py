@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from callgate.store import open as opening
 from callgate.store.backup import back_up, restore
 from callgate.store.changes import Kind, last_numbers
 from callgate.store.database import Database
-from callgate.store.engine import open_engine
+from callgate.store.engine import connect_sqlite, open_engine
 from callgate.store.errors import StoreDamagedError, StoreGoneError, StoreVersionError
 from callgate.store.migrate import alembic_config, upgrade
 from callgate.store.open import make_file, migrated, open_database
@@ -120,6 +121,14 @@ def test_settings_of_sqlite(tmp_path: Path) -> None:
     with database.engine.connect() as connection:
         assert {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in wanted} == wanted
     database.close()
+
+
+def test_a_wait_for_another_process_is_what_is_left_of_it(tmp_path: Path) -> None:
+    open_database(in_folder(tmp_path)).close()
+    with closing(connect_sqlite(tmp_path / "callgate.db")) as connection:
+        for seconds, expected_ms in ((1.99, 2_000), (1.2, 1_200), (1.19, 1_200), (0, 0), (2.0, 2_000)):
+            connection.wait_at_most(seconds)
+            assert connection.execute("PRAGMA busy_timeout").fetchone() == (expected_ms,)
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])

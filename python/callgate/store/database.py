@@ -8,6 +8,7 @@ one, none deadlocks, caps are exact, and the same code is right on both. Waiting
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ _Result = TypeVar("_Result")
 # Locks are of the whole database, and it may hold several stores, each in a schema.
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtext('callgate ' || coalesce(current_schema(), '')), :domain)")
 _ATTEMPTS: Final = 3
+# The driver's own too: see `engine.py`.
+_ERRORS: Final = (SQLAlchemyError, sqlite3.Error)
 
 
 class Domain(IntEnum):
@@ -99,7 +102,7 @@ class Database:
                 self._check_identity()
                 with self.engine.begin() as connection:
                     return work(connection)
-            except SQLAlchemyError as error:
+            except _ERRORS as error:
                 raise translated(error, self.place) from None
 
     def write(self, work: Work[_Result], domain: Domain = Domain.CALLS, *lower: Domain) -> _Result:
@@ -119,7 +122,7 @@ class Database:
             for attempt in range(_ATTEMPTS):
                 try:
                     return self._write(work, (domain, *lower))
-                except SQLAlchemyError as error:  # noqa: PERF203  a retry
+                except _ERRORS as error:  # noqa: PERF203  a retry
                     if not is_retried(error) or attempt == _ATTEMPTS - 1:
                         raise translated(error, self.place) from None
         raise AssertionError  # the last attempt returns or raises
@@ -179,9 +182,9 @@ class Database:
         try:
             # Before the connection too: it could not open a file that is gone.
             self._check_identity()
-            left_ms = max(int((end - time.monotonic()) * 1_000), 0)
+            left_s = max(end - time.monotonic(), 0)
             with (
-                self.writing.connect().execution_options(**{engines.BUSY_MS: left_ms}) as connection,
+                self.writing.connect().execution_options(**{engines.BUSY_LEFT_S: left_s}) as connection,
                 connection.begin(),
             ):
                 # A restore may have replaced it during the wait for the lock; in the transaction it cannot.

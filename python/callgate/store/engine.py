@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 from sqlalchemy import create_engine, event
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from callgate.store.place import Place
 
-BUSY_MS: Final = "callgate_busy_ms"
+BUSY_LEFT_S: Final = "callgate_busy_left_s"
 """Execution option of SQLite's connections whose transaction writes: the longest wait for another process."""
 
 BUSY_S: Final = 2.0
@@ -41,6 +41,9 @@ WRITING_CONNECTIONS: Final = 3
 _STATEMENT_S: Final = 30
 _IDLE_IN_TRANSACTION_S: Final = 5
 """A replica that stops in the middle of a transaction holds the others up no longer than this."""
+
+_BUSY_STEP_S: Final = 0.05
+"""Differences of a wait that are not worth a statement of their own."""
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
@@ -65,10 +68,18 @@ process on a file when it closes any descriptor of it; another process would the
 _opening: Final = threading.Lock()
 
 
-class _CountedConnection(sqlite3.Connection):
+class CountedConnection(sqlite3.Connection):
     """A connection whose file is known as open until it is closed."""
 
     file: tuple[int, int] | None = None
+    busy_s: float = BUSY_S
+    """The wait for another process that was set last."""
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Sets the longest wait for another process, to the nearest step."""
+        if abs(seconds - self.busy_s) >= _BUSY_STEP_S:
+            self.execute(f"PRAGMA busy_timeout={seconds * 1_000:.0f}")
+            self.busy_s = seconds
 
     def close(self) -> None:
         """Closes it, once."""
@@ -87,7 +98,7 @@ def open_engine(place: Place, *, connections: int = _CONNECTIONS) -> Engine:
     return _postgresql(place, connections) if place.path is None else _sqlite(place.path, connections)
 
 
-def connect_sqlite(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def connect_sqlite(path: Path, *, read_only: bool = False) -> CountedConnection:
     """A connection to an existing file, in which transactions begin explicitly.
 
     Raises:
@@ -108,7 +119,7 @@ def connect_sqlite(path: Path, *, read_only: bool = False) -> sqlite3.Connection
             timeout=BUSY_S,
             isolation_level=None,
             check_same_thread=False,
-            factory=_CountedConnection,
+            factory=CountedConnection,
         )
     except BaseException:
         _forget(file)
@@ -147,10 +158,12 @@ def _sqlite(path: Path, connections: int) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A transaction that reads first and writes later could not wait for another writer: its snapshot is too old.
-        busy_ms = connection.get_execution_options().get(BUSY_MS)
-        if busy_ms is not None:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={busy_ms:d}")
-        connection.exec_driver_sql("BEGIN" if busy_ms is None else "BEGIN IMMEDIATE")
+        left_s = connection.get_execution_options().get(BUSY_LEFT_S)
+        # By the driver itself: SQLAlchemy takes ten times as long for it.
+        driver = cast("CountedConnection", connection.connection.driver_connection)
+        if left_s is not None:
+            driver.wait_at_most(left_s)
+        driver.execute("BEGIN" if left_s is None else "BEGIN IMMEDIATE")
 
     return engine
 

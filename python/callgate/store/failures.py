@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError  # noqa: A004  SQLAlchemy's name
@@ -37,35 +38,44 @@ _POSTGRESQL: Final[dict[str, tuple[type[StoreError], str]]] = {
 _RETRIED: Final = frozenset({"40001", "40P01"})
 
 
-def translated(error: SQLAlchemyError, place: Place) -> StoreError | ConflictError:
+def translated(error: SQLAlchemyError | sqlite3.Error, place: Place) -> StoreError | ConflictError:
     """The error for callers, without the statement, its values and the password."""
-    if isinstance(error, IntegrityError) and _is_repeated(error):
+    if isinstance(error, IntegrityError | sqlite3.IntegrityError) and _is_repeated(error):
         return ConflictError(f"the store `{place}` has something of this id already; give another one", 0)
     kind, why = _cause(error)
     return kind(f"the store `{place}` does not answer: {place.hide(why)}")
 
 
-def is_retried(error: SQLAlchemyError) -> bool:
+def is_retried(error: SQLAlchemyError | sqlite3.Error) -> bool:
     """True if the database undid the transaction only because of another one."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRIED
 
 
-def _is_repeated(error: IntegrityError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == "23505" or "UNIQUE constraint failed" in str(error.orig)
+def _is_repeated(error: SQLAlchemyError | sqlite3.Error) -> bool:
+    driver = _of_driver(error)
+    return getattr(driver, "sqlstate", None) == "23505" or "UNIQUE constraint failed" in str(driver)
 
 
-def _cause(error: SQLAlchemyError) -> tuple[type[StoreError], str]:
+def _of_driver(error: SQLAlchemyError | sqlite3.Error) -> BaseException | None:
+    """The error of the driver; None if it is one of SQLAlchemy alone."""
+    if isinstance(error, sqlite3.Error):
+        return error
+    return error.orig if isinstance(error, DBAPIError) else None
+
+
+def _cause(error: SQLAlchemyError | sqlite3.Error) -> tuple[type[StoreError], str]:
+    driver = _of_driver(error)
     if isinstance(error, TimeoutError):
         return StoreBusyError, "every connection is in use"
-    if not isinstance(error, DBAPIError):
+    if driver is None:
         return StoreError, next(iter(str(error).splitlines()), type(error).__name__)
-    text = str(error.orig)
+    text = str(driver)
     for known, cause in _SQLITE.items():
         if known in text:
             return cause
-    state = getattr(error.orig, "sqlstate", None)
+    state = getattr(driver, "sqlstate", None)
     if state in _POSTGRESQL:
         return _POSTGRESQL[state]
-    first = next(iter(text.splitlines()), type(error.orig).__name__).strip()
-    is_gone = state is None or error.connection_invalidated
+    first = next(iter(text.splitlines()), type(driver).__name__).strip()
+    is_gone = state is None or (isinstance(error, DBAPIError) and error.connection_invalidated)
     return (StoreGoneError if is_gone else StoreError), first
