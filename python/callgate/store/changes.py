@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from callgate.store.statements import Statement
 from callgate.store.tables import changes
 
 if TYPE_CHECKING:
@@ -24,9 +25,13 @@ SCHEMA_DIGEST: Final = "md5(coalesce(current_schema(), ''))"
 
 # Built once, here and wherever a waiting call needs it: to build a statement takes longer than to run it.
 _TAKE: Final = {
-    name: (made := dialect.insert(changes).values(kind=bindparam("kind"), number=bindparam("count")))
-    .on_conflict_do_update(index_elements=[changes.c.kind], set_={"number": changes.c.number + made.excluded.number})
-    .returning(changes.c.number)
+    name: Statement(
+        (made := dialect.insert(changes).values(kind=bindparam("kind"), number=bindparam("count")))
+        .on_conflict_do_update(
+            index_elements=[changes.c.kind], set_={"number": changes.c.number + made.excluded.number}
+        )
+        .returning(changes.c.number)
+    )
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
 _NOTIFY: Final = text(f"SELECT pg_notify(CAST(:channel AS text) || '_' || {SCHEMA_DIGEST}, :kind)")
@@ -52,7 +57,8 @@ def next_numbers(connection: Connection, kind: Kind, count: int = 1) -> range:
     INVARIANT: all writers of one kind are of one domain, so that a number that can be seen is higher than all before.
     """
     taken = {"kind": kind.value, "count": count}
-    last = int(connection.execute(_TAKE[connection.dialect.name], taken).scalar_one())
+    [row] = _TAKE[connection.dialect.name].rows(connection, taken)
+    last = int(row.number)
     if connection.dialect.name == "postgresql":
         connection.execute(_NOTIFY, {"channel": CHANNEL, "kind": kind.value})
     return range(last - count + 1, last + 1)

@@ -37,7 +37,7 @@ _Result = TypeVar("_Result")
 # Locks are of the whole database, and it may hold several stores, each in a schema.
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtext('callgate ' || coalesce(current_schema(), '')), :domain)")
 _ATTEMPTS: Final = 3
-# The driver's own too: see `engine.py`.
+# The driver's own too: see `statements.py` and `engine.py`.
 _ERRORS: Final = (SQLAlchemyError, sqlite3.Error)
 
 

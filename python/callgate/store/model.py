@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -250,15 +250,12 @@ class Approval:
 def from_row(row: Any, now_us: int | None = None) -> Approval:  # noqa: ANN401  a row has its query's columns
     """The approval of a row. With a time, one whose time is over is expired even if nobody has written that yet."""
     owner = None if row.owner_issuer is None else Person(row.owner_issuer, row.owner_subject)
-    state = State(row.state)
-    if now_us is not None and state in LIVE_STATES and row.until_us <= now_us:
-        state = State.EXPIRED
-    return Approval(
+    approval = Approval(
         id=row.id,
         call=Call(row.fingerprint, row.grant_id, row.server, row.tool, row.policy_digest, row.pin_digest, owner),
         needs=tuple(Need.read(document) for document in row.needs),
         open_rule=row.open_rule,
-        state=state,
+        state=State(row.state),
         created_us=row.created_us,
         until_us=row.until_us,
         decided_us=row.decided_us,
@@ -269,3 +266,10 @@ def from_row(row: Any, now_us: int | None = None) -> Approval:  # noqa: ANN401  
         use_id=row.use_id,
         change=row.change,
     )
+    return approval if now_us is None else replace(approval, state=state_at(approval, now_us))
+
+
+def state_at(approval: Approval, now_us: int) -> State:
+    """The state at this time, which nobody may have written yet."""
+    is_over = approval.state in LIVE_STATES and approval.until_us <= now_us
+    return State.EXPIRED if is_over else approval.state

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, insert, select, text, tuple_, update
 
 from callgate.errors import StoreError
 from callgate.store.changes import Kind, next_numbers
+from callgate.store.statements import Statement
 from callgate.store.tables import permit_uses, permits
 from callgate.store.tables.permits import ACTIVE
 from callgate.store.terms import covers, read_terms
@@ -24,21 +25,27 @@ if TYPE_CHECKING:
 
 _TABLE: Final = permits.c
 # Built once: to build a statement takes longer than to run it.
-_FIND: Final = (
+_FIND_ANY: Final = (
     select(permits)
-    .where(
-        tuple_(_TABLE.grant_id, _TABLE.server, _TABLE.tool).in_(bindparam("wanted", expanding=True)),
-        text(ACTIVE),
-        _TABLE.uses_left > 0,
-        _TABLE.ends_us > bindparam("now_us"),
-    )
+    .where(text(ACTIVE), _TABLE.uses_left > 0, _TABLE.ends_us > bindparam("now_us"))
     # The permit that ends first, then the older one.
     .order_by(_TABLE.ends_us, _TABLE.made_us, _TABLE.id)
 )
-_TAKE: Final = (
+_FIND: Final = _FIND_ANY.where(
+    tuple_(_TABLE.grant_id, _TABLE.server, _TABLE.tool).in_(bindparam("wanted", expanding=True))
+)
+_FIND_OF_ONE: Final = Statement(
+    _FIND_ANY.where(
+        _TABLE.grant_id == bindparam("grant"), _TABLE.server == bindparam("server"), _TABLE.tool == bindparam("tool")
+    )
+)
+_TAKE: Final = Statement(
     update(permits)
     .where(_TABLE.id == bindparam("of_id"), _TABLE.state == "active", _TABLE.uses_left >= bindparam("taken"))
     .values(uses_left=_TABLE.uses_left - bindparam("taken"), change=bindparam("number"))
+)
+_ADD: Final = Statement(
+    insert(permit_uses).values(use_id=bindparam("use"), permit_id=bindparam("of_id"), used_us=bindparam("now_us"))
 )
 _read_terms: Final = lru_cache(maxsize=1024)(read_terms)
 
@@ -62,7 +69,7 @@ class PermitUses:
         self._held: dict[tuple[str, str, str], list[_Held]] = defaultdict(list)
         self._taken: list[tuple[str, str]] = []
         wanted = list({(ask.call.grant, ask.call.server, ask.call.tool) for ask in asks})
-        for row in connection.execute(_FIND, {"wanted": wanted, "now_us": now_us}):
+        for row in _find(connection, wanted, now_us):
             rules = frozenset((rule["rule"], rule["entry_digest"]) for rule in row.rules)
             self._held[row.grant_id, row.server, row.tool].append(_Held(row, rules, row.uses_left))
 
@@ -96,10 +103,15 @@ class PermitUses:
             {"of_id": permit_id, "taken": count, "number": number}
             for (permit_id, count), number in zip(taken.items(), numbers, strict=True)
         ]
-        if self._connection.execute(_TAKE, changed).rowcount != len(changed):
+        if _TAKE.change(self._connection, changed) != len(changed):
             message = "a permit changed while it was used; nothing was written"
             raise StoreError(message)
-        self._connection.execute(
-            insert(permit_uses),
-            [{"use_id": use, "permit_id": permit_id, "used_us": self._now_us} for use, permit_id in self._taken],
-        )
+        used = [{"use": use, "of_id": permit_id, "now_us": self._now_us} for use, permit_id in self._taken]
+        _ADD.change(self._connection, used)
+
+
+def _find(connection: Connection, wanted: Sequence[tuple[str, str, str]], now_us: int) -> Sequence[Any]:
+    if len(wanted) == 1:
+        grant, server, tool = wanted[0]
+        return _FIND_OF_ONE.rows(connection, {"grant": grant, "server": server, "tool": tool, "now_us": now_us})
+    return connection.execute(_FIND, {"wanted": wanted, "now_us": now_us}).all()

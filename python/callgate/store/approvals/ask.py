@@ -32,7 +32,9 @@ from callgate.store.model import (
     Used,
     Waiting,
     from_row,
+    state_at,
 )
+from callgate.store.statements import Statement
 from callgate.store.tables import approvals, evidence
 from callgate.store.tables.approvals import LIVE, PENDING
 
@@ -45,7 +47,8 @@ _TABLE: Final = approvals.c
 
 # Built once: to build a statement takes longer than to run it.
 _FIND: Final = select(approvals).where(_TABLE.fingerprint.in_(bindparam("fingerprints", expanding=True)), text(LIVE))
-_CHANGE: Final = (
+_FIND_ONE: Final = Statement(select(approvals).where(_TABLE.fingerprint == bindparam("fingerprint"), text(LIVE)))
+_CHANGE: Final = Statement(
     update(approvals)
     .where(_TABLE.id == bindparam("of_id"), _TABLE.state == bindparam("of_state"))
     .values(
@@ -128,10 +131,9 @@ class _Batch:
         self._permits: uses.PermitUses | None = None
         self._pending: Counter[str] | None = None
         self._pending_in_all: int | None = None
-        fingerprints = list({ask.call.fingerprint for ask in asks})
-        for row in connection.execute(_FIND, {"fingerprints": fingerprints}):
+        for row in _find(connection, list({ask.call.fingerprint for ask in asks})):
             stored = from_row(row)
-            self._held[stored.call.fingerprint].append(_Held(stored, from_row(row, now_us).state))
+            self._held[stored.call.fingerprint].append(_Held(stored, state_at(stored, now_us)))
 
     def decide(self, ask: Ask) -> Outcome:
         """The outcome of one call."""
@@ -218,7 +220,7 @@ class _Batch:
         if not changed:
             return
         rows = [{**one, "new_state": state.value, "now_us": self._now_us} for one in changed]
-        if self._connection.execute(_CHANGE, rows).rowcount != len(rows):
+        if _CHANGE.change(self._connection, rows) != len(rows):
             message = "an approval changed while it was used; nothing was written"
             raise StoreError(message)
 
@@ -263,6 +265,12 @@ class _Batch:
             "cause": "asked",
             "change": number,
         }
+
+
+def _find(connection: Connection, fingerprints: Sequence[str]) -> Sequence[Any]:
+    if len(fingerprints) == 1:
+        return _FIND_ONE.rows(connection, {"fingerprint": fingerprints[0]})
+    return connection.execute(_FIND, {"fingerprints": fingerprints}).all()
 
 
 def _rules(approval: Approval) -> set[str]:
