@@ -18,6 +18,7 @@ from callgate.store.database import Domain
 from callgate.store.errors import ConflictError, UnknownIdError
 from callgate.store.model import Actor
 from callgate.store.pages import MOST
+from callgate.store.statements import Statement
 from callgate.store.tables import document_versions, documents
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ _CHANGE_HEAD: Final = (
     update(documents)
     .where(_HEAD.kind == bindparam("new_kind"), _HEAD.id == bindparam("new_id"))
     .values(version=bindparam("new_version"), is_deleted=bindparam("new_is_deleted"), change=bindparam("new_change"))
+)
+# Each call of a managed grant that needs an approval looks for the owner.
+_IN_FORCE: Final = Statement(
+    select(document_versions)
+    .join(documents, _SAME_VERSION)
+    .where(_VERSION.kind == bindparam("of_kind"), _VERSION.id == bindparam("of_id"), _HEAD.is_deleted.is_(False))
 )
 
 
@@ -109,18 +116,13 @@ class Documents:
             UnknownIdError: There is none.
             StoreError: The store does not answer.
         """
-        query = select(document_versions).where(_VERSION.kind == self._kind.value, _VERSION.id == name)
-        if version is None:
-            query = query.join(documents, _SAME_VERSION).where(_HEAD.is_deleted.is_(False))
-        else:
-            query = query.where(_VERSION.version == version)
-        row = self._database.read(lambda at: at.execute(query).one_or_none())
-        if row is None:
+        found = self._database.read(lambda at: self._find(at, name, version))
+        if not found:
             message = (
                 f"there is no {'document' if version is None else f'version {version}'} `{name}` of {self._kind.value}"
             )
             raise UnknownIdError(message)
-        return _version(row)
+        return _version(found[0])
 
     def versions(self, name: str, *, before: int | None = None, size: int = 100) -> list[Version]:
         """The versions of a document, newest first, also of a deleted one."""
@@ -166,6 +168,12 @@ class Documents:
             return Delta(tuple(_version(row) for row in rows), rows[-1].change if rows else change)
 
         return self._database.read(work)
+
+    def _find(self, connection: Connection, name: str, version: int | None) -> Sequence[Any]:
+        if version is None:
+            return _IN_FORCE.rows(connection, {"of_kind": self._kind.value, "of_id": name})
+        of_id = (_VERSION.kind == self._kind.value, _VERSION.id == name)
+        return connection.execute(select(document_versions).where(*of_id, _VERSION.version == version)).all()
 
     def _read(self, query: Any) -> list[Version]:  # noqa: ANN401  a query of many columns
         return self._database.read(lambda at: [_version(row) for row in at.execute(query)])
