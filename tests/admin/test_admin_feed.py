@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callgate.admin.approvals.feed import ApprovalFeed
+from callgate.admin.approvals.feed import ApprovalFeed, Beginning
 from callgate.admin.news import News
 from callgate.clock import now_us
 from callgate.store.model import Approval
@@ -77,27 +77,67 @@ def test_an_older_state_of_the_database_is_noticed(store: Store, monkeypatch: py
     assert feed.after(1) == []
 
 
-def test_many_streams_begin_with_what_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One look at the store at a time, each of a few rows: more would take all of its connections."""
+def fingerprints(beginning: Beginning) -> list[str]:
+    return [one.fingerprint for one in beginning]
+
+
+@pytest.fixture
+def reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of each look at what waits. One is made at a time: more would take all connections of the store."""
     monkeypatch.setattr("callgate.admin.approvals.feed._AT_ONCE", 2)
-    feed, real, at_once, most = ApprovalFeed(store, News()), store.approvals.page, Semaphore(1), list[int]()
-    for number in range(7):
-        store.approvals.ask([ask(f"f{number}", grant=f"g{number % 2}")], now_us() + number)
-    store.approvals.withdraw(real(now_us()).items[0].id, BY, "", now_us())
+    real, at_once, rows = store.approvals.page, Semaphore(1), list[int]()
 
     def alone(*words: Any, **options: Any) -> Page[Approval]:
         assert at_once.acquire(blocking=False)
         try:
             page = real(*words, **options)
-            most.append(len(page.items))
+            rows.append(len(page.items))
             return page
         finally:
             at_once.release()
 
     monkeypatch.setattr(store.approvals, "page", alone)
+    return rows
+
+
+def test_many_streams_begin_with_what_waits(store: Store, reads: list[int]) -> None:
+    feed = ApprovalFeed(store, News())
+    for number in range(7):
+        store.approvals.ask([ask(f"f{number}", grant=f"g{number % 2}")], now_us() + number)
+    store.approvals.withdraw(store.approvals.since(6, now_us())[0].id, BY, "", now_us())
+    first = feed.beginning("")
     with ThreadPoolExecutor(20) as threads:
-        found = list(threads.map(lambda _: [one.call.fingerprint for one in feed.pending("")], range(40)))
+        found = list(threads.map(lambda _: fingerprints(feed.beginning("")), range(40)))
     assert found == [[f"f{number}" for number in range(6)]] * 40
-    assert max(most) == 2
-    assert [one.call.fingerprint for one in feed.pending("g1")] == ["f1", "f3", "f5"]
-    assert list(feed.pending("g2")) == []
+    # Once for all of them.
+    assert reads == [2, 2, 2]
+    assert first.change == 8
+    assert fingerprints(feed.beginning("g1")) == ["f1", "f3", "f5"]
+    assert fingerprints(feed.beginning("g2")) == []
+
+
+def test_a_stream_that_begins_later_reads_anew(store: Store, reads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = ApprovalFeed(store, News())
+    for number in range(3):
+        store.approvals.ask([ask(f"f{number}")], now_us() + number)
+    slow = feed.beginning("")
+    messages = iter(slow)
+    assert next(messages).fingerprint == "f0"
+    store.approvals.ask([ask("f3")], now_us() + 3)
+    assert feed.beginning("") is slow
+    monkeypatch.setattr("callgate.admin.approvals.feed._SHARED_S", 0.0)
+    later = feed.beginning("")
+    assert (slow.change, later.change) == (3, 4)
+    assert fingerprints(later) == ["f0", "f1", "f2", "f3"]
+    before = len(reads)
+    # It goes on where it was.
+    assert [one.fingerprint for one in messages] == ["f1", "f2", "f3"]
+    assert len(reads) == before + 1
+
+
+def test_what_nobody_reads_is_not_kept(store: Store, reads: list[int]) -> None:
+    feed = ApprovalFeed(store, News())
+    store.approvals.ask([ask("f")], now_us())
+    for _ in range(2):
+        assert fingerprints(feed.beginning("")) == ["f"]
+    assert reads == [1, 1]

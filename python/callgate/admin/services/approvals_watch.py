@@ -45,14 +45,16 @@ def watch(
     kind = Kind.APPROVALS.value
     # Before the store is read, so that what changes meanwhile is read again.
     told = news.count(kind)
-    seen = store.last_changes()[Kind.APPROVALS]
     if request.resume_token:
-        seen = _resumed(request.resume_token, seen)
+        seen = _resumed(request.resume_token, store.last_changes()[Kind.APPROVALS])
     else:
-        for approval in feed.pending(request.grant):
+        beginning = feed.beginning(request.grant)
+        seen = beginning.change
+        for message in beginning:
             if call.ended.is_set():
                 return
-            yield pb.WatchApprovalsResponse(approval=approval_message(approval))
+            yield pb.WatchApprovalsResponse(approval=message)
+        del beginning
     yield pb.WatchApprovalsResponse(synced=True, resume_token=str(seen))
     last_s = time.monotonic()
     while not call.ended.is_set():
