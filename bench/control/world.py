@@ -59,6 +59,11 @@ class World:
     grant_token: str = field(repr=False)
     """The token of the last grant of the store."""
 
+    @property
+    def files(self) -> Path:
+        """The folder of configurations and keys: where a sidecar watches it, each write of the store would wake it."""
+        return self.folder / "files"
+
     def settings(self) -> dict[str, object]:
         """The configuration of a sidecar, beside what each bench adds."""
         settings: dict[str, object] = {
@@ -72,7 +77,8 @@ class World:
                     "token_hash": hash_token(self.key, self.file_token),
                 }
             ],
-            "grant_key_file": str(self.folder / "grant.key"),
+            "grant_key_file": str(self.files / "grant.key"),
+            "state": str(self.folder),
             # Of 10,000 that wait already, and of one grant that asks more than people ever could answer.
             "approvals": {"pending": 100_000, "pending_per_grant": 10_000},
             "log_format": "json",
@@ -88,11 +94,11 @@ class World:
 
 def made(folder: Path, title: str, size: Size, postgres: Postgres | None = None) -> World:
     """A world whose store has so many rows; in PostgreSQL if there is a server."""
-    folder.mkdir()
+    (folder / "files").mkdir(parents=True)
     place = in_folder(folder) if postgres is None else parse_place(postgres.url(folder.name.replace("-", "_")))
     key, file_token, grant_token = secrets.token_bytes(32), new_token(), new_token()
-    (folder / "grant.key").write_text(key.hex(), encoding="utf-8")
-    (folder / "grant.key").chmod(0o600)
+    (folder / "files/grant.key").write_text(key.hex(), encoding="utf-8")
+    (folder / "files/grant.key").chmod(0o600)
     store = open_store(place)
     print(f"{title}: {size.settled:,} settled, {size.pending:,} pending, {size.grants:,} grants", file=sys.stderr)
     fill(store, size, last_token_hash=hash_token(key, grant_token))
@@ -119,7 +125,7 @@ def serving(
     """A sidecar with this store, ready and with the store open."""
     with programs.sidecar(
         {**world.settings(), **settings},
-        world.folder,
+        world.files,
         core=core,
         program=program,
         within_seconds=READY_SECONDS,
