@@ -15,7 +15,7 @@ from typing import Any
 
 from callgate import Client, Decision, Engine
 from callgate._callgate import ApprovalQueue
-from callgate.approvals.asking import Asking
+from callgate.approvals.asking import Asking, Surroundings
 from callgate.store.approvals.answer import Answer
 from callgate.store.freezes import Target
 from callgate.store.model import Actor, Approval, Person, State, Verdict
@@ -306,6 +306,36 @@ def test_an_embedded_engine_asks_its_store(tmp_path: Path) -> None:
         finally:
             asking.stop()
         assert engine.check(grant="g", tool="calm").allowed
+
+
+def test_the_tool_is_looked_up_for_a_new_approval_alone(tmp_path: Path) -> None:
+    looked_up: list[str] = []
+
+    def definition_of(_server: str, tool: str) -> dict[str, str]:
+        looked_up.append(tool)
+        return {"description": "Does it."}
+
+    queue = ApprovalQueue(deadline_ms=2_000)
+    engine = Engine.from_dict(ASKS, approvals=queue)
+    with closing(open_store(in_folder(tmp_path))) as store:
+        asking = Asking(queue, Surroundings(definition_of=definition_of))
+        asking.start(store)
+        try:
+            for count in (1, 2):
+                asked = engine.check(grant="g", tool="risky", args={"n": 1})
+                evidence = json.loads(store.approvals.record(str(asked.approval)).document)
+                assert evidence["tool"] == {"description": "Does it."}
+                assert engine.check(grant="g", tool="risky", args={"n": 1}).approval == asked.approval
+                answer(store, asked)
+                assert engine.check(grant="g", tool="risky", args={"n": 1}).allowed
+                assert looked_up == ["risky"] * count
+            first = engine.check(grant="g", tool="risky", args={"n": 1})
+            store.approvals.withdraw(str(first.approval), BY, "", now_us())
+            # It is still taken for one that waits.
+            second = engine.check(grant="g", tool="risky", args={"n": 1})
+            assert json.loads(store.approvals.record(str(second.approval)).document)["tool"] is not None
+        finally:
+            asking.stop()
 
 
 def test_no_other_call_waits() -> None:

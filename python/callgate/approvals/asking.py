@@ -52,6 +52,9 @@ _JOIN_S: Final = 5.0
 _MOST_KEPT: Final = 10_000
 """Most uses to give back that are kept while the store does not answer. Those beyond stay used."""
 
+_MOST_WAITING: Final = 10_000
+"""Most calls that are remembered as waiting for people, as many as may wait by default."""
+
 _GIVEN_BACK_BY: Final = Actor("callgate", "")
 
 
@@ -80,6 +83,8 @@ class Asking:
         self._around = surroundings or Surroundings()
         self._looks = Looks(queue)
         self._unreturned: list[tuple[str, str, bool]] = []
+        self._waiting: dict[str, None] = {}
+        """Fingerprints of calls that wait for people, the newest last."""
         self._ended = Event()
         self._thread: Thread | None = None
 
@@ -169,8 +174,16 @@ class Asking:
         for (number, _), outcome in zip(asks, outcomes, strict=True):
             self._pass_on(number, outcome)
         for (_, ask), outcome in zip(asks, outcomes, strict=True):
+            self._remember(ask.call.fingerprint, outcome)
             if isinstance(outcome, Waiting) and outcome.is_new:
                 self._around.asked(ask.call)
+
+    def _remember(self, fingerprint: str, outcome: Outcome) -> None:
+        self._waiting.pop(fingerprint, None)
+        if isinstance(outcome, Waiting):
+            self._waiting[fingerprint] = None
+            if len(self._waiting) > _MOST_WAITING:
+                del self._waiting[next(iter(self._waiting))]
 
     def _pass_on(self, number: int, outcome: Outcome) -> None:
         queue = self._queue
@@ -205,6 +218,10 @@ class Asking:
                 return
 
     def _ask(self, question: Mapping[str, Any]) -> Ask:
+        contents = _Contents(question, self._around)
+        if question["fingerprint"] not in self._waiting:
+            # A new approval will be made of it: before the transaction, which should not wait for files.
+            contents.definition()
         call = Call(
             fingerprint=question["fingerprint"],
             grant=question["grant"],
@@ -219,7 +236,7 @@ class Asking:
             needs=tuple(_need(need) for need in question["needs"]),
             new_id=make_id(os.urandom(ID_BYTES)),
             use_id=question["use_id"],
-            contents=_Contents(question, self._around),
+            contents=contents,
             source=question["protocol"],
         )
 
@@ -228,11 +245,16 @@ class _Contents:
     """The arguments of a question, and the texts for people."""
 
     def __init__(self, question: Mapping[str, Any], around: Surroundings) -> None:
-        # Before the transaction, which must not wait for files.
-        self._definition = around.definition_of(question["server"], question["tool"])
-        self._mask = around.mask()
+        self._around = around
         self._question = question
         self._arguments: Mapping[str, object] | None = None
+        self._definition: tuple[Mapping[str, Any] | None] | None = None
+
+    def definition(self) -> Mapping[str, Any] | None:
+        """The description and the input schema of the tool."""
+        if self._definition is None:
+            self._definition = (self._around.definition_of(self._question["server"], self._question["tool"]),)
+        return self._definition[0]
 
     def arguments(self) -> Mapping[str, object]:
         """The top-level arguments."""
@@ -248,7 +270,7 @@ class _Contents:
 
     def _evidence(self) -> Evidence:
         question = self._question
-        shown, masked = masked_arguments(self.arguments(), self._mask)
+        shown, masked = masked_arguments(self.arguments(), self._around.mask())
         document = {
             "category": question["category"],
             "risk": question["risk"],
@@ -256,7 +278,7 @@ class _Contents:
             "session": question["session"] or None,
             "protocol": question["protocol"],
             "limits": [_limit(limit) for limit in question["limits"]],
-            "tool": self._definition,
+            "tool": self.definition(),
             "entries": [{"rule": rule, "document": read_json(json)} for rule, json in question["entries"]],
             "policy": {"name": question["policy"], "version": question["policy_digest"][:12]},
             "masked": masked,
