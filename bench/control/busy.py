@@ -40,8 +40,10 @@ def measure(results: Report, world: World, options: argparse.Namespace) -> None:
     other = worlds.copied(world, world.folder.with_name("busy"))
     with ExitStack() as stack:
         idle, busy = (stack.enter_context(worlds.serving(one)) for one in (world, other))
-        for sidecar in (idle, busy):
+        for sidecar, its_world in ((idle, world), (busy, other)):
             worlds.wait_for_store(sidecar)
+            # The start is another part of this bench.
+            worlds.wait_for_grants(sidecar, its_world)
         crowd = stack.enter_context(_crowd(busy, other, options.inboxes, options.batch))
         for number in range(options.pairs):
             print(f"pair {number + 1} of {options.pairs}", file=sys.stderr)

@@ -80,6 +80,8 @@ def _subjects(world: World, stack: ExitStack) -> Subjects:
     stack.callback(store.close)
     sidecar = stack.enter_context(worlds.serving(world))
     worlds.wait_for_store(sidecar)
+    # The first read of many grants keeps the interpreter busy that answers these.
+    worlds.wait_for_grants(sidecar, world)
     client = AdminClient(sidecar, world)
     stack.callback(client.close)
     return {**_of_store(world, store), **_of_api(world, client)}
