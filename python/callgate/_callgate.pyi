@@ -820,11 +820,11 @@ class ManagedGrants:
             ConfigError: The file cannot be read, or a line has the wrong form. No managed grant is left.
         """
     def known(self, ids: Sequence[str]) -> dict[str, bool]:
-        """Those of these grants that are configured or managed, each with true if it is revoked."""
+        """The configured and managed ones of these grants, each with true if it is revoked."""
     def servers(self, id: str) -> list[str] | None:
         """The servers of a configured or managed grant; None if there is no such grant."""
     def among(self, ids: Sequence[str]) -> list[str]:
-        """Those of these ids that are of managed grants."""
+        """The ids of managed grants among these ids."""
     def unserved(self, ids: Sequence[str] | None = None, most: int = 10) -> list[tuple[str, str]]:
         """The grants that name a server or a policy that the engine does not have, each as its id and the fault.
 
@@ -1340,8 +1340,7 @@ class ApprovalQueue:
     def take(
         self, most: int, timeout_ms: int
     ) -> tuple[list[dict[str, Any]], list[tuple[str, str, bool]], list[tuple[int, str]]] | None:
-        """Takes questions in the order of their calls, the uses of approvals and permits whose calls were not made, and
-        looks at approvals.
+        """Takes questions in the order of their calls, uses to give back, and looks at approvals.
 
         Args:
             most: The most questions to take, and the most looks.

@@ -69,9 +69,9 @@ class Surroundings:
     definition_of: Callable[[str, str], Mapping[str, Any] | None] = lambda _server, _tool: None
     """The description and the input schema of a tool at a server."""
     asked: Callable[[Call], None] = lambda _: None
-    """Is told of each new question that waits for people."""
+    """Called with each new call that waits for people."""
     failed: Callable[[str], None] = lambda _: None
-    """Is told why questions could not be answered."""
+    """Called with the reason for which questions could not be answered."""
 
 
 class Asking:

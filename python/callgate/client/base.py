@@ -62,7 +62,7 @@ _NOT_RESOLVED: Final = ("errors resolving ", "DNS resolution failed ")
 
 
 class ClientBase:
-    """Everything of a client except its channel and the line that waits."""
+    """The common part of the clients for threads and for asyncio."""
 
     def __init__(
         self,

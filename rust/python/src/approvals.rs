@@ -55,8 +55,7 @@ impl ApprovalQueue {
         }
     }
 
-    /// Takes questions in the order of their calls, the uses of approvals and permits whose calls were not made, and
-    /// looks at approvals.
+    /// Takes questions in the order of their calls, uses to give back, and looks at approvals.
     ///
     /// Args:
     ///     most: The most questions to take, and the most looks.

@@ -96,7 +96,7 @@ impl ManagedGrants {
         .map_err(Into::into)
     }
 
-    /// Those of these grants that are configured or managed, each with true if it is revoked.
+    /// The configured and managed ones of these grants, each with true if it is revoked.
     fn known<'py>(&self, py: Python<'py>, ids: Vec<String>) -> PyResult<Bound<'py, PyDict>> {
         let known = PyDict::new(py);
         let state = self.engine.snapshot();
@@ -115,7 +115,7 @@ impl ManagedGrants {
         Some(grant.places().map(|(server, _)| server.to_owned()).collect())
     }
 
-    /// Those of these ids that are of managed grants.
+    /// The ids of managed grants among these ids.
     fn among(&self, ids: Vec<String>) -> Vec<String> {
         let state = self.engine.snapshot();
         ids.into_iter()

@@ -22,7 +22,7 @@ enum Stage {
     Asked(Box<HeldCall>, Protocol, Duration),
     /// The second pass settles it.
     Answered(Box<AnsweredCall>),
-    /// It is settled.
+    /// The call is settled.
     Settled,
 }
 

@@ -11,7 +11,7 @@ const MAX_LOOKS: usize = 12_000;
 /// The state of an approval (`docs/policy.md` section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApprovalState {
-    /// It waits for people.
+    /// People have not answered yet.
     Pending,
     /// The same call may be made once.
     Approved,
@@ -19,9 +19,9 @@ pub enum ApprovalState {
     Denied,
     /// A call has used it, or a permit was made of it.
     Consumed,
-    /// Its time is over.
+    /// The time of its former state is over.
     Expired,
-    /// It counts no more: withdrawn, or what it was asked for is not in force.
+    /// Withdrawn, or what it was asked for is not in force.
     Ended,
 }
 

@@ -13,7 +13,7 @@ const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// takes the last ones.
 const SHARE: usize = 9;
 
-/// What is taken.
+/// Calls and bytes that are taken.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
     calls: usize,
@@ -32,7 +32,7 @@ pub(super) struct Shares {
 pub(super) enum NoRoom {
     /// Its grant has its share.
     OfGrant,
-    /// Nobody has more.
+    /// No grant can take more.
     Full,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Nothing is told yet, except that the server as a whole serves.
+    /// Creates the service. It tells at first only that the server as a whole serves.
     pub(crate) fn new() -> (Self, HealthService) {
         let reporter = HealthReporter::new();
         let service = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
