@@ -605,6 +605,9 @@ class Engine:
             ValueError: `now_ms` is not a valid time, or the counters are in a file.
         """
 
+    @property
+    def has_approvals(self) -> bool:
+        """True if calls may wait for people, so that `check` blocks for up to the deadline of `approvals`."""
     def approval(self, id: str) -> Approval | None:
         """Returns an approval in its present state; None if there is none with this id.
 
@@ -1283,7 +1286,7 @@ class Wrap:
 class Approval:
     """A person's permission for one exact call.
 
-    `Client.approval`, `Client.watch_approval` and `Engine.approval` return it.
+    `Client.approval`, `Client.wait_for_approval` and `Engine.approval` return it.
     """
     def __new__(
         cls,

@@ -5,7 +5,8 @@ The data plane of `callgate.Server` is much faster; this is for a process that a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -15,7 +16,7 @@ from callgate.client import messages
 from callgate.client.grpc_approvals import approval_handlers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from callgate._callgate import Engine, ManualClock
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     _AioPeekContext: TypeAlias = grpc.aio.ServicerContext[pb.PeekRequest, pb.PeekResponse]
     _AioBatchContext: TypeAlias = grpc.aio.ServicerContext[pb.CheckBatchRequest, pb.CheckBatchResponse]
     _AioStreamContext: TypeAlias = grpc.aio.ServicerContext[pb.CheckStreamRequest, pb.CheckStreamResponse]
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
 
 
 def add_to_grpc_server(
@@ -78,7 +82,8 @@ def add_to_grpc_server(
 class _Service:
     """The handlers of a sync server, on which each call runs on a thread of its pool, and of an aio server.
 
-    A decision takes microseconds, so the aio handlers run it on the event loop itself.
+    A decision takes microseconds, so the aio handlers run it on the event loop itself. Where calls may wait for people,
+    they run it on a thread.
     """
 
     def __init__(self, engine: Engine, clock: ManualClock | None, *, vouches: bool) -> None:
@@ -89,6 +94,11 @@ class _Service:
     @property
     def _now_ms(self) -> float | None:
         return None if self._clock is None else self._clock.now_ms
+
+    async def _decide(self, decide: Callable[[_Request], _Response], request: _Request) -> _Response:
+        if self._engine.has_approvals:
+            return await asyncio.to_thread(decide, request)
+        return decide(request)
 
     def _check(self, request: pb.CheckRequest) -> pb.CheckResponse:
         return messages.check(self._engine, request, self._now_ms, vouched=self._vouches)
@@ -103,7 +113,7 @@ class _Service:
         return self._check(request)
 
     async def check_async(self, request: pb.CheckRequest, _context: _AioContext) -> pb.CheckResponse:
-        return self._check(request)
+        return await self._decide(self._check, request)
 
     def _check_batch(self, request: pb.CheckBatchRequest) -> pb.CheckBatchResponse:
         return messages.check_batch(self._engine, request, lambda: self._now_ms, vouched=self._vouches)
@@ -118,7 +128,7 @@ class _Service:
         self, request: pb.CheckBatchRequest, context: _AioBatchContext
     ) -> pb.CheckBatchResponse:
         try:
-            return self._check_batch(request)
+            return await self._decide(self._check_batch, request)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
@@ -135,7 +145,7 @@ class _Service:
         self, requests: AsyncIterator[pb.CheckStreamRequest], _context: _AioStreamContext
     ) -> AsyncIterator[pb.CheckStreamResponse]:
         async for request in requests:
-            yield self._check_in_stream(request)
+            yield await self._decide(self._check_in_stream, request)
 
     def peek(self, request: pb.PeekRequest, _context: grpc.ServicerContext) -> pb.PeekResponse:
         return self._peek(request)

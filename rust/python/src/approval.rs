@@ -9,7 +9,7 @@ use crate::text;
 
 /// A person's permission for one exact call.
 ///
-/// `Client.approval`, `Client.watch_approval` and `Engine.approval` return it.
+/// `Client.approval`, `Client.wait_for_approval` and `Engine.approval` return it.
 #[pyclass(frozen, eq, hash, module = "callgate._callgate")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Approval {

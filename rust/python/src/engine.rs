@@ -395,6 +395,12 @@ impl Engine {
         }
     }
 
+    /// True if calls may wait for people, so that `check` blocks for up to the deadline of `approvals`.
+    #[getter]
+    const fn has_approvals(&self) -> bool {
+        self.approvals.is_some()
+    }
+
     /// Returns an approval in its present state; None if there is none with this id.
     ///
     /// Args:
