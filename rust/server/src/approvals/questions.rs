@@ -17,6 +17,9 @@ use crate::random::random_reservation_id;
 /// nothing is admitted twice.
 const MAX_GIVEN_BACK: usize = 10_000;
 
+/// The number of looks that are taken at once: calls that come meanwhile wait for their answers.
+const LOOKS_AT_ONCE: usize = 64;
+
 /// Questions of doors, answered by another thread.
 #[derive(Debug, Default)]
 pub struct Questions {
@@ -223,7 +226,7 @@ impl Questions {
         self.lock().looks.has_parked()
     }
 
-    /// Takes up to `most` questions and looks, and all uses to give back; waits up to this time while there is nothing to do. `None` once
+    /// Takes up to `most` questions, some looks, and all uses to give back; waits up to this time while there is nothing to do. `None` once
     /// the questions are closed and nothing is left to do.
     pub fn take(&self, most: usize, patience: Duration) -> Option<QuestionsTaken> {
         let until = Instant::now() + patience;
@@ -313,7 +316,7 @@ impl State {
         QuestionsTaken {
             questions,
             given_back: self.given_back.drain(..).collect(),
-            looks: self.looks.take(most),
+            looks: self.looks.take(most.min(LOOKS_AT_ONCE)),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct ApprovalWatch {
 }
 
 impl ApprovalWatch {
-    /// Prepares to follow an approval; each look has this much time for its answer.
+    /// Prepares to follow an approval; each reading of its state may take this long.
     pub(super) const fn new(questions: Arc<Questions>, patience: Duration, id: String) -> Self {
         Self {
             questions,
@@ -34,6 +34,14 @@ impl ApprovalWatch {
             id,
             last: None,
         }
+    }
+
+    /// Lets each reading of the state take at least this long, for a request that waits anyway: many that begin together
+    /// are answered one after the other.
+    #[must_use]
+    pub(crate) fn patient(mut self, at_least: Duration) -> Self {
+        self.patience = self.patience.max(at_least);
+        self
     }
 
     /// Returns true if the last state may change by an answer of people.

@@ -168,6 +168,18 @@ async fn a_stream_ends_with_its_deadline_and_leaves_no_look() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_waits_longer_for_its_first_state_than_a_call_would() {
+    let (rig, questions) = rig(50);
+    let request = WatchApprovalRequest { id: "abc".to_owned() };
+    let mut states = rig.grpc().watch_approval(request).await.unwrap().into_inner();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let shown = showing(&questions, vec![Some(view(ApprovalState::Denied))]);
+    let first = states.message().await.unwrap().unwrap().approval.unwrap();
+    assert_eq!(first.state(), Message::Denied);
+    shown.join().unwrap();
+}
+
 #[test]
 fn plain_http_waits_for_a_change() {
     let (rig, questions) = rig(20_000);
@@ -182,6 +194,9 @@ fn plain_http_waits_for_a_change() {
     );
     let ask = |target: &str| {
         let answer = rig.send(&format!("GET {target}"), &["Host: localhost"], b"");
+        if answer.status == 200 {
+            assert_eq!(answer.field("cache-control"), Some("no-store"));
+        }
         (answer.status, answer.json())
     };
     let (status, body) = ask("/v1/approvals/abc");

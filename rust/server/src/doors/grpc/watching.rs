@@ -1,11 +1,12 @@
 //! `GetApproval` and `WatchApproval`: an enforcement point waits for people without asking for the call again.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use callgate_proto::decision::v1 as pb;
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::{sleep, sleep_until, timeout_at};
 use tokio_stream::Stream;
 use tonic::{Code, Status};
 
@@ -16,6 +17,12 @@ use crate::doors::grpc::decision::{Decisions, pep};
 use crate::identity::Asker;
 use crate::phase::Phase;
 
+/// The longest time that a stream may take to read a state: a herd of streams begins when a server or a proxy restarts.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Interval at which the sender of a stream is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The state of an approval, for this sender.
 pub(super) async fn get(
     decisions: &Decisions,
@@ -24,6 +31,9 @@ pub(super) async fn get(
     id: &str,
 ) -> Result<pb::Approval, Status> {
     pep(&decisions.gate().configuration(), asker)?;
+    if deadline.is_some_and(Deadline::is_over) {
+        return Err(over());
+    }
     let mut watch = watch_of(decisions, id)?;
     let found = match deadline {
         None => watch.next().await,
@@ -70,7 +80,7 @@ impl ApprovalStates {
     ) -> Result<Self, Status> {
         pep(&decisions.gate().configuration(), asker.as_ref())?;
         let watching = Watching {
-            watch: watch_of(&decisions, id)?,
+            watch: watch_of(&decisions, id)?.patient(PATIENCE),
             deadline,
             phase,
             decisions: decisions.clone(),
@@ -101,15 +111,20 @@ impl Watching {
                 None => std::future::pending().await,
             }
         };
-        let found = tokio::select! {
-            found = self.watch.next() => found,
-            () = stopping => return Err(Status::unavailable("the server stops; watch again")),
-            () = deadline => return Err(over()),
+        let admitted = || pep(&self.decisions.gate().configuration(), self.asker.as_ref());
+        let (mut next, mut stopping, mut deadline) =
+            (pin!(self.watch.next()), pin!(stopping), pin!(deadline));
+        let found = loop {
+            tokio::select! {
+                found = &mut next => break found,
+                () = &mut stopping => return Err(Status::unavailable("the server stops; watch again")),
+                () = &mut deadline => return Err(over()),
+                () = sleep(CHECK_INTERVAL) => admitted()?,
+            };
         };
         let view = found.map_err(|error| status(error.into()))?;
         let view = view.ok_or_else(|| status(ApprovalFault::Unknown))?;
-        // Meanwhile, the configuration may have changed.
-        pep(&self.decisions.gate().configuration(), self.asker.as_ref())?;
+        admitted()?;
         Ok(message(view))
     }
 }
@@ -137,7 +152,7 @@ impl Stream for ApprovalStates {
 }
 
 fn over() -> Status {
-    Status::deadline_exceeded("the deadline was over before people answered")
+    Status::deadline_exceeded("the deadline was over before the state of the approval was there")
 }
 
 fn status(fault: ApprovalFault) -> Status {

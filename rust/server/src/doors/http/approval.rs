@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use callgate_core::json::ValueWriter;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, header};
 use tokio::time::timeout_at;
 use tonic::body::Body;
 
@@ -40,7 +40,7 @@ pub(super) async fn answer(
     };
     // Meanwhile, the configuration may have changed.
     match context.gate.configuration().parts.peps.still(asker) {
-        Ok(_) => reply::json(StatusCode::OK, document(&view)),
+        Ok(_) => fresh(reply::json(StatusCode::OK, document(&view))),
         Err(unknown) => unauthenticated(context, unknown),
     }
 }
@@ -50,7 +50,7 @@ async fn view(context: &HttpContext, id: &str, wait: Duration) -> Result<Approva
         return Err(fault);
     }
     let watch = context.gate.watch_approval(id);
-    let mut watch = watch.ok_or(ApprovalFault::Unavailable)?;
+    let mut watch = watch.ok_or(ApprovalFault::Unavailable)?.patient(wait);
     let until = Instant::now() + wait;
     let first = watch.next().await?.ok_or(ApprovalFault::Unknown)?;
     if !watch.is_pending() || wait.is_zero() {
@@ -73,7 +73,11 @@ fn wait(query: Option<&str>) -> Result<Duration, String> {
     let Some(query) = query.filter(|query| !query.is_empty()) else {
         return Ok(Duration::ZERO);
     };
-    let wait_ms = query.strip_prefix("wait_ms=").and_then(|text| text.parse().ok());
+    let wait_ms = query
+        .strip_prefix("wait_ms=")
+        // Rust would take a sign.
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse().ok());
     match wait_ms {
         Some(wait_ms) if wait_ms <= MAX_WAIT_MS => Ok(Duration::from_millis(wait_ms)),
         _ => Err(format!(
@@ -89,7 +93,19 @@ fn refusal(fault: ApprovalFault) -> Response<Body> {
         ApprovalFault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ApprovalFault::TooMany => StatusCode::TOO_MANY_REQUESTS,
     };
-    reply::error(status, fault.message())
+    let mut refusal = fresh(reply::error(status, fault.message()));
+    if fault == ApprovalFault::TooMany {
+        let fields = refusal.headers_mut();
+        fields.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    refusal
+}
+
+/// The same, for no cache to keep: the state changes.
+fn fresh(mut response: Response<Body>) -> Response<Body> {
+    let fields = response.headers_mut();
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn document(view: &ApprovalView) -> String {
@@ -121,6 +137,7 @@ mod tests {
         for wrong in [
             "wait_ms=60001",
             "wait_ms=-1",
+            "wait_ms=+5",
             "wait_ms=",
             "wait_ms=1&x=2",
             "wait=1",
