@@ -147,23 +147,25 @@ class AsyncClient(ClientBase):
         except grpc.RpcError as error:
             if approvals.code_of(error) is grpc.StatusCode.NOT_FOUND:
                 return None
-            raise self._not_told(approval_id, error) from error
+            raise self._not_told(approval_id, self._timeout_s * 1000, error) from error
         return approvals.approval_of(response.approval)
 
     async def wait_for_approval(self, approval_id: str, *, timeout_ms: float) -> Approval | None:
         """See `Client.wait_for_approval`."""
         wait, request = approvals.Wait(timeout_ms), pb.WatchApprovalRequest(id=approval_id)
+        failed = partial(self._not_told, approval_id, timeout_ms)
         ask = self._channel_of_this_loop().unary_stream(*approvals.WATCH)
         while True:
             try:
                 async for response in ask(request, timeout=wait.left_s, metadata=self._metadata):
                     if wait.take(response):
                         return wait.last
-            except grpc.RpcError as error:  # noqa: PERF203  each stream may fail by itself
-                pause_s = wait.pause_s(error, partial(self._not_told, approval_id))
-                if pause_s is None:
-                    return wait.last
-                await asyncio.sleep(pause_s)
+                pause_s = wait.pause_s(failed, None)
+            except grpc.RpcError as error:
+                pause_s = wait.pause_s(failed, error)
+            if pause_s is None:
+                return wait.last
+            await asyncio.sleep(pause_s)
 
     def _channel_of_this_loop(self) -> grpc.aio.Channel:
         # Not in the constructor: a channel binds itself to the loop that runs at its creation.

@@ -33,6 +33,12 @@ PENDING: Final = "pending"
 _PAUSE_S: Final = 0.5
 """Pause before a stream that has failed is opened again."""
 
+_LONGEST_S: Final = 24 * 3_600.0
+"""Longest time of one stream. gRPC takes a deadline that it cannot count for one that is over."""
+
+_SILENT: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+"""Statuses after which the wait goes on: the sidecar or its store restarts, or a proxy has ended a long stream."""
+
 _TO_MESSAGE: Final = {
     PENDING: pb.APPROVAL_STATE_PENDING,
     "approved": pb.APPROVAL_STATE_APPROVED,
@@ -99,8 +105,8 @@ class Wait:
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left; at least a millisecond, so that a stream can be opened."""
-        return max(self._end_s - time.monotonic(), 0.001)
+        """Seconds for the next stream; at least a millisecond, so that it can be opened."""
+        return min(max(self._end_s - time.monotonic(), 0.001), _LONGEST_S)
 
     @property
     def last(self) -> Approval | None:
@@ -112,20 +118,27 @@ class Wait:
         self._last = approval_of(response.approval)
         return self._last.state != PENDING
 
-    def pause_s(self, error: grpc.RpcError, failed: Callable[[grpc.RpcError], CallgateError]) -> float | None:
-        """The pause before the next stream; None if the wait is over and the last state is its result.
+    def pause_s(
+        self, failed: Callable[[grpc.RpcError | None], CallgateError], error: grpc.RpcError | None
+    ) -> float | None:
+        """The pause after a stream that told no end; None if the wait is over and the last state is its result.
+
+        Args:
+            failed: Makes the error that is raised.
+            error: The error of the stream; None if it ended without one.
 
         Raises:
             CallgateError: The sidecar does not answer, or refuses the request.
         """
-        code = code_of(error)
+        code = None if error is None else code_of(error)
         if code is grpc.StatusCode.NOT_FOUND:
             self._last = None
             return None
-        is_over = time.monotonic() + _PAUSE_S >= self._end_s
-        if code is grpc.StatusCode.UNAVAILABLE and not is_over:
-            # It restarts, or its store does.
-            return _PAUSE_S
-        if self._last is not None and (is_over or code is grpc.StatusCode.DEADLINE_EXCEEDED):
-            return None
+        if code is None or code in _SILENT:
+            # Nothing is left of the time after a pause.
+            is_over = time.monotonic() + _PAUSE_S >= self._end_s
+            if not is_over:
+                return _PAUSE_S
+            if self._last is not None:
+                return None
         raise failed(error) from error

@@ -21,6 +21,7 @@ from callgate.client.stream import Faults
 from callgate.errors import CallgateError
 from callgate.outcome import Outcome
 from callgate.target import parse
+from callgate.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -179,20 +180,23 @@ class ClientBase:
             )
         return _denial(UNAVAILABLE, message)
 
-    def _reason(self, code: grpc.StatusCode, details: str) -> str:
+    def _reason(self, code: grpc.StatusCode, details: str, waited_ms: float | None = None) -> str:
         """The reason for a missing answer; what gRPC says of its own work is left out."""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"no answer within {self._timeout_s * 1000:g} ms"
+            waited_ms = self._timeout_s * 1000 if waited_ms is None else waited_ms
+            return f"no answer within {waited_ms:g} ms"
         if code is grpc.StatusCode.UNAVAILABLE and details.startswith(_NOT_CONNECTED):
             return f"{CANNOT_CONNECT}: {details.rpartition(': ')[2].lower()}"
         if code is grpc.StatusCode.UNAVAILABLE and details.startswith(_NOT_RESOLVED):
             return f"{CANNOT_CONNECT}: its host is not known"
         return f"{code.name}: {details}"
 
-    def _not_told(self, approval_id: str, error: grpc.RpcError) -> CallgateError:
-        status = cast("grpc.Call", error)
-        reason = self._reason(status.code(), status.details() or "")
-        return CallgateError(f"no state of the approval `{approval_id}` from `{self._target}`: {reason}")
+    def _not_told(self, approval_id: str, waited_ms: float, error: grpc.RpcError | None) -> CallgateError:
+        reason = "its stream ended without one"
+        if error is not None:
+            status = cast("grpc.Call", error)
+            reason = self._reason(status.code(), status.details() or "", waited_ms)
+        return CallgateError(f"no state of the approval {quoted(approval_id)} from `{self._target}`: {reason}")
 
     def _unsettled(self, reservation: str, error: grpc.RpcError) -> NoReturn:
         status = cast("grpc.Call", error)

@@ -175,7 +175,7 @@ class Client(ClientBase):
         except grpc.RpcError as error:
             if approvals.code_of(error) is grpc.StatusCode.NOT_FOUND:
                 return None
-            raise self._not_told(approval_id, error) from error
+            raise self._not_told(approval_id, self._timeout_s * 1000, error) from error
         return approvals.approval_of(response.approval)
 
     def wait_for_approval(self, approval_id: str, *, timeout_ms: float) -> Approval | None:
@@ -195,16 +195,18 @@ class Client(ClientBase):
             CallgateError: The sidecar or its store did not answer.
         """
         wait, request = approvals.Wait(timeout_ms), pb.WatchApprovalRequest(id=approval_id)
+        failed = partial(self._not_told, approval_id, timeout_ms)
         while True:
             try:
                 for response in self._watch_approval(request, timeout=wait.left_s, metadata=self._metadata):
                     if wait.take(response):
                         return wait.last
-            except grpc.RpcError as error:  # noqa: PERF203  each stream may fail by itself
-                pause_s = wait.pause_s(error, partial(self._not_told, approval_id))
-                if pause_s is None:
-                    return wait.last
-                time.sleep(pause_s)
+                pause_s = wait.pause_s(failed, None)
+            except grpc.RpcError as error:
+                pause_s = wait.pause_s(failed, error)
+            if pause_s is None:
+                return wait.last
+            time.sleep(pause_s)
 
     def close(self) -> None:
         """Closes the connection; calls in flight fail."""
