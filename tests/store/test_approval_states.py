@@ -190,6 +190,42 @@ def test_a_wait_goes_on_over_a_restart(tmp_path: Path) -> None:
         assert found.state == "approved"
 
 
+@pytest.mark.parametrize("is_aio", [False, True], ids=["sync", "aio"])
+def test_waits_that_fill_a_connection_leave_decisions_alone(tmp_path: Path, *, is_aio: bool) -> None:
+    waits = 6
+    with ApprovalStore(tmp_path / "state") as approvals, ExitStack() as stack:
+        engine = Engine.from_dict(ASKS, approvals=approvals.queue)
+        store = stack.enter_context(closing(open_store(in_folder(tmp_path / "state"))))
+        asked = str(decide(engine).approval)
+        server = stack.enter_context(
+            Server(engine, listen="127.0.0.1:0", grace_ms=0, approvals=approvals.queue, max_streams=waits // 2)
+        )
+        target = str(server.address)
+        if is_aio:
+
+            async def wait() -> list[Approval | None]:
+                async with AsyncClient(target, timeout_ms=3_000) as client:
+                    tasks = [
+                        asyncio.create_task(client.wait_for_approval(asked, timeout_ms=LONG_MS)) for _ in range(waits)
+                    ]
+                    await asyncio.to_thread(wait_until, lambda: approvals.queue.has_watchers)
+                    assert (await client.check(grant="g", tool="open")).allowed
+                    answer(store, asked)
+                    return list(await asyncio.gather(*tasks))
+
+            found = asyncio.run(wait())
+        else:
+            client = stack.enter_context(Client(target, timeout_ms=3_000))
+            pool = stack.enter_context(ThreadPoolExecutor(waits))
+            results = [pool.submit(client.wait_for_approval, asked, timeout_ms=LONG_MS) for _ in range(waits)]
+            wait_until(lambda: approvals.queue.has_watchers)
+            allowed = client.check(grant="g", tool="open").allowed
+            answer(store, asked)
+            found = [result.result() for result in results]
+            assert allowed
+        assert [one and one.state for one in found] == ["approved"] * waits
+
+
 def test_many_wait_while_others_ask(tmp_path: Path) -> None:
     with ExitStack() as stack:
         place = in_folder(tmp_path / "a" / "state")

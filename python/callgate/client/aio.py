@@ -12,7 +12,7 @@ import grpc.aio
 from callgate._callgate import Approval, Decision, Peek
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import approvals, messages
-from callgate.client.base import ClientBase, peekable, sendable
+from callgate.client.base import OF_WAITS, ClientBase, peekable, sendable
 from callgate.client.stream import AsyncStream
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class AsyncClient(ClientBase):
     """Requests decisions from a sidecar with asyncio; belongs to the event loop of its first call."""
 
     _channel: grpc.aio.Channel | None = None
+    _waits: grpc.aio.Channel | None = None
 
     async def check(
         self,
@@ -154,7 +155,7 @@ class AsyncClient(ClientBase):
         """See `Client.wait_for_approval`."""
         wait, request = approvals.Wait(timeout_ms), pb.WatchApprovalRequest(id=approval_id)
         failed = partial(self._not_told, approval_id, timeout_ms)
-        ask = self._channel_of_this_loop().unary_stream(*approvals.WATCH)
+        ask = self._waits_of_this_loop().unary_stream(*approvals.WATCH)
         while True:
             try:
                 async for response in ask(request, timeout=wait.left_s, metadata=self._metadata):
@@ -173,10 +174,16 @@ class AsyncClient(ClientBase):
             self._channel = self._open(grpc.aio.insecure_channel, grpc.aio.secure_channel)
         return self._channel
 
+    def _waits_of_this_loop(self) -> grpc.aio.Channel:
+        if self._waits is None:
+            self._waits = self._open(grpc.aio.insecure_channel, grpc.aio.secure_channel, *OF_WAITS)
+        return self._waits
+
     async def close(self) -> None:
-        """Closes the connection; calls in flight fail."""
-        if self._channel is not None:
-            await self._channel.close()
+        """Closes the connections; calls and waits in flight fail."""
+        for channel in (self._channel, self._waits):
+            if channel is not None:
+                await channel.close()
 
     async def __aenter__(self) -> Self:
         """Opens nothing; the first call does."""
@@ -185,5 +192,5 @@ class AsyncClient(ClientBase):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes the connection."""
+        """Closes the connections."""
         await self.close()

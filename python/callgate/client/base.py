@@ -50,6 +50,10 @@ _OPTIONS: Final = (
 # On a Unix socket, gRPC would send the path as the authority, escaped in a way that HTTP/2 servers refuse.
 _SOCKET_OPTIONS: Final = (*_OPTIONS, ("grpc.default_authority", "localhost"))
 
+OF_WAITS: Final = (("grpc.use_local_subchannel_pool", 1),)
+"""Options that give waits for people a connection of their own: a connection has room for a bounded number of streams,
+and decisions would wait for people behind those that fill it."""
+
 # callgate's answers to a message that is not a valid request: the fault is in the call, not in the sidecar.
 _REFUSED: Final = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.OUT_OF_RANGE}
 _SILENT: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
@@ -111,11 +115,14 @@ class ClientBase:
     def _prepare(self) -> None:
         """Takes the last step of the constructor."""
 
-    def _open(self, insecure: Callable[..., _Channel], secure: Callable[..., _Channel]) -> _Channel:
-        """A channel to the sidecar, by the functions that open one without and with TLS."""
+    def _open(
+        self, insecure: Callable[..., _Channel], secure: Callable[..., _Channel], *more: tuple[str, int]
+    ) -> _Channel:
+        """A channel to the sidecar with more options, by the functions that open one without and with TLS."""
+        options = (*self._options, *more)
         if self._credentials is None:
-            return insecure(self._target, options=self._options)
-        return secure(self._target, self._credentials, options=self._options)
+            return insecure(self._target, options=options)
+        return secure(self._target, self._credentials, options=options)
 
     def _decision(self, response: pb.CheckResponse) -> Decision:
         try:

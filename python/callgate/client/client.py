@@ -11,7 +11,7 @@ import grpc
 from callgate._callgate import Approval, Decision, Peek
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import approvals, messages
-from callgate.client.base import ClientBase, peekable, sendable
+from callgate.client.base import OF_WAITS, ClientBase, peekable, sendable
 from callgate.client.stream import Stream
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Client(ClientBase):
         self._peek = self._channel.unary_unary(*messages.PEEK)
         self._settle = self._channel.unary_unary(*messages.SETTLE)
         self._get_approval = self._channel.unary_unary(*approvals.GET)
-        self._watch_approval = self._channel.unary_stream(*approvals.WATCH)
+        self._waits = self._open(grpc.insecure_channel, grpc.secure_channel, *OF_WAITS)
+        self._watch_approval = self._waits.unary_stream(*approvals.WATCH)
 
     def check(
         self,
@@ -209,8 +210,9 @@ class Client(ClientBase):
             time.sleep(pause_s)
 
     def close(self) -> None:
-        """Closes the connection; calls in flight fail."""
+        """Closes the connections; calls and waits in flight fail."""
         self._channel.close()
+        self._waits.close()
 
     def __enter__(self) -> Self:
         """Opens nothing; the first call does."""
@@ -219,5 +221,5 @@ class Client(ClientBase):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes the connection."""
+        """Closes the connections."""
         self.close()
