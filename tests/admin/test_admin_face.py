@@ -30,11 +30,13 @@ from callgate.admin.grpc.face import GrpcFace
 from callgate.admin.services import approvals_watch
 from callgate.admin.services.all import SERVICES
 from callgate.admin.services.servers import ServersService
+from callgate.clock import now_us
 from callgate.errors import ConfigError
 from callgate.identity.identities import Identities
 from callgate.identity.principal import Principal
 from callgate.store.people import Role
-from support.admin import POLICY, Admin, CallError, Client
+from callgate.store.tokens import Scope
+from support.admin import BY, DAY_US, POLICY, Admin, CallError, Client
 
 
 def test_health_is_for_everybody(admin: Admin) -> None:
@@ -97,12 +99,20 @@ def test_a_request_has_a_largest_size(admin: Admin) -> None:
 def test_bytes_that_are_no_message(admin: Admin, method: str) -> None:
     channel = admin.client(None).channel
     known = (("authorization", f"Bearer {admin.session('vic', Role.VIEWER)}"),)
-    for metadata, code in (((), grpc.StatusCode.UNAUTHENTICATED), (known, grpc.StatusCode.INVALID_ARGUMENT)):
+    _, token = Identities(admin.store).new_token(
+        "m", frozenset({Role.VIEWER}), frozenset({Scope.AUDIT}), now_us() + DAY_US, BY, ""
+    )
+    elsewhere = (("authorization", f"Bearer {token}"),)
+    for metadata, code in (
+        ((), grpc.StatusCode.UNAUTHENTICATED),
+        (elsewhere, grpc.StatusCode.PERMISSION_DENIED),
+        (known, grpc.StatusCode.INVALID_ARGUMENT),
+    ):
         call: Any = channel.unary_stream(f"/callgate.admin.v1.{method}")
         with pytest.raises(grpc.RpcError) as told:
             next(call(b"\xff\xff\xff", metadata=metadata, timeout=10))
         assert told.value.code() is code
-        assert ("is no message `callgate.admin.v1." in str(told.value.details())) is bool(metadata)
+        assert ("is no message `callgate.admin.v1." in str(told.value.details())) is (metadata == known)
 
 
 def test_one_caller_leaves_streams_for_others(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:

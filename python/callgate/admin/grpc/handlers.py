@@ -80,7 +80,8 @@ class Handlers:
     def _handler(self, method: RegisteredMethod) -> grpc.RpcMethodHandler[Any, Any]:
         def unary(request: bytes, context: grpc.ServicerContext) -> Message:
             try:
-                return method.run(self.principal(context), _read(method, request), _call(context, Event()))
+                principal = self.principal(context)
+                return method.run(principal, _read(method, request, principal), _call(context, Event()))
             except AdminError as error:
                 abort(context, error)
 
@@ -98,7 +99,7 @@ class Handlers:
     def _streamed(self, method: RegisteredMethod, request: bytes, context: grpc.ServicerContext) -> Iterator[Message]:
         principal = self.principal(context)
         with self._place(principal.name):
-            yield from self._answers(method, _read(method, request), context, principal)
+            yield from self._answers(method, _read(method, request, principal), context, principal)
 
     @contextmanager
     def _place(self, caller: str) -> Iterator[None]:
@@ -202,7 +203,9 @@ def abort(context: grpc.ServicerContext, error: AdminError) -> NoReturn:
     context.abort_with_status(rpc_status.to_status(error.status()))
 
 
-def _read(method: RegisteredMethod, request: bytes) -> Message:
+def _read(method: RegisteredMethod, request: bytes, principal: Principal) -> Message:
+    # Asked again where the method runs; here, faults of a message are for those alone who may call the method.
+    authorise(principal, method.rights)
     try:
         return method.request_type.FromString(request)
     except DecodeError:
