@@ -15,6 +15,10 @@ from jsonschema import Draft202012Validator
 from callgate._callgate import freezes_read
 from callgate.config.freezes import changed_freezes, new_freeze, read_freezes
 from callgate.errors import ConfigError
+from callgate.store.documents import Edit
+from callgate.store.model import Actor
+from callgate.store.place import in_folder
+from callgate.store.store import open_store
 from callgate.store.targets import Target
 from support.program import ENVIRONMENT, refused, run, sidecar
 
@@ -160,6 +164,22 @@ def test_unknown_names_of_a_configuration_are_warned_about(tmp_path: Path) -> No
         assert done.code == 0
         assert done.err == ("" if warning is None else f"callgate: warning: {warning}; {ALL_THE_SAME}\n")
     assert len(rows(tmp_path / "state")) == 6
+
+
+def test_names_of_the_store_are_known_without_a_sidecar(tmp_path: Path) -> None:
+    path = configuration(tmp_path, grants=[])
+    store, by = open_store(in_folder(tmp_path / "state")), Actor("test", "here")
+    store.grants.put([Edit("stored", '{"server": "aws", "policy": "p"}')], by, "", 1)
+    store.servers.put([Edit("kept", '{"policy": "p"}')], by, "", 1)
+    store.close()
+    for option, name, is_known in [
+        ("--grant", "stored", True),
+        ("--grant", "other", False),
+        ("--server", "kept", True),
+        ("--server", "keep", False),
+    ]:
+        done = run("freeze", "--config", path, option, name, "--reason", "r")
+        assert (done.code, "unknown" not in done.err) == (0, is_known)
 
 
 def test_unknown_names_of_a_sidecar_are_warned_about(tmp_path: Path) -> None:
