@@ -91,6 +91,14 @@ def test_approvals_from_the_pending_ones_on(rest: Rest) -> None:
         assert (event["data"]["approval"]["id"], event["data"]["approval"]["state"]) == (first, "STATE_DENIED")
 
 
+def test_a_long_beginning_comes_in_parts(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [pending(rest, f"f{number}") for number in range(5)]
+    for least_bytes in (1, 1_200, 1 << 20):
+        monkeypatch.setattr("callgate.admin.rest.events._BYTES_AT_ONCE", least_bytes)
+        with events(rest, WATCH) as stream:
+            assert synced(stream)[0] == asked
+
+
 def test_a_stream_goes_on_where_it_broke_off(rest: Rest) -> None:
     with events(rest, WATCH) as stream:
         _, last = synced(stream)

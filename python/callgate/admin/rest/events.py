@@ -39,6 +39,9 @@ _BEGINNINGS_AT_ONCE: Final = 4
 _RESUMPTIONS_AT_ONCE: Final = 32
 """Streams that go on where they broke off: each has a thread of its own until it has come to the present."""
 
+_BYTES_AT_ONCE: Final = 65_536
+"""Bytes of a beginning after which they are sent: each time, the thread that reads it waits for the loop."""
+
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -157,6 +160,7 @@ class _Stream:
         self._call = call
         self._send = send
         self._sent: set[str] = set()
+        self._unsent = bytearray()
         self._has_begun = False
         self._loop = asyncio.get_running_loop()
         self.is_resumed = bool(getattr(request, "resume_token", ""))
@@ -168,11 +172,12 @@ class _Stream:
         To be called on a thread; its fault comes before the first byte, so that it is an answer of its own.
         """
         if not self._method.is_stream:
-            self._keep(self._method.run(self._principal, self._request, self._call))
+            self._keep(self._method.run(self._principal, self._request, self._call), is_last=True)
             return
         for message in self._method.stream(self._principal, self._request, self._call):
-            self._keep(message)
             is_synced = bool(getattr(message, "synced"))  # noqa: B009  of any message
+            # What has changed since an id may be followed by silence; before the present there is none.
+            self._keep(message, is_last=is_synced or self.is_resumed)
             # One that is resumed says nothing when it has come to the present, but a sign of life, some time later.
             if is_synced if not self.is_resumed else not is_synced and not _has_content(message):
                 self._call.ended.set()
@@ -207,15 +212,19 @@ class _Stream:
     async def _write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    def _keep(self, message: Message) -> None:
-        """Sends a message of the beginning, as fast as the client reads."""
+    def _keep(self, message: Message, *, is_last: bool) -> None:
+        """Sends a message of the beginning, as fast as the client reads; with others unless it is the last one."""
         if not _has_content(message) and not getattr(message, "synced", False):
             return
         self._sent.add(_id(message))
+        self._unsent += _event("", _id(message), document(message))
+        if not is_last and len(self._unsent) < _BYTES_AT_ONCE:
+            return
+        data, self._unsent = bytes(self._unsent), bytearray()
 
         async def forward() -> None:
             await self.start()
-            await self._write(_event("", _id(message), document(message)))
+            await self._write(data)
 
         asyncio.run_coroutine_threadsafe(forward(), self._loop).result()
 
