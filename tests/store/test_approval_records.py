@@ -76,10 +76,11 @@ def test_changes_are_read_from_a_number_on(store: Store) -> None:
 
 
 def test_what_is_stored_is_read_again(store: Store) -> None:
-    call = ask("f", need(approvers=("a",), count=3, reason_required=True), pin_digest="d", owner=Person(ISSUER, "o"))
+    owner = Person(ISSUER, "o")
+    call = ask("f", need(approvers=("a",), count=3, reason_required=True), pin_digest="d", owner=owner)
     store.approvals.ask([call], NOW)
     stored = store.approvals.get(call.new_id, NOW)
-    assert (stored.call, stored.needs, stored.created_us) == (call.call, call.needs, NOW)
+    assert (stored.call, stored.needs, stored.created_us) == (replace(call.call, owner=owner), call.needs, NOW)
 
 
 def test_ids_by_their_beginnings(store: Store) -> None:

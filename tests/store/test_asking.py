@@ -308,27 +308,33 @@ def test_an_embedded_engine_asks_its_store(tmp_path: Path) -> None:
         assert engine.check(grant="g", tool="calm").allowed
 
 
-def test_the_tool_is_looked_up_for_a_new_approval_alone(tmp_path: Path) -> None:
+def test_tool_and_owner_are_looked_up_for_a_new_approval_alone(tmp_path: Path) -> None:
     looked_up: list[str] = []
 
     def definition_of(_server: str, tool: str) -> dict[str, str]:
         looked_up.append(tool)
         return {"description": "Does it."}
 
+    def owner_of(grant: str) -> Person:
+        looked_up.append(grant)
+        return ANN
+
+    given = Answer(Person("local", "ben"), frozenset(), Verdict.APPROVE, "test")
     queue = ApprovalQueue(deadline_ms=2_000)
     engine = Engine.from_dict(ASKS, approvals=queue)
     with closing(open_store(in_folder(tmp_path))) as store:
-        asking = Asking(queue, Surroundings(definition_of=definition_of))
+        asking = Asking(queue, Surroundings(definition_of=definition_of, owner_of=owner_of))
         asking.start(store)
         try:
             for count in (1, 2):
                 asked = engine.check(grant="g", tool="risky", args={"n": 1})
                 evidence = json.loads(store.approvals.record(str(asked.approval)).document)
                 assert evidence["tool"] == {"description": "Does it."}
+                assert store.approvals.get(str(asked.approval), now_us()).call.owner == ANN
                 assert engine.check(grant="g", tool="risky", args={"n": 1}).approval == asked.approval
-                answer(store, asked)
+                store.approvals.answer(str(asked.approval), given, now_us())
                 assert engine.check(grant="g", tool="risky", args={"n": 1}).allowed
-                assert looked_up == ["risky"] * count
+                assert looked_up == ["risky", "g"] * count
             first = engine.check(grant="g", tool="risky", args={"n": 1})
             store.approvals.withdraw(str(first.approval), BY, "", now_us())
             # It is still taken for one that waits.

@@ -73,7 +73,7 @@ class Model:
     def answer(self, one: ModelApproval, name: str, groups: frozenset[str], verdict: Verdict, now_us: int) -> bool:
         """True if the answer is taken."""
         needs = one.ask.needs
-        owner = one.ask.call.owner
+        owner = one.ask.contents.evidence().owner
         fits = any(not need.approvers or groups & set(need.approvers) for need in needs)
         if self.state(one, now_us) is not State.PENDING or not fits or (owner is not None and owner.subject == name):
             return False

@@ -49,7 +49,7 @@ class FixedContents:
 
 def ask(fingerprint: str = "f", *needs: Need, **more: Any) -> Ask:
     """A waiting call; arguments that no field of `Ask` and of its contents has are those of `Call`."""
-    shown = Evidence(more.pop("evidence_arguments", "{}"), more.pop("evidence", "{}"))
+    shown = Evidence(more.pop("evidence_arguments", "{}"), more.pop("evidence", "{}"), more.pop("owner", None))
     contents = FixedContents(more.pop("arguments", {}), shown)
     of_ask = {name: more.pop(name) for name in list(more) if name in Ask.__dataclass_fields__}
     call = {"grant": "g", "server": "s", "tool": "t", "policy_digest": "p", "pin_digest": None, **more}

@@ -220,8 +220,8 @@ class Asking:
     def _ask(self, question: Mapping[str, Any]) -> Ask:
         contents = _Contents(question, self._around)
         if question["fingerprint"] not in self._waiting:
-            # A new approval will be made of it: before the transaction, which should not wait for files.
-            contents.definition()
+            # For a new approval: before the transaction, which should not wait for files and other transactions.
+            contents.look_up()
         call = Call(
             fingerprint=question["fingerprint"],
             grant=question["grant"],
@@ -229,7 +229,6 @@ class Asking:
             tool=question["tool"],
             policy_digest=question["policy_digest"],
             pin_digest=question["pin_digest"],
-            owner=self._around.owner_of(question["grant"]),
         )
         return Ask(
             call=call,
@@ -248,13 +247,15 @@ class _Contents:
         self._around = around
         self._question = question
         self._arguments: Mapping[str, object] | None = None
-        self._definition: tuple[Mapping[str, Any] | None] | None = None
+        self._looked_up: tuple[Mapping[str, Any] | None, Person | None] | None = None
 
-    def definition(self) -> Mapping[str, Any] | None:
-        """The description and the input schema of the tool."""
-        if self._definition is None:
-            self._definition = (self._around.definition_of(self._question["server"], self._question["tool"]),)
-        return self._definition[0]
+    def look_up(self) -> tuple[Mapping[str, Any] | None, Person | None]:
+        """The definition of the tool, and the owner of the grant."""
+        if self._looked_up is None:
+            question, around = self._question, self._around
+            definition = around.definition_of(question["server"], question["tool"])
+            self._looked_up = definition, around.owner_of(question["grant"])
+        return self._looked_up
 
     def arguments(self) -> Mapping[str, object]:
         """The top-level arguments."""
@@ -270,6 +271,7 @@ class _Contents:
 
     def _evidence(self) -> Evidence:
         question = self._question
+        definition, owner = self.look_up()
         shown, masked = masked_arguments(self.arguments(), self._around.mask())
         document = {
             "category": question["category"],
@@ -278,13 +280,14 @@ class _Contents:
             "session": question["session"] or None,
             "protocol": question["protocol"],
             "limits": [_limit(limit) for limit in question["limits"]],
-            "tool": self.definition(),
+            "tool": definition,
             "entries": [{"rule": rule, "document": read_json(json)} for rule, json in question["entries"]],
             "policy": {"name": question["policy"], "version": question["policy_digest"][:12]},
             "masked": masked,
         }
         # Without a mask, people see the very numbers that the caller wrote.
-        return Evidence(write_json(shown) if masked else question["args_json"], write_json(document))
+        arguments = write_json(shown) if masked else question["args_json"]
+        return Evidence(arguments, write_json(document), owner)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

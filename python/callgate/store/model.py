@@ -125,17 +125,19 @@ class Call:
     policy_digest: str
     pin_digest: str | None = None
     owner: Person | None = None
-    """The person to whom the grant belongs, who may not answer."""
+    """The person to whom the grant belonged when the approval was made, who may not answer."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Texts that people are shown of a call."""
+    """What a new approval needs of a call beside the call itself."""
 
     arguments: str
     """The arguments as JSON, masked where the configuration says so."""
     document: str
-    """Everything else, as JSON."""
+    """Everything else that people are shown, as JSON."""
+    owner: Person | None = None
+    """The person to whom the grant belongs, who may not answer."""
 
 
 class Contents(Protocol):
@@ -149,10 +151,11 @@ class Contents(Protocol):
         """
 
     def evidence(self) -> Evidence:
-        """The texts for people, of which a new approval is made.
+        """The texts for people and the owner, of which a new approval is made.
 
         Raises:
             UnreadableError: The call cannot be read.
+            StoreError: The owner cannot be read.
         """
 
 

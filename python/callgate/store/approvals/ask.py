@@ -88,9 +88,8 @@ UNSTORABLE: Final = Failed("a text of the call contains NUL, or half of a surrog
 def is_storable(ask: Ask) -> bool:
     """False if a text has characters that a database or UTF-8 has no form for; evidence is checked where it is used."""
     call = ask.call
-    owner = () if call.owner is None else (call.owner.issuer, call.owner.subject)
     of_call = (call.fingerprint, call.grant, call.server, call.tool, call.policy_digest, call.pin_digest or "")
-    return _is_text("".join((*of_call, *owner, ask.new_id, ask.use_id, ask.source, *(need.rule for need in ask.needs))))
+    return _is_text("".join((*of_call, ask.new_id, ask.use_id, ask.source, *(need.rule for need in ask.needs))))
 
 
 def _is_text(text: str) -> bool:
@@ -192,7 +191,8 @@ class _Batch:
         if in_all >= self._caps.in_all:
             return AtCapacity(is_of_grant=False)
         evidence = ask.contents.evidence()
-        if not _is_text(evidence.arguments + evidence.document):
+        owner = () if evidence.owner is None else (evidence.owner.issuer, evidence.owner.subject)
+        if not _is_text("".join((evidence.arguments, evidence.document, *owner))):
             return UNSTORABLE
         pending[ask.call.grant] += 1
         self._pending_in_all = in_all + 1
@@ -225,7 +225,7 @@ class _Batch:
             raise StoreError(message)
 
     def _insert(self, made: list[tuple[Ask, Evidence, int]]) -> None:
-        self._connection.execute(insert(approvals), [self._row(ask, number) for ask, _, number in made])
+        self._connection.execute(insert(approvals), [self._row(*one) for one in made])
         tools = {(ask.call.grant, ask.call.server, ask.call.tool) for ask, _, _ in made}
         recent = recent_answers(self._connection, tools)
         self._connection.execute(
@@ -242,7 +242,7 @@ class _Batch:
             ],
         )
 
-    def _row(self, ask: Ask, number: int) -> dict[str, Any]:
+    def _row(self, ask: Ask, shown: Evidence, number: int) -> dict[str, Any]:
         call = ask.call
         return {
             "id": ask.new_id,
@@ -252,8 +252,8 @@ class _Batch:
             "tool": call.tool,
             "policy_digest": call.policy_digest,
             "pin_digest": call.pin_digest,
-            "owner_issuer": call.owner and call.owner.issuer,
-            "owner_subject": call.owner and call.owner.subject,
+            "owner_issuer": shown.owner and shown.owner.issuer,
+            "owner_subject": shown.owner and shown.owner.subject,
             "needs": [need.document() for need in ask.needs],
             "open_rule": ask.needs[0].rule,
             "state": State.PENDING.value,
