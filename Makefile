@@ -103,7 +103,7 @@ image_pins = $(bin)/uv pip compile --quiet --upgrade --generate-hashes --no-head
 image-pins: .venv/.stamp-venv ## renew the versions and hashes in deploy/image
 	$(call say,deploy/image)
 	@$(bin)/pip install --quiet --group image
-	@$(image_pins) --output-file deploy/image/runtime.txt pyproject.toml
+	@$(image_pins) --output-file deploy/image/runtime.txt --extra postgres --group image-runtime pyproject.toml
 	@$(image_pins) --output-file deploy/image/build.txt --group build
 
 # Processes that run Python tests at once: most of them wait for the servers that they started.

@@ -32,7 +32,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} {PROGRAMS / "kubectl.py"} "$@"\n')
     stand_in.chmod(0o755)
     path = os.pathsep.join([str(stand_in.parent), str(PROGRAM.parent), os.environ.get("PATH", os.defpath)])
-    environment = {"PATH": path, "CLUSTER": str(folder), "HOME": str(work)}
+    environment = {"PATH": path, "CLUSTER": str(folder), "HOME": str(work), "STORE_URL": "postgresql://db/x"}
     done = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
         cwd=work,

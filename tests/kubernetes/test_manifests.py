@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -12,10 +16,12 @@ import yaml
 from kubernetes_validate.utils import all_versions, major_minor
 
 from callgate import __version__
+from callgate.config.approvals import Approvals
 from callgate.config.units import parse_duration
 from support.kubernetes.image import only
 from support.kubernetes.manifests import (
     FOLDER,
+    REPLICAS,
     ROOT,
     Manifest,
     callgate_config,
@@ -26,10 +32,16 @@ from support.kubernetes.manifests import (
     manifests,
     pod_spec,
 )
+from support.planes import wait_until
+from support.postgres import running_postgres
+from support.program import run, sidecar
 from support.proxies.envoy import ENVOY
 
 NEWEST = list(dict.fromkeys(map(major_minor, all_versions())))[-3:]
 CONTAINERS = ["callgate", "envoy", "agent"]
+WITHOUT_ARGUMENTS_BYTES = 2_500
+"""Bytes of an approval in the store with its evidence and indexes, of a tool with a short description: measured."""
+SENT = [*manifests(), *manifests(REPLICAS)]
 
 
 def test_three_versions_are_known() -> None:
@@ -37,7 +49,7 @@ def test_three_versions_are_known() -> None:
 
 
 @pytest.mark.parametrize("version", NEWEST)
-@pytest.mark.parametrize(("file", "document"), manifests(), ids=[file for file, _ in manifests()])
+@pytest.mark.parametrize(("file", "document"), SENT, ids=[file for file, _ in SENT])
 def test_the_api_takes_it(file: str, document: Manifest, version: str) -> None:
     assert file.endswith(".yaml"), "`kubectl apply -f` takes no other files"
     # A version that the package does not know would be checked against an older one.
@@ -114,6 +126,7 @@ def test_the_agent_has_its_token_and_nothing_of_callgates() -> None:
     # Nor the other way round.
     for name in ("callgate", "envoy"):
         assert "agent-token" not in {mount["name"] for mount in container(name)["volumeMounts"]}
+    assert "callgate-store" not in {mount["name"] for mount in container("envoy")["volumeMounts"]}
 
 
 def test_envoy_is_the_one_who_may_ask() -> None:
@@ -144,9 +157,9 @@ def test_every_config_map_is_there_and_used() -> None:
 def test_every_secret_is_optional_and_none_is_shipped() -> None:
     secrets = [volume["secret"] for volume in pod_spec()["volumes"] if "secret" in volume]
     secrets += [one["valueFrom"]["secretKeyRef"] for one in container("callgate")["env"]]
-    assert len(secrets) == 3
+    assert len(secrets) == 4
     assert all(secret["optional"] is True for secret in secrets)
-    assert all(document["kind"] != "Secret" for _, document in manifests())
+    assert all(document["kind"] != "Secret" for _, document in SENT)
     # As the API server reads it, a mode is a number: 0440 is octal there.
     assert {secret["defaultMode"] for secret in secrets if "defaultMode" in secret} == {0o440}
 
@@ -227,6 +240,77 @@ def test_requests_are_within_limits(name: str) -> None:
     assert {"cpu", "memory"} <= resources["requests"].keys()
 
 
+def test_the_state_folder_holds_what_one_agent_can_ask() -> None:
+    """An agent that has as many calls waiting as it may, each as long as it may be, and nobody ever answers."""
+    config, approvals = callgate_config(), Approvals.model_validate(callgate_config()["approvals"])
+    policy = json.loads(config_maps()["callgate-policies"]["example.json"])
+    [timeout] = {tool["approval"]["timeout"] for tool in policy["tools"].values() if "approval" in tool}
+    at_once, length = approvals.pending_per_grant, parse_duration(timeout)
+    with_arguments = at_once * (approvals.keep_arguments // length)
+    in_all = at_once * (approvals.keep // length)
+    store_bytes = with_arguments * approvals.max_arguments_bytes + in_all * WITHOUT_ARGUMENTS_BYTES
+    counters_bytes = config["counters"]["capacity"] * 64
+    [volume] = [one for one in pod_spec()["volumes"] if one["name"] == "callgate-state"]
+    limit_bytes = mebibytes(volume["emptyDir"]["sizeLimit"]) << 20
+    # The log of SQLite takes some of it, too.
+    assert store_bytes + counters_bytes < 0.75 * limit_bytes
+
+
+def test_replicas_differ_by_their_store_alone() -> None:
+    (_, changed), (_, policy) = manifests(REPLICAS)
+    assert changed["metadata"] == manifest("ConfigMap", "callgate-config")["metadata"]
+    config, one = yaml.safe_load(changed["data"]["callgate.yaml"]), callgate_config()
+    store = config.pop("store")
+    del one["approvals"]
+    assert config == one
+    [mount] = [one for one in container("callgate")["volumeMounts"] if one["name"] == "callgate-store"]
+    assert store == {"url_file": f"{mount['mountPath']}/url"}
+    text = (REPLICAS / "callgate-config.yaml").read_text(encoding="utf-8")
+    assert "://" not in text, "no URL, so that there is no password in it"
+    agent = manifest("NetworkPolicy", "agent")
+    assert policy["spec"]["podSelector"] == agent["spec"]["podSelector"]
+    assert policy["metadata"]["name"] != agent["metadata"]["name"], "both hold"
+
+
+def test_replicas_share_a_store_with_that_configuration(tmp_path: Path) -> None:
+    """Two sidecars with the configuration as it is, but for the folders and ports of a pod."""
+    maps = {**config_maps(), "callgate-config": manifests(REPLICAS)[0][1]["data"]}
+    with ExitStack() as stack:
+        url = stack.enter_context(running_postgres()).new_schema()
+        places = []
+        configs = [tmp_path / name / "etc" / "config" / "callgate.yaml" for name in ("one", "two")]
+        for config in configs:
+            name = config.parts[-4]
+            etc = tmp_path / name / "etc"
+            folders = {"/etc/callgate": etc, "/var/lib/callgate": tmp_path / name, "/run/callgate": tmp_path / name}
+            for folder in ("config", "policies", "catalogue"):
+                (etc / folder).mkdir(parents=True)
+                for file, text in maps[f"callgate-{folder}"].items():
+                    for path, own in folders.items():
+                        text = text.replace(path, str(own))  # noqa: PLW2901  path by path
+                    (etc / folder / file).write_text(text)
+            (etc / "grants").mkdir()
+            (etc / "store").mkdir()
+            (etc / "store" / "url").write_text(url + "\n")
+            stack.enter_context(sidecar("--config", config, "--state", tmp_path / name / "state"))
+            wait_until(partial(is_store_open, config))
+            places.append(status(config)["store"]["place"])
+        assert places[0] == places[1]
+        assert places[0].startswith("postgresql")
+        assert run("freeze", "--all", "--reason", "test", "--config", configs[1]).code == 0
+        wait_until(lambda: len(status(configs[0])["freezes"]) == 1)
+
+
+def status(config: Path) -> Any:
+    done = run("status", "--config", config, "--json")
+    assert done.code == 0, done
+    return json.loads(done.out)
+
+
+def is_store_open(config: Path) -> bool:
+    return bool(status(config)["store"]["state"] == "open")
+
+
 def mebibytes(quantity: str) -> int:
     assert quantity.endswith("Mi")
     return int(quantity.removesuffix("Mi"))
@@ -244,7 +328,7 @@ def test_the_page_shows_the_users_that_there_are() -> None:
 
 
 def test_no_token_is_shipped() -> None:
-    for path in FOLDER.iterdir():
+    for path in (*FOLDER.iterdir(), *REPLICAS.iterdir()):
         text = path.read_text(encoding="utf-8")
         assert "cgt_" not in text
         assert "token_hash" not in text

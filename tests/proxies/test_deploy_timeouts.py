@@ -117,6 +117,8 @@ WITHOUT = {
     "haproxy/haproxy.cfg",
     "image/build.txt",
     "image/runtime.txt",
+    "kubernetes-replicas/callgate-config.yaml",
+    "kubernetes-replicas/network-policy.yaml",
     "kubernetes/agent.yaml",
     "kubernetes/callgate-catalogue.yaml",
     "kubernetes/callgate-config.yaml",

@@ -10,15 +10,16 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "kubernetes.md"
 FOLDER = ROOT / "deploy" / "kubernetes"
+REPLICAS = ROOT / "deploy" / "kubernetes-replicas"
 
 Manifest: TypeAlias = "dict[str, Any]"
 
 
-def manifests() -> list[tuple[str, Manifest]]:
+def manifests(folder: Path = FOLDER) -> list[tuple[str, Manifest]]:
     """The objects that `kubectl apply -f deploy/kubernetes` sends, each with its file's name."""
     return [
         (path.name, document)
-        for path in sorted(FOLDER.iterdir())
+        for path in sorted(folder.iterdir())
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
     ]
 

@@ -56,6 +56,13 @@ def restart(name: str) -> None:
     place("Deployment", name).write_text(yaml.safe_dump(document))
 
 
+def scale(name: str, replicas: str) -> None:
+    """Changes the number of pods of a Deployment."""
+    document = yaml.safe_load(place("Deployment", name).read_text())
+    document["spec"]["replicas"] = int(replicas)
+    place("Deployment", name).write_text(yaml.safe_dump(document))
+
+
 match sys.argv[1:]:
     case ["apply", "-f", source]:
         apply(source)
@@ -67,5 +74,7 @@ match sys.argv[1:]:
         create_secret(name, files)
     case ["rollout", "restart", "deployment", name]:
         restart(name)
+    case ["scale", "deployment", name, "--replicas", replicas]:
+        scale(name, replicas)
     case words:
         sys.exit(f"kubectl {' '.join(words)}: the stand-in does not know this command")
