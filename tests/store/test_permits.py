@@ -52,6 +52,19 @@ def one(store: Store, asked: Ask, at: int = NOW) -> Outcome:
     return outcome
 
 
+def test_a_changed_entry_ends_a_permit_for_good(store: Store) -> None:
+    permit_id, untouched = permit(store), permit(store, tool="other")
+    changed = call("a", needs=(need(entry_digest="changed"),))
+    # Before it, in one batch, a call that was weighed by the rules of before.
+    outcomes = store.approvals.ask([call("first"), changed, call("b")], NOW)
+    assert outcomes[0] == Permitted(permit_id)
+    assert [type(outcome) for outcome in outcomes[1:]] == [Waiting, Waiting]
+    stored = store.permits.get(permit_id, NOW)
+    assert (stored.is_active, stored.uses_left, stored.cause) == (False, 2, "the rules of its entry have changed")
+    assert isinstance(one(store, call("c")), Waiting)
+    assert store.permits.get(untouched, NOW).is_active
+
+
 def test_a_permit_admits_as_many_calls_as_it_says(store: Store) -> None:
     permit_id = permit(store)
     # The call that waited comes again, and is the first use.

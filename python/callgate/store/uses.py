@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, insert, select, text, tuple_, update
 
 from callgate.errors import StoreError
-from callgate.store.changes import Kind, next_numbers
+from callgate.store.changes import Kind, change_rows, next_numbers
+from callgate.store.model import Actor
 from callgate.store.statements import Statement
 from callgate.store.tables import permit_uses, permits
 from callgate.store.tables.permits import ACTIVE
@@ -55,8 +56,11 @@ class _Held:
     """A permit that was read, and its remaining uses in this batch."""
 
     row: Any
-    rules: frozenset[tuple[str, str]]
+    rules: dict[str, str]
+    """The digest of the entry of each rule pointer."""
     uses_left: int
+    has_changed: bool = False
+    """True if a call has met other rules at a pointer: the permit ends."""
 
 
 class PermitUses:
@@ -70,7 +74,7 @@ class PermitUses:
         self._taken: list[tuple[str, str]] = []
         wanted = list({(ask.call.grant, ask.call.server, ask.call.tool) for ask in asks})
         for row in _find(connection, wanted, now_us):
-            rules = frozenset((rule["rule"], rule["entry_digest"]) for rule in row.rules)
+            rules = {rule["rule"]: rule["entry_digest"] for rule in row.rules}
             self._held[row.grant_id, row.server, row.tool].append(_Held(row, rules, row.uses_left))
 
     def take(self, ask: Ask) -> str | None:
@@ -80,12 +84,14 @@ class PermitUses:
             UnreadableError: The arguments cannot be read.
         """
         call = ask.call
-        asking = {(need.rule, need.entry_digest) for need in ask.needs}
+        asking = {need.rule: need.entry_digest for need in ask.needs}
         for held in self._held[call.grant, call.server, call.tool]:
+            held.has_changed |= any(held.rules.get(rule, digest) != digest for rule, digest in asking.items())
             if (
                 held.uses_left > 0
+                and not held.has_changed
                 and held.row.pin_digest == call.pin_digest
-                and asking <= held.rules
+                and asking.keys() <= held.rules.keys()
                 and covers(_read_terms(held.row.terms), ask.contents.arguments())
             ):
                 held.uses_left -= 1
@@ -94,9 +100,15 @@ class PermitUses:
         return None
 
     def write(self) -> None:
-        """Writes the uses that were taken."""
-        if not self._taken:
-            return
+        """Writes the uses that were taken, and ends the permits whose entries have changed."""
+        if self._taken:
+            self._write_uses()
+        changed = [held.row.id for group in self._held.values() for held in group if held.has_changed]
+        if changed:
+            by, cause = Actor("callgate", ""), "the rules of its entry have changed"
+            change_rows(self._connection, permits, Kind.PERMITS, changed, by, cause, self._now_us, state="ended")
+
+    def _write_uses(self) -> None:
         taken = Counter(permit_id for _, permit_id in self._taken)
         numbers = next_numbers(self._connection, Kind.PERMITS, len(taken))
         changed = [
