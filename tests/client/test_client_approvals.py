@@ -86,6 +86,17 @@ def test_a_stream_that_ends_too_early_is_opened_again_after_a_pause(wait: Wait) 
 
 
 @ways
+def test_a_wait_goes_on_where_too_many_others_wait(wait: Wait) -> None:
+    full = grpc.StatusCode.RESOURCE_EXHAUSTED
+    with scripted(Stream(ends=full), Stream(PENDING, ends=full), Stream(APPROVED)) as (target, _):
+        found = wait(target)
+        assert found is not None
+        assert found.state == "approved"
+    with scripted(Stream(ends=full)) as (target, _), pytest.raises(CallgateError, match="RESOURCE_EXHAUSTED: scripted"):
+        wait(target, timeout_ms=300)
+
+
+@ways
 def test_streams_that_end_at_once_end_the_wait_in_time(wait: Wait) -> None:
     with scripted(Stream(PENDING)) as (target, left_s):
         found = wait(target, timeout_ms=1_200)

@@ -36,8 +36,13 @@ _PAUSE_S: Final = 0.5
 _LONGEST_S: Final = 24 * 3_600.0
 """Longest time of one stream. gRPC takes a deadline that it cannot count for one that is over."""
 
-_SILENT: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-"""Statuses after which the wait goes on: the sidecar or its store restarts, or a proxy has ended a long stream."""
+_SILENT: Final = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+"""Statuses after which the wait goes on: the sidecar or its store restarts, a proxy has ended a long stream, or too
+many others wait at this moment."""
 
 _TO_MESSAGE: Final = {
     PENDING: pb.APPROVAL_STATE_PENDING,
