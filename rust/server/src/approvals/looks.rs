@@ -125,14 +125,14 @@ enum Stage {
 }
 
 impl Looks {
-    /// Adds a look and returns its number; `None` if too many wait.
+    /// Adds a look and returns its number; `None` if it is a new one and too many wait.
     pub(super) fn begin(
         &mut self,
         id: &str,
-        known: Option<ApprovalView>,
+        (known, is_new): (Option<ApprovalView>, bool),
         listener: Listener<Found>,
     ) -> Option<u64> {
-        if self.held.len() >= MAX_LOOKS {
+        if is_new && self.held.len() >= MAX_LOOKS {
             return None;
         }
         let number = self.next_number;
@@ -275,7 +275,9 @@ mod tests {
 
     fn begin(looks: &mut Looks, known: Option<ApprovalView>) -> (u64, Receiver<Found>) {
         let (listener, found) = sync_channel(1);
-        let number = looks.begin("a", known, Listener::Thread(listener)).unwrap();
+        let number = looks
+            .begin("a", (known, true), Listener::Thread(listener))
+            .unwrap();
         (number, found)
     }
 
@@ -346,8 +348,13 @@ mod tests {
     fn the_number_of_looks_is_bounded() {
         let mut looks = Looks::default();
         let found: Vec<_> = (0..MAX_LOOKS).map(|_| begin(&mut looks, None)).collect();
-        let (listener, _) = sync_channel(1);
-        assert_eq!(looks.begin("a", None, Listener::Thread(listener)), None);
+        let begin_full = |looks: &mut Looks, is_new| {
+            let (listener, _) = sync_channel(1);
+            looks.begin("a", (None, is_new), Listener::Thread(listener))
+        };
+        assert_eq!(begin_full(&mut looks, true), None);
+        let goes_on = begin_full(&mut looks, false).unwrap();
+        looks.end(goes_on);
         looks.end(found[0].0);
         begin(&mut looks, None);
     }

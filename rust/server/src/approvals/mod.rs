@@ -5,6 +5,7 @@
 //! meanwhile, and calls that need nobody never come here.
 
 mod asking;
+mod fault;
 mod listener;
 mod looks;
 mod questions;
@@ -21,6 +22,7 @@ use listener::Listener;
 use tokio::sync::oneshot;
 
 pub(crate) use asking::{AnsweredCall, Asking, WaitingCall};
+pub(crate) use fault::ApprovalFault;
 use looks::Found;
 pub use looks::{ApprovalState, ApprovalView, LookError};
 pub use questions::{GivenBack, OpenQuestion, Questions, QuestionsTaken, Reply};
@@ -31,7 +33,7 @@ use crate::deadline::Deadline;
 use crate::protocol::Protocol;
 
 /// The time that a caller needs to get its answer before its own deadline.
-const MARGIN: Duration = Duration::from_millis(50);
+pub(crate) const MARGIN: Duration = Duration::from_millis(50);
 
 /// The way to the store of approvals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +124,9 @@ impl Approvals {
     /// Looks at an approval, and blocks until the answer is there or the deadline is over.
     pub fn look_blocking(&self, id: &str) -> Result<Option<ApprovalView>, LookError> {
         let (listener, found) = std::sync::mpsc::sync_channel(1);
-        let guard = self.questions.look(id, None, Listener::Thread(listener))?;
+        let guard = self
+            .questions
+            .look(id, (None, true), Listener::Thread(listener))?;
         let found = found.recv_timeout(Duration::from_millis(self.config.deadline_ms));
         drop(guard);
         match found {

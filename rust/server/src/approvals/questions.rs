@@ -182,18 +182,22 @@ impl Questions {
 
     /// Begins a look at an approval, which is answered once its state differs from the known one.
     ///
-    /// The error says that too many looks wait, or that nobody answers any more.
+    /// The error says that too many looks wait, or that nobody answers any more. A look that goes on with a wait gets a
+    /// place in any case: newcomers do not take it.
     pub(super) fn look(
         self: &Arc<Self>,
         id: &str,
-        known: Option<ApprovalView>,
+        (known, is_new): (Option<ApprovalView>, bool),
         listener: Listener<Found>,
     ) -> Result<LookGuard, LookError> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(LookError::Unavailable);
         }
-        let number = state.looks.begin(id, known, listener).ok_or(LookError::TooMany)?;
+        let number = state
+            .looks
+            .begin(id, (known, is_new), listener)
+            .ok_or(LookError::TooMany)?;
         drop(state);
         self.changed.notify_one();
         Ok(LookGuard {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 
 use super::listener::Listener;
 use super::looks::{ApprovalState, ApprovalView, Found, LookError};
@@ -15,6 +15,9 @@ const RENEWAL: Duration = Duration::from_secs(30);
 
 /// The shortest such time: the clock of who answers may be behind.
 const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Pause after a reading that had no answer.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// One approval, as an enforcement point follows it.
 #[derive(Debug)]
@@ -53,26 +56,36 @@ impl ApprovalWatch {
     /// The state, once it differs from the one that was returned before; `None` if there is no such approval.
     pub(crate) async fn next(&mut self) -> Result<Option<ApprovalView>, LookError> {
         loop {
-            if let Some(last) = self.last.clone() {
-                let until = Instant::now() + renewal(&last);
-                if let Some(found) = self.look(Some(last), until).await? {
-                    return self.keep(found);
-                }
-            }
-            let until = Instant::now() + self.patience;
-            let found = self.look(None, until).await?.ok_or(LookError::Unavailable)?;
-            let is_known =
-                matches!((&found, &self.last), (Found::Approval(found), Some(last)) if found == last);
-            if !is_known {
+            let Some(last) = self.last.clone() else {
+                let found = self.read().await?;
                 return self.keep(found);
+            };
+            let until = Instant::now() + renewal(&last);
+            let found = match self.look(Some(last.clone()), until).await {
+                Ok(Some(found)) => Ok(found),
+                Ok(None) => self.read().await,
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(Found::Approval(found)) if found == last => {}
+                // The state is known: a store that comes back goes on with it.
+                Ok(Found::Unavailable) | Err(_) => sleep(PAUSE).await,
+                Ok(found) => return self.keep(found),
             }
         }
+    }
+
+    /// The state now.
+    async fn read(&self) -> Result<Found, LookError> {
+        let until = Instant::now() + self.patience;
+        self.look(None, until).await?.ok_or(LookError::Unavailable)
     }
 
     /// The answer to a look; `None` if it has not come by this moment.
     async fn look(&self, known: Option<ApprovalView>, until: Instant) -> Result<Option<Found>, LookError> {
         let (listener, found) = oneshot::channel();
-        let guard = self.questions.look(&self.id, known, Listener::Task(listener))?;
+        let look = (known, self.last.is_none());
+        let guard = self.questions.look(&self.id, look, Listener::Task(listener))?;
         let found = timeout_at(until.into(), found).await;
         drop(guard);
         match found {

@@ -2,7 +2,6 @@
 
 mod agentgateway;
 mod answer;
-mod approval_fault;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod callgate_fields;

@@ -169,6 +169,32 @@ async fn a_stream_ends_with_its_deadline_and_leaves_no_look() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_without_an_answer_ends_no_stream_whose_state_is_known() {
+    let (rig, questions) = rig(20_000);
+    let over = Some(ApprovalView {
+        until_us: 1,
+        ..view(ApprovalState::Pending)
+    });
+    let request = WatchApprovalRequest { id: "abc".to_owned() };
+    let shown = showing(&questions, vec![over.clone(), over]);
+    let mut states = rig.grpc().watch_approval(request).await.unwrap().into_inner();
+    states.message().await.unwrap().unwrap();
+    shown.join().unwrap();
+    let failing = {
+        let questions = Arc::clone(&questions);
+        std::thread::spawn(move || {
+            let looks = questions.take(1, PATIENCE).unwrap().looks;
+            questions.fail_look(looks[0].0);
+        })
+    };
+    let next = tokio::spawn(async move { states.message().await.unwrap().unwrap().approval.unwrap() });
+    failing.join().unwrap();
+    let shown = showing(&questions, vec![Some(view(ApprovalState::Approved))]);
+    assert_eq!(next.await.unwrap().state(), Message::Approved);
+    shown.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_waits_longer_for_its_first_state_than_a_call_would() {
     let (rig, questions) = rig(50);
     let request = WatchApprovalRequest { id: "abc".to_owned() };

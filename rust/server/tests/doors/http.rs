@@ -214,7 +214,10 @@ fn other_paths_methods_and_types() {
         let answer = rig.send(target, &[host], b"{}");
         assert_eq!(
             (answer.status, answer.text("error").as_str()),
-            (404, "no such path; expected `/v1/check` or `/v1/peek`")
+            (
+                404,
+                "no such path; expected `/v1/check`, `/v1/peek` or `/v1/approvals/ID`"
+            )
         );
     }
     for target in ["GET /v1/check", "PUT /v1/check", "OPTIONS /v1/check"] {

@@ -10,9 +10,8 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 use tokio_stream::Stream;
 use tonic::{Code, Status};
 
-use crate::approvals::{ApprovalState, ApprovalView, ApprovalWatch};
+use crate::approvals::{ApprovalFault, ApprovalState, ApprovalView, ApprovalWatch, MARGIN};
 use crate::deadline::Deadline;
-use crate::doors::approval_fault::ApprovalFault;
 use crate::doors::grpc::decision::{Decisions, pep};
 use crate::identity::Asker;
 use crate::phase::Phase;
@@ -107,7 +106,11 @@ impl Watching {
         };
         let deadline = async {
             match self.deadline {
-                Some(deadline) => sleep_until(deadline.at().into()).await,
+                // Before the client resets the stream: many resets are a flood.
+                Some(deadline) => {
+                    let end = deadline.at().checked_sub(MARGIN).unwrap_or(deadline.at());
+                    sleep_until(end.into()).await;
+                }
                 None => std::future::pending().await,
             }
         };

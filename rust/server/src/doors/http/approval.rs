@@ -1,5 +1,6 @@
 //! `GET /v1/approvals/ID`: the state of an approval, and with `wait_ms` the wait for people.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use callgate_core::json::ValueWriter;
@@ -8,8 +9,7 @@ use tokio::time::timeout_at;
 use tonic::body::Body;
 
 use super::{HttpContext, reply, unauthenticated};
-use crate::approvals::ApprovalView;
-use crate::doors::approval_fault::ApprovalFault;
+use crate::approvals::{ApprovalFault, ApprovalView};
 use crate::identity::Asker;
 use crate::phase::Phase;
 
@@ -52,15 +52,20 @@ async fn view(context: &HttpContext, id: &str, wait: Duration) -> Result<Approva
     let watch = context.gate.watch_approval(id);
     let mut watch = watch.ok_or(ApprovalFault::Unavailable)?.patient(wait);
     let until = Instant::now() + wait;
-    let first = watch.next().await?.ok_or(ApprovalFault::Unknown)?;
+    let mut phase = context.phase.clone();
+    // A server that stops lets nobody wait.
+    let mut stopping = pin!(phase.wait_for(|phase| *phase >= Phase::Draining));
+    let first = tokio::select! {
+        biased;
+        first = watch.next() => first?.ok_or(ApprovalFault::Unknown)?,
+        _ = &mut stopping, if !wait.is_zero() => return Err(ApprovalFault::Unavailable),
+    };
     if !watch.is_pending() || wait.is_zero() {
         return Ok(first);
     }
-    let mut phase = context.phase.clone();
     let waited = tokio::select! {
         waited = timeout_at(until.into(), watch.next()) => waited,
-        // A server that stops lets nobody wait.
-        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return Ok(first),
+        _ = &mut stopping => return Ok(first),
     };
     match waited {
         Ok(next) => next?.ok_or(ApprovalFault::Unknown),

@@ -1,6 +1,6 @@
 //! The faults of requests about approvals, the same for each protocol.
 
-use crate::approvals::LookError;
+use super::looks::LookError;
 
 /// The greatest length of an id, in bytes. Those that exist are shorter.
 const MAX_ID_BYTES: usize = 128;
