@@ -270,6 +270,10 @@ def test_an_engine_of_ones_own_asks_a_store(tmp_path: Path, caplog: pytest.LogCa
         Engine.from_dict(ASKS).approval("x")
     with pytest.raises(ValueError, match="expected the path of an argument"):
         ApprovalStore(tmp_path / "state", mask=["password"])
+    with pytest.raises(TypeError, match="expected several paths, such as"):
+        ApprovalStore(tmp_path / "state", mask="args.password")
+    with pytest.raises(ValueError, match="`place` is empty"):
+        ApprovalStore("")
     with pytest.raises(ValueError, match="expected `sqlite:///PATH`"):
         ApprovalStore("mysql://x/y")
     assert not caplog.records

@@ -49,10 +49,17 @@ class ApprovalStore:
 
         Raises:
             StoreError: The store cannot be used.
-            ValueError: `place` is a URL of something else, or `mask` contains no path of an argument.
+            ValueError: `place` is empty or a URL of something else, or `mask` contains no path of an argument.
+            TypeError: `mask` is one text.
         """
+        if isinstance(mask, str):
+            message = f"expected several paths, such as `[{mask!r}]`, got one text"
+            raise TypeError(message)
         paths = [MaskedPath(path, steps_of(check_path(path))) for path in mask]
         text = os.fspath(place)
+        if not text:
+            message = "`place` is empty: expected a state folder, or the URL of a store"
+            raise ValueError(message)
         parsed = parse_place(text) if "://" in text else in_folder(Path(text))
         self._store = open_store(parsed)
         self.queue = ApprovalQueue(deadline_ms=deadline_ms, max_arguments_bytes=max_arguments_bytes)
