@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from callgate import Client
+from callgate.cli.tail import _line as tail_line
 from support.program import PROGRAM, TIMEOUT_S, refused, run, sidecar
 
 POLICY: dict[str, Any] = {
@@ -202,7 +203,8 @@ def following(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
     )
     try:
         assert process.stderr is not None
-        assert process.stderr.readline() == "following the decisions; Ctrl-C ends it\n"
+        columns = "" if "--json" in words else " (time in UTC, outcome, grant, server/tool, rule, duration)"
+        assert process.stderr.readline() == f"following the decisions{columns}; Ctrl-C ends it\n"
         yield process
     finally:
         process.kill()
@@ -245,6 +247,22 @@ def test_tail_and_top_of_a_sidecar(policy: Path, tmp_path: Path) -> None:
             assert re.fullmatch(line, out), out
     assert refused("tail", "--state", state).startswith("no sidecar runs with the state folder")
     assert refused("top", "--state", state).startswith("no sidecar runs with the state folder")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "shown"),
+    [
+        ("allow", "(people agreed: abcd)"),
+        ("approval_required", "(waits for people: abcd)"),
+        ("deny", "(approval abcd)"),
+    ],
+)
+def test_a_line_names_the_approval(outcome: str, shown: str) -> None:
+    """Sidecars tell it where a decision has one."""
+    decision = {"outcome": outcome, "grant": "g", "server": "s", "tool": "t", "rule": "/r", "duration_ns": 1_000}
+    line = tail_line({**decision, "decided_at_us": 0, "approval": "abcd"})
+    assert line == f"00:00:00.000  {outcome:<17}  g  s/t  /r  {shown}  1.0 us"
+    assert tail_line({**decision, "decided_at_us": 0}) == f"00:00:00.000  {outcome:<17}  g  s/t  /r  1.0 us"
 
 
 def test_a_reset_of_a_tool_that_nobody_knows_says_so(tmp_path: Path) -> None:

@@ -119,8 +119,10 @@ def test_status_and_top_show_what_waits(empty_place: Place, tmp_path: Path) -> N
         for words in (("status",), TOP):
             shown = rows(one, *words)
             assert re.match(r"1 waits for a person, for \d+s: callgate", shown["approvals"]), shown
-            assert shown["permits"] == "1 active"
+            assert shown["permits"] == "1 active, by which calls pass without asking"
         assert rows(one, *TOP)["freezes"] == "1 in force; `callgate status` prints them"
+        frozen = rows(one, "status")["freezes"]
+        assert re.fullmatch(r"all calls are denied; frozen by \S+: test", frozen), frozen
         document = json.loads(run(*TOP, "--state", one.folder / "state", "--json").out)
         assert (document["approvals"]["pending"], document["freezes_in_force"]) == (1, 1)
 

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import typer
 
-from callgate.cli.freezing import shown_freeze
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
 from callgate.cli.waiting import answering_place, approvals_line, permits_line
 from callgate.control.port.routes import STATUS
+from callgate.store.targets import Target
 from callgate.text import visible
 
 EXAMPLES: Final = (
@@ -57,7 +57,7 @@ def _rows(document: dict[str, Any], answering: str) -> list[tuple[str, list[str]
         ("servers", [_server(one) for one in document["servers"]]),
         ("policies", [_policy(one) for one in document["policies"]]),
         ("grants", [_number(document["grants"], "callers are trusted to name their grant")]),
-        ("peps", [_number(document["peps"], "everybody who reaches the port may ask")]),
+        ("peps", [_number(document["peps"], "everybody who reaches the port may ask for decisions")]),
         ("counters", [f"{counters['live']} of {counters['capacity']}, in {counters['store']}"]),
         # A sidecar of an earlier version has none.
         ("approvals", [approvals_line(document, answering)] if "approvals" in document else []),
@@ -88,10 +88,19 @@ def _policy(policy: dict[str, Any]) -> str:
 
 def _freezes(document: dict[str, Any]) -> list[str]:
     freezes = document["freezes"]
-    shown = [f"{shown_freeze(one)}{' (in the store)' if 'source' in one else ''}" for one in freezes] or ["none"]
+    shown = [_freeze(one) for one in freezes] or ["none"]
+    if any("source" not in one for one in freezes):
+        shown.append("`callgate thaw` ends those of the state folder")
     if document["freeze_fault"] is not None:
         shown.append(f"these stay in force, because the file cannot be read: {document['freeze_fault']}")
     return shown
+
+
+def _freeze(fields: dict[str, str]) -> str:
+    chosen = Target(server=fields.get("server"), tool=fields.get("tool"), grant=fields.get("grant"))
+    until = f" until {fields['until']}" if "until" in fields else ""
+    where = " in the store" if "source" in fields else ""
+    return f"{chosen} are denied{until}; frozen{where} by {fields['by']}: {fields['reason']}"
 
 
 def _store(store: dict[str, Any]) -> list[str]:

@@ -17,6 +17,12 @@ EXAMPLES: Final = (
     "callgate tail --grant ci --tool create-ami --json",
 )
 
+_COLUMNS: Final = "time in UTC, outcome, grant, server/tool, rule, duration"
+_OF_APPROVAL: Final = {
+    Outcome.ALLOW.value: "people agreed:",
+    Outcome.APPROVAL_REQUIRED.value: "waits for people:",
+}
+
 
 def tail(
     grant: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this grant; repeatable.")] = None,
@@ -41,7 +47,8 @@ def tail(
         for document in sidecar.stream(TAIL, json.dumps(wanted).encode(errors="backslashreplace")):
             if not follows:
                 follows = True
-                typer.echo("following the decisions; Ctrl-C ends it", err=True)
+                columns = "" if as_json else f" ({_COLUMNS})"
+                typer.echo(f"following the decisions{columns}; Ctrl-C ends it", err=True)
             if document is None:
                 continue
             if "dropped" in document:
@@ -55,8 +62,14 @@ def tail(
     typer.echo("the sidecar has stopped", err=True)
 
 
+def _approval(decision: dict[str, Any]) -> str:
+    """The approval or permit that the decision goes by; empty without one."""
+    approval = decision.get("approval", "")
+    return approval and f"({_OF_APPROVAL.get(decision['outcome'], 'approval')} {approval})"
+
+
 def _line(decision: dict[str, Any]) -> str:
-    """Time, outcome, grant, target, rule, duration."""
+    """The columns of a decision."""
     time = datetime.fromtimestamp(decision["decided_at_us"] / 1e6, timezone.utc).strftime("%H:%M:%S.%f")[:-3]
     shadow = decision.get("shadow")
     parts = [
@@ -65,6 +78,7 @@ def _line(decision: dict[str, Any]) -> str:
         decision["grant"] or "(no grant)",
         f"{decision['server']}/{decision['tool']}",
         decision["rule"],
+        _approval(decision),
         "" if shadow is None else f"(in shadow: {shadow['outcome']} {shadow['rule']})",
         f"{decision['duration_ns'] / 1_000:.1f} us",
     ]

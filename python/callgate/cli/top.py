@@ -86,7 +86,7 @@ def _page(numbers: dict[str, Any], rows: int, answering: Callable[[], str]) -> I
         yield f"{numbers['grants_uncounted']} decisions are missing in this table: they came too fast"
     yield from _table("tool", [(f"{row['server']}/{row['tool']}", row) for row in numbers["tools"]], seconds, rows)
     yield ""
-    yield f"{'per s':>10}  denied by"
+    yield f"{'per s':>10}  not allowed by"
     for row in numbers["denials"][:rows]:
         yield f"{_rate(row['count'], seconds):>10}  {visible(row['server'])} {visible(row['rule'])}"
 
@@ -104,11 +104,11 @@ def _waiting(numbers: dict[str, Any], answering: Callable[[], str]) -> Iterator[
 
 def _table(title: str, named: list[tuple[str, dict[str, Any]]], seconds: float, rows: int) -> Iterator[str]:
     yield ""
-    yield f"{'per s':>10}{'refused':>10}  {title}"
+    yield f"{'per s':>10}{'not allowed':>13}  {title}"
     for name, row in named[:rows]:
         total = sum(row["outcomes"].values())
         refused = total - row["outcomes"].get(Outcome.ALLOW.value, 0)
-        yield f"{_rate(total, seconds):>10}{_rate(refused, seconds):>10}  {visible(name)}"
+        yield f"{_rate(total, seconds):>10}{_rate(refused, seconds):>13}  {visible(name)}"
 
 
 def _rate(count: int, seconds: float) -> str:

@@ -31,7 +31,10 @@ def approvals_line(document: Mapping[str, Any], command: str) -> str:
 def permits_line(document: Mapping[str, Any]) -> str:
     """The permits that admit calls without asking."""
     numbers = document["approvals"]
-    return _UNKNOWN if numbers is None else f"{numbers['active_permits'] or 'none'} active"
+    if numbers is None:
+        return _UNKNOWN
+    permits = numbers["active_permits"]
+    return f"{permits} active, by which calls pass without asking" if permits else "none active"
 
 
 def answering_place(status: Mapping[str, Any], state: Path | None, config: Path | None, admin: str | None) -> str:
