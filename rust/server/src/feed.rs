@@ -82,6 +82,12 @@ impl LiveDecision<'_, '_> {
             if let Some(retry_after_ms) = decision.retry_after_ms {
                 member.field("retry_after_ms").integer(retry_after_ms);
             }
+            if let Some(fingerprint) = &decision.fingerprint {
+                member.field("fingerprint").plain(fingerprint);
+            }
+            if !decision.approval.is_empty() {
+                member.field("approval").text(&decision.approval);
+            }
             if let Some(shadow) = &decision.shadow {
                 member.field("shadow").object(|member| {
                     member.field("outcome").text(shadow.outcome.as_str());
@@ -349,6 +355,17 @@ mod tests {
             decision,
             took: Duration::from_nanos(9),
         }
+    }
+
+    #[test]
+    fn a_line_names_the_approval() {
+        let waits = Decision {
+            approval: "k4mf".into(),
+            ..decision(Outcome::ApprovalRequired)
+        };
+        let mut line = String::new();
+        live("g", "a", &waits).write(&mut line);
+        assert!(line.contains(r#","approval":"k4mf","duration_ns":9}"#), "{line}");
     }
 
     #[test]
