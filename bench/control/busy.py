@@ -123,6 +123,7 @@ def _crowd(sidecar: Sidecar, world: World, inboxes: int, batch: int) -> Iterator
         "grpc": sidecar.admin_grpc,
         "http": sidecar.admin,
         "token": world.machine_token,
+        "inbox_tokens": world.inbox_tokens,
         "inboxes": inboxes,
         "batch": batch,
     }

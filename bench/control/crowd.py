@@ -43,7 +43,8 @@ class Crowd:
         count = self._asked["inboxes"]
         for number in range(count):
             inbox = self._events if number % 2 else self._stream
-            threading.Thread(target=inbox, daemon=True).start()
+            tokens = self._asked["inbox_tokens"]
+            threading.Thread(target=inbox, args=(tokens[number % len(tokens)],), daemon=True).start()
         for _ in range(count):
             if not self._open.acquire(timeout=OPEN_SECONDS):
                 sys.exit("an inbox did not open")
@@ -58,7 +59,7 @@ class Crowd:
                 importer.join(TIMEOUT_SECONDS)
                 print(json.dumps({"grants": self._done["grants"], "changes": self._done["changes"]}), flush=True)
 
-    def _stream(self) -> None:
+    def _stream(self, token: str) -> None:
         """An inbox over gRPC."""
         follow: Any = self._channel.unary_stream(
             "/callgate.admin.v1.ApprovalsService/WatchApprovals",
@@ -66,19 +67,18 @@ class Crowd:
             approvals_pb2.WatchApprovalsResponse.FromString,
         )
         is_open = False
-        for message in follow(approvals_pb2.WatchApprovalsRequest(), metadata=self._metadata):
+        metadata = (("authorization", f"Bearer {token}"),)
+        for message in follow(approvals_pb2.WatchApprovalsRequest(), metadata=metadata):
             if message.synced:
                 is_open = True
                 self._open.release()
             elif is_open and message.HasField("approval"):
                 self._done["changes"] += 1
 
-    def _events(self) -> None:
+    def _events(self, token: str) -> None:
         """An inbox as server-sent events."""
         connection = http.client.HTTPConnection(self._asked["http"], timeout=OPEN_SECONDS)
-        connection.request(
-            "GET", "/admin/v1/approvals:watch", headers={"Authorization": f"Bearer {self._asked['token']}"}
-        )
+        connection.request("GET", "/admin/v1/approvals:watch", headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         is_open = False
         while line := answer.readline():

@@ -58,6 +58,8 @@ class World:
     """The token of the grant in the configuration."""
     grant_token: str = field(repr=False)
     """The token of the last grant of the store."""
+    inbox_tokens: tuple[str, ...] = field(repr=False)
+    """The tokens of several machines: one may have 32 streams open."""
 
     @property
     def files(self) -> Path:
@@ -105,11 +107,13 @@ def made(folder: Path, title: str, size: Size, postgres: Postgres | None = None)
     identities = Identities(store)
     ends_us = time.time_ns() // 1_000 + _DAY_US
     _, machine_token = identities.new_token("bench", frozenset({Role.ADMIN}), None, ends_us, BY, "")
+    inboxes = [identities.new_token(f"inbox-{n}", frozenset({Role.VIEWER}), None, ends_us, BY, "") for n in range(4)]
     edit = PersonEdit("ann", frozenset({Role.ADMIN}), frozenset({"ops"}), identities.passwords.hash(_PASSWORD))
     store.people.put(edit, BY, "", time.time_ns() // 1_000)
     session = identities.log_in("ann", _PASSWORD, "127.0.0.1")
     store.close()
-    return World(title, folder, place, size, key, machine_token, session, file_token, grant_token)
+    inbox_tokens = tuple(token for _, token in inboxes)
+    return World(title, folder, place, size, key, machine_token, session, file_token, grant_token, inbox_tokens)
 
 
 def copied(world: World, folder: Path) -> World:
