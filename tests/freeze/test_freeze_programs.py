@@ -93,7 +93,7 @@ def test_a_restart_and_a_kill_keep_freezes(policy: Path, state: Path) -> None:
         serving.process.wait()
     with sidecar("--policy", policy, "--state", state) as serving, Client(serving.address) as client:
         assert client.check(grant="g", tool="t").rule == "(frozen)"
-        assert "freezes:       all calls, by " in command(state, "status")
+        assert "freezes:       all calls are denied; frozen by " in command(state, "status")
         code, log = serving.stop()
     assert code == 0
     assert "freezes_changed" in log
