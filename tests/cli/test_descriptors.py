@@ -88,3 +88,18 @@ def test_connections_leave_descriptors_for_a_revocation_and_for_probes(tmp_path:
         events = running.stop()
     told = next(event["error"] for event in events if event["event"] == "accept_failed")
     assert f"of {HARD} that are allowed, {HARD // RESERVED_PART} are kept" in told
+
+
+def test_a_control_plane_without_descriptors_starts_once_there_are_some(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"version": "1", "default": "deny", "tools": {"open": {}}}')
+    with sidecar("--policy", policy, "--log-format", "json") as running:
+        _, hard = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        # Before the libraries of the control plane are there: calls are answered first.
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (1, hard))
+        time.sleep(1)
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+        until(lambda: httpx.get(f"http://{running.admin}/login", timeout=TIMEOUT_S).status_code == http.client.OK)
+        code, err = running.stop()
+    assert code == 0
+    assert all(json.loads(line) for line in err.splitlines()), err

@@ -93,6 +93,13 @@ class AdminFace:
 
     def start(self, store: Store) -> None:
         """Begins to answer."""
+        try:
+            self._begin(store)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _begin(self, store: Store) -> None:
         # Here, because grpcio and the messages take long to import, and decisions are to be served first.
         from callgate.admin.calls.open_streams import KINDS  # noqa: PLC0415
         from callgate.admin.ground import Ground  # noqa: PLC0415

@@ -52,7 +52,7 @@ class Part(Protocol):
         """Starts the work, on the thread of the plane; long work belongs on a thread of the part's own.
 
         Raises:
-            StoreError: The store does not answer; the part is started again later.
+            StoreError: The store does not answer. After this and any other error the part is started again later.
         """
 
     def stop(self) -> None:
@@ -135,6 +135,7 @@ class Plane:
         )
         self._parts: list[Part] = []
         self._told = set[str]()
+        self._faults: dict[Part, str] = {}
         self._stopped = Event()
         self._tried = Event()
         self._watcher: Watcher | None = None
@@ -189,14 +190,10 @@ class Plane:
         try:
             # Read before the parts start: what changes from here on is told to them.
             seen = store.last_changes()
-            for part in self._parts:
-                if self._stopped.is_set():
-                    break
-                if _starts(part, store):
-                    started.append(part)
+            self._start_rest(started, store)
             self.store = store
             self._succeed()
-            self._watch(store, seen)
+            self._watch(store, seen, started)
         finally:
             self.store = None
             _stop_all(started)
@@ -226,7 +223,29 @@ class Plane:
         self.status = replace(self.status, revision=HEAD)
         return store
 
-    def _watch(self, store: Store, seen: dict[Kind, int]) -> None:
+    def _start_rest(self, started: list[Part], store: Store) -> None:
+        """Starts the parts that are not started yet; one that cannot, for a reason that is its own, is tried again.
+
+        Raises:
+            CallgateError: The store does not answer.
+        """
+        for part in self._parts:
+            if part in started or self._stopped.is_set():
+                continue
+            try:
+                part.start(store)
+            except CallgateError:
+                raise
+            except Exception as error:  # noqa: BLE001  one part must not end the others
+                text = unexpected(error)
+                if self._faults.get(part) != text:
+                    self._faults[part] = text
+                    logs.log("error", "control_plane_failed", {"error": text})
+            else:
+                self._faults.pop(part, None)
+                started.append(part)
+
+    def _watch(self, store: Store, seen: dict[Kind, int], started: list[Part]) -> None:
         """Tells of changes until the stop."""
         pause_s = _FIRST_PAUSE_S
         watcher = self._watcher = store.watcher()
@@ -235,6 +254,7 @@ class Plane:
                 try:
                     now = watcher.wait(seen, _WAIT_S)
                     self._tell(seen, now)
+                    self._start_rest(started, store)
                 except StoreError as error:  # noqa: PERF203  each wait may fail by itself
                     self._fail(masked(str(error)))
                     self._stopped.wait(pause_s)
@@ -273,22 +293,6 @@ class Plane:
         self.status = replace(self.status, state=state, since=since, error=error)
         self._numbers.set_available(is_available=state is StoreState.OPEN)
         self._tried.set()
-
-
-def _starts(part: Part, store: Store) -> bool:
-    """Starts a part; false if it cannot, for a reason that is its own.
-
-    Raises:
-        CallgateError: The store does not answer.
-    """
-    try:
-        part.start(store)
-    except CallgateError:
-        raise
-    except Exception as error:  # noqa: BLE001  one part must not end the others
-        logs.log("error", "control_plane_failed", {"error": unexpected(error)})
-        return False
-    return True
 
 
 def _stop_all(parts: Sequence[Part]) -> None:

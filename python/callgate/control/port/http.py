@@ -10,6 +10,8 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from callgate.config.address import is_loopback
+from callgate.control import logs
+from callgate.control.failures import unexpected
 from callgate.control.port.pages import Origin
 from callgate.errors import ConfigError
 from callgate.text import reason_of
@@ -31,6 +33,9 @@ another one, operators' last."""
 
 _STOP_S: Final = 5.0
 """Longest wait for the thread at the end."""
+
+_RETRY_S: Final = 1.0
+"""Pause before the server is started again after an error."""
 
 _MAX_PORT: Final = 65_535
 
@@ -121,7 +126,12 @@ class Listening:
         self._listener.close()
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        while not self._stopping.is_set():
+            try:
+                asyncio.run(self._serve())
+            except Exception as error:  # noqa: BLE001, PERF203  such as no file descriptors for the libraries
+                logs.log("error", "admin_port_failed", {"error": unexpected(error)})
+                self._stopping.wait(_RETRY_S)
 
     async def _serve(self) -> None:
         # Decisions are made before these libraries are there.
