@@ -19,7 +19,8 @@ from callgate.control.known_grants import NAME
 from callgate.control.refusals import Refusals
 from callgate.control.store_grants import StoreGrants
 from callgate.store.backup import back_up, restore
-from callgate.store.documents import Edit
+from callgate.store.documents import Delta, Edit
+from callgate.store.errors import StoreBusyError
 from callgate.store.model import Actor
 from callgate.store.place import in_folder
 from callgate.store.store import Store, open_store
@@ -170,6 +171,33 @@ def test_a_file_that_is_damaged(tmp_path: Path, store: Store, spoil: Callable[[P
     later = Sidecar(tmp_path)
     later.part.restore()
     assert later.obeys("a", "b")
+
+
+def test_a_read_that_breaks_off_begins_anew(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, "a")
+    with running(store, tmp_path) as one:
+        wait_until(lambda: one.obeys("a"))
+    known = tmp_path / NAME
+    known.write_text(known.read_text().rstrip("\n"))
+    put(store, "a", revoked=True)
+    # More than one statement reads.
+    put(store, *(f"g{number}" for number in range(1_000)))
+    breaks, since = iter([False, True]), store.grants.since
+
+    def breaking_off(change: int) -> Delta:
+        if next(breaks, False):
+            raise StoreBusyError("the store is busy")
+        return since(change)
+
+    monkeypatch.setattr(store.grants, "since", breaking_off)
+    with running(store, tmp_path) as again:
+        assert again.managed.known(["a"]) == {"a": False}
+        wait_until(lambda: len(again.managed) == 1_001)
+        assert again.managed.known(["a"]) == {"a": True}
+    assert next(breaks, None) is None
+    later = Sidecar(tmp_path)
+    later.part.restore()
+    assert len(later.managed) == 1_001
 
 
 def test_a_file_of_many_changes_is_written_anew(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

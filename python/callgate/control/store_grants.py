@@ -38,6 +38,10 @@ _SPARE_LINES: Final = 10_000
 """Lines for changes that a file may have beside one for each grant, before it is written anew."""
 
 
+class _StoppedError(Exception):
+    """The work is to end before all grants are read."""
+
+
 class StoreGrants:
     """The part of the control plane that reads grants."""
 
@@ -132,27 +136,29 @@ class StoreGrants:
             path = self._known or Path(folder) / NAME
             try:
                 write_known(path, self._all_lines(store))
+            except _StoppedError:
+                return
             except OSError as error:
                 self._keep_nothing(error)
                 raise ConfigError(f"`{path}` cannot be written: {reason_of(error)}") from None
-            if self._worker.is_stopped:
-                return
-            _, self._lines, faults = self._grants.read_file(path)
+            mark, self._lines, faults = self._grants.read_file(path)
+        # Only now: a reader that breaks off before has served nothing, and begins anew.
+        self._seen = Mark.read(mark)
         self._refused.update({name: _told(name, fault) for name, fault in faults})
         self._unserved = {name: _told(name, fault) for name, fault in self._grants.unserved()}
 
     def _all_lines(self, store: Store) -> Iterator[str]:
-        change = 0
-        while not self._worker.is_stopped:
-            delta = store.grants.since(change)
-            if not delta.versions:
-                break
+        change, mark = 0, None
+        while (delta := store.grants.since(change)).versions:
+            if self._worker.is_stopped:
+                # The file before has all grants.
+                raise _StoppedError
             grants, _ = self._parsed(delta.versions)
             yield from map(put_line, grants.values())
             change, last = delta.change, delta.versions[-1]
-            self._seen = Mark(change, last.id, last.version, last.made_us)
-        if change and self._seen is not None:
-            yield mark_line(self._seen)
+            mark = Mark(change, last.id, last.version, last.made_us)
+        if mark is not None:
+            yield mark_line(mark)
 
     def _parsed(self, versions: Sequence[Version]) -> tuple[dict[str, dict[str, Any]], list[str]]:
         """The grants of these documents as the engine takes them, by id, and the ids of those that are gone."""
