@@ -36,7 +36,7 @@ from callgate.identity.identities import Identities
 from callgate.identity.principal import Principal
 from callgate.store.people import Role
 from callgate.store.tokens import Scope
-from support.admin import BY, DAY_US, POLICY, Admin, CallError, Client
+from support.admin import BY, DAY_US, POLICY, Admin, CallError, Client, failure_of
 
 
 def test_health_is_for_everybody(admin: Admin) -> None:
@@ -52,6 +52,30 @@ def test_a_stream_of_health_takes_a_token(admin: Admin) -> None:
     with pytest.raises(grpc.RpcError) as told:
         next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=10))
     assert told.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_streams_of_other_services_are_streams_of_their_caller(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each keeps a thread: a viewer could take all of them, and nobody else would be answered."""
+    monkeypatch.setattr(grpc_handlers, "STREAMS_OF_CALLER", 1)
+    token = admin.session("vic", Role.VIEWER)
+    metadata = (("authorization", f"Bearer {token}"),)
+    stub: Any = health_pb2_grpc.HealthStub(admin.client(None).channel)
+    held = stub.Watch(health_pb2.HealthCheckRequest(), metadata=metadata, timeout=30)
+    next(held)
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    for further in (
+        stub.Watch(health_pb2.HealthCheckRequest(), metadata=metadata, timeout=30),
+        reflected(admin.client(None), request, metadata),
+    ):
+        with pytest.raises(grpc.RpcError) as told:
+            next(further)
+        assert told.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert failure_of(told.value).reason == "STREAMS"
+    # It ends with the right of its caller, and makes room.
+    admin.store.people.remove("vic", BY, "", now_us())
+    with pytest.raises(grpc.RpcError) as told:
+        next(held)
+    assert told.value.code() is grpc.StatusCode.CANCELLED
 
 
 def test_reflection_names_all_services_to_those_who_may_call(admin: Admin) -> None:

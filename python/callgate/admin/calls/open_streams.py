@@ -26,7 +26,7 @@ _STOP_S: Final = 2.0
 class _OpenStream:
     """A stream, its check, and the function that ends it."""
 
-    def __init__(self, check: Callable[[], None], end: Callable[[AdminError], None]) -> None:
+    def __init__(self, check: Callable[[], None], end: Callable[[AdminError], object]) -> None:
         self.check = check
         self.end = end
 
@@ -44,7 +44,7 @@ class OpenStreams:
         self._thread: Thread | None = None
 
     @contextmanager
-    def checked(self, check: Callable[[], None], end: Callable[[AdminError], None]) -> Iterator[None]:
+    def checked(self, check: Callable[[], None], end: Callable[[AdminError], object]) -> Iterator[None]:
         """Checks a stream for as long as it is open.
 
         Args:

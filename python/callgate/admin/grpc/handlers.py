@@ -19,7 +19,7 @@ from callgate.admin.calls.call import Call
 from callgate.admin.calls.errors import AdminError, admin_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from google.protobuf.message import Message
 
@@ -76,6 +76,21 @@ class Handlers:
             return authenticated(self._identities, given[0] if len(given) == 1 else None, source)
         except Exception as error:  # noqa: BLE001  a face gets one kind of errors
             raise admin_error(error) from None
+
+    @contextmanager
+    def stream_of_others(self, context: grpc.ServicerContext) -> Iterator[None]:
+        """Counts a stream of another service as one of its caller, and ends it once the caller is not known any more.
+
+        Raises:
+            AdminError: UNAUTHENTICATED, or there are too many streams.
+        """
+        principal = self.principal(context)
+
+        def check() -> None:
+            self.principal(context, is_new=False)
+
+        with self._place(principal.name), self._open_streams.checked(check, lambda _: context.cancel()):
+            yield
 
     def _handler(self, method: RegisteredMethod) -> grpc.RpcMethodHandler[Any, Any]:
         def unary(request: bytes, context: grpc.ServicerContext) -> Message:
@@ -174,28 +189,31 @@ class Doorkeeper(grpc.ServerInterceptor):
         return self._guarded(handler)
 
     def _guarded(self, handler: Any) -> Any:  # noqa: ANN401  as above
-        def check(context: grpc.ServicerContext) -> None:
+        behavior: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+        def run(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  as above
             try:
                 self._handlers.principal(context)
             except AdminError as error:
                 abort(context, error)
+            return behavior(request, context)
 
-        def guarded(behavior: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[..., Any]:
-            def run(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  as above
-                check(context)
-                return behavior(request, context)
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401  as above
+            try:
+                # Each keeps a thread, like a stream of the admin API.
+                with self._handlers.stream_of_others(context):
+                    yield from behavior(request, context)
+            except AdminError as error:
+                abort(context, error)
 
-            return run
-
-        made = {
+        made: Any = {
             (False, False): grpc.unary_unary_rpc_method_handler,
             (False, True): grpc.unary_stream_rpc_method_handler,
             (True, False): grpc.stream_unary_rpc_method_handler,
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[handler.request_streaming, handler.response_streaming]
-        behavior: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-        make: Any = made
-        return make(guarded(behavior), handler.request_deserializer, handler.response_serializer)
+        guarded = stream if handler.response_streaming else run
+        return made(guarded, handler.request_deserializer, handler.response_serializer)
 
 
 def abort(context: grpc.ServicerContext, error: AdminError) -> NoReturn:
