@@ -6,6 +6,7 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import grpc
@@ -37,6 +38,7 @@ from callgate.identity.principal import Principal
 from callgate.store.people import Role
 from callgate.store.tokens import Scope
 from support.admin import BY, DAY_US, POLICY, Admin, CallError, Client, failure_of
+from support.setup import until
 
 
 def test_health_is_for_everybody(admin: Admin) -> None:
@@ -153,6 +155,29 @@ def test_one_caller_leaves_streams_for_others(admin: Admin, monkeypatch: pytest.
     assert next(other).synced
     for stream in (first, other):
         stream.cancel()
+
+
+def test_a_thread_that_cannot_be_started_ends_nothing(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer, start = admin.person("vic", Role.VIEWER), Thread.start
+    refused: list[str] = []
+
+    def starting(thread: Thread) -> None:
+        if thread.name.startswith("callgate-admin-grpc") and len(refused) < 2:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(Thread, "start", starting)
+    first = [call_of_caller(viewer) for _ in range(2)]
+    until(lambda: len(refused) == 2)
+    # They were only late.
+    for call in (*first, call_of_caller(viewer)):
+        assert status_pb2.GetCallerResponse.FromString(call.result()).name == "vic (local)"
+
+
+def call_of_caller(client: Client) -> Any:
+    method: Any = client.channel.unary_unary("/callgate.admin.v1.StatusService/GetCaller")
+    return method.future(b"", metadata=client.metadata, timeout=30)
 
 
 def test_one_policy_is_checked_at_a_time(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,14 +80,14 @@ class Client:
         self.channel = (
             grpc.insecure_channel(address) if credentials is None else grpc.secure_channel(address, credentials)
         )
-        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+        self.metadata = () if token is None else (("authorization", f"Bearer {token}"),)
 
     def __call__(self, request: Message, kind: type[_Answer], *, timeout: float = 30) -> _Answer:
         """Calls the method that the request is of."""
         name = _name_of(request)
         method = self.channel.unary_unary(f"/{PACKAGE}.{name}", type(request).SerializeToString, kind.FromString)
         try:
-            return method(request, timeout=timeout, metadata=self._metadata)
+            return method(request, timeout=timeout, metadata=self.metadata)
         except grpc.RpcError as error:
             raise failure_of(error) from None
 
@@ -96,7 +96,7 @@ class Client:
         method = self.channel.unary_stream(
             f"/{PACKAGE}.{_name_of(request)}", type(request).SerializeToString, kind.FromString
         )
-        return method(request, timeout=timeout, metadata=self._metadata)
+        return method(request, timeout=timeout, metadata=self.metadata)
 
     def close(self) -> None:
         self.channel.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -48,6 +49,17 @@ _OPTIONS: Final = (
 )
 
 
+class _Threads(ThreadPoolExecutor):
+    """Threads for calls. A call for which the system gives none waits for another one, or for the next call.
+
+    grpcio has one thread that accepts all calls: the error would end it, and nobody would be answered until a restart.
+    """
+
+    def _adjust_thread_count(self) -> None:
+        with suppress(RuntimeError):
+            super()._adjust_thread_count()
+
+
 class GrpcFace:
     """A server for one opened store."""
 
@@ -70,7 +82,7 @@ class GrpcFace:
             )
             raise ConfigError(message)
         self._handlers = Handlers(registry, identities)
-        self._threads = ThreadPoolExecutor(STREAMS + _CALLS, "callgate-admin-grpc", step_back)
+        self._threads = _Threads(STREAMS + _CALLS, "callgate-admin-grpc", step_back)
         self._server = grpc.server(
             self._threads,
             interceptors=[Doorkeeper(self._handlers)],
