@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 import grpc
@@ -132,6 +133,24 @@ def test_a_store_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyP
         until(lambda: len(faults) == 1)
     streams.stop()
     assert len(checks) == 5
+
+
+def test_a_thread_that_cannot_be_started_is_started_for_the_next_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams, faults, refused = OpenStreams(), list[AdminError](), AdminError(grpc.StatusCode.UNAUTHENTICATED, "gone")
+
+    def check() -> None:
+        raise refused
+
+    def none_left(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as limited:
+        limited.setattr(Thread, "start", none_left)
+        with pytest.raises(RuntimeError), streams.checked(check, faults.append):
+            pass
+    with streams.checked(check, faults.append):
+        until(lambda: faults == [refused])
+    streams.stop()
 
 
 def test_rights_are_looked_at_and_not_the_token_alone(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,12 +53,14 @@ class OpenStreams:
         """
         stream = _OpenStream(check, end)
         with self._lock:
+            if self._thread is None:
+                thread = Thread(target=self._run, name="callgate-open-streams", daemon=True)
+                # The system may have none left: then this stream fails, and the next one tries again.
+                thread.start()
+                self._thread = thread
             self._streams.add(stream)
             # The caller may have lost the right since they were looked up.
             self._due.add(stream)
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="callgate-open-streams", daemon=True)
-                self._thread.start()
         self._wake.set()
         try:
             yield
