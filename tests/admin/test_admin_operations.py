@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -23,6 +24,9 @@ from callgate._proto.callgate.admin.v1 import (
     tokens_pb2,
 )
 from callgate._proto.callgate.decision.v1 import decision_pb2
+from callgate.admin import replica as replica_module
+from callgate.admin.ground import Ground
+from callgate.admin.replica import ReplicaReports
 from callgate.client import Client as DecisionClient
 from callgate.clock import now_us
 from callgate.config.state import pins_folder
@@ -30,6 +34,7 @@ from callgate.store.people import Role
 from callgate.store.replicas import ReplicaReport
 from callgate.store.tokens import Scope
 from support.admin import PASSWORD, Admin, CallError, Client, request_id
+from support.setup import until
 
 IN_FORCE = freezes_pb2.Freeze.STATE_IN_FORCE
 THAWED = freezes_pb2.Freeze.STATE_THAWED
@@ -212,6 +217,34 @@ def test_decisions_are_followed(admin: Admin) -> None:
     assert (decision.outcome, decision.protocol) == (decision_pb2.OUTCOME_DENY, "grpc")
     assert json.loads(decision.line_json)["tool"] == decision.tool
     stream.cancel()
+
+
+def test_reports_go_on_after_an_error_that_nobody_expected(both: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that only could not look at itself for a moment must not be lost for the others until a restart."""
+    monkeypatch.setattr(replica_module, "BEAT_S", 0.05)
+    faults, told, status = iter([OSError("too many open files")]), list[Exception](), both.sidecar.status()
+
+    def failing() -> dict[str, Any]:
+        if (fault := next(faults, None)) is not None:
+            raise fault
+        # A folder whose name is no UTF-8.
+        return {**status, "state": "/tmp/\udcff"}
+
+    sidecar = SimpleNamespace(status=failing)
+    reports = ReplicaReports(
+        cast(Ground, SimpleNamespace(store=both.store, sidecar=sidecar, replica="me")), told.append
+    )
+    reports.start()
+
+    def is_reported() -> bool:
+        return any(one.id == "me" and "udcff" in one.status for one in both.store.replicas.page())
+
+    until(is_reported)
+    reports.stop()
+    assert [type(one) for one in told] == [OSError]
+    listed = both.admin(status_pb2.ListReplicasRequest(), status_pb2.ListReplicasResponse).replicas
+    if not both.store.database.is_sqlite:
+        assert json.loads(next(one for one in listed if one.id == "me").details_json)["state"] == "/tmp/\udcff"
 
 
 def test_status_and_replicas(both: Admin) -> None:

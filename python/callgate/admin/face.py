@@ -114,7 +114,7 @@ class AdminFace:
         self._changes.listen(ground.news.tell, [kind.value for kind in Kind])
         self._changes.listen(self.registry.open_streams.look_again, KINDS)
         if not store.database.is_sqlite:
-            self._reports = ReplicaReports(ground)
+            self._reports = ReplicaReports(ground, lambda error: self._unexpected("(replica report)", error))
             self._reports.start()
         if self._listen is not None:
             self._serve(self.registry, identities, self._listen)
