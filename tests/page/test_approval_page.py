@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
+from threading import Event
 
+import httpx
 import pytest
 
+from callgate.admin.site import Site
+from callgate.control.port.pages import Pages
+from callgate.identity.identities import Identities
 from callgate.store.model import PermitBounds, Person, State, Waiting
 from callgate.store.store import Store
 from support.approvals import DAY, HOUR, NOW, ask, need
 from support.evidence import evidence
-from support.site import Browser
+from support.identities import Clock
+from support.site import TIMEOUT_S, Browser
 
 BIDI = "\u202e"
 ARGUMENTS = {"region": "eu", "count": 3, "note": f"a{BIDI}b\u200b<script>alert(1)</script>"}
@@ -108,6 +115,29 @@ def test_who_may_not_answer_changes_nothing(browser: Browser, store: Store) -> N
     browser.client.cookies.clear()
     browser.log_in("vic")
     assert browser.send(f"/approvals/{own}/deny", f"/approvals/{own}", {}).status_code == 403
+
+
+def test_a_store_that_hangs_holds_up_no_probe(
+    browser: Browser, store: Store, pages: Pages, identities: Identities, clock: Clock
+) -> None:
+    """The owner of a grant of the store is read from it."""
+    asked, answered = Event(), Event()
+
+    def hanging(_grant: str) -> None:
+        asked.set()
+        answered.wait(TIMEOUT_S)
+
+    pages.site = Site(store, identities, is_private=True, clock_us=clock, owner_of=hanging)
+    approval = pending(store)
+    browser.log_in()
+    with ThreadPoolExecutor(1) as threads:
+        shown = threads.submit(browser.get, f"/approvals/{approval}")
+        assert asked.wait(TIMEOUT_S)
+        try:
+            assert httpx.get(f"{browser.origin}/healthz", timeout=TIMEOUT_S / 2).status_code == 200
+        finally:
+            answered.set()
+        assert shown.result().status_code == 200
 
 
 def test_a_needed_reason(browser: Browser, store: Store) -> None:

@@ -129,11 +129,12 @@ class ApprovalPages:
         approval_id = request.path_params["id"]
         now_us = self._clock_us()
 
-        def read() -> tuple[Approval, Recorded]:
-            return self._store.approvals.get(approval_id, now_us), self._store.approvals.record(approval_id)
+        def read() -> tuple[Approval, Recorded, Person | None]:
+            approval = self._store.approvals.get(approval_id, now_us)
+            # The owner may be in the store too, which may hang: probes are answered meanwhile.
+            return approval, self._store.approvals.record(approval_id), self._owner_of(approval.call.grant)
 
-        approval, record = await in_thread(read)
-        owner = self._owner_of(approval.call.grant)
+        approval, record, owner = await in_thread(read)
         refused = refusal(caller.principal, approval, owner)
         is_pending = approval.state is State.PENDING
         return page(
