@@ -53,6 +53,10 @@ def test_a_policy_from_its_creation_to_its_end(rest: Rest) -> None:
     assert [one["version"] for one in listed["versions"]] == sorted(
         (one["version"] for one in listed["versions"]), reverse=True
     )
+    for field in ("If-Match", "Idempotency-Key"):
+        # A program whose variable is empty believes that it is protected.
+        status, refused, _ = rest.ask("PATCH", path, change, **{field: ""})
+        assert (status, f"`{field}`: expected" in refused["message"]) == (400, True)
     assert rest.ask("DELETE", path, **{"If-Match": headers["ETag"]})[0] == 200
     assert rest.ask("GET", path)[0] == 404
 

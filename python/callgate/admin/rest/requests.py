@@ -56,15 +56,7 @@ def make_request(
     if binding.body == "*" and query:
         raise invalid(query[0][0], "expected no query; the values of this request are in its body")
     _merge(request, _of_query(request.DESCRIPTOR, query, taken))
-    if etag is not None:
-        place = etag_path(request.DESCRIPTOR)
-        if place is None:
-            raise invalid("If-Match", "this request has no etag")
-        _set_text(request, place, etag)
-    if request_id is not None:
-        if "request_id" not in request.DESCRIPTOR.fields_by_name:
-            raise invalid("Idempotency-Key", "this request has no id, because it changes nothing")
-        _set_text(request, "request_id", request_id)
+    _set_of_header(request, etag, request_id)
     return request
 
 
@@ -165,6 +157,25 @@ def _part(request: Message, path: str) -> Any:  # noqa: ANN401  of any message
     for step in path.split("."):
         part = getattr(part, step)
     return part
+
+
+def _set_of_header(request: Message, etag: str | None, request_id: str | None) -> None:
+    """Sets what the header of the request holds; an empty value protects from nothing, and its sender believes it."""
+    if etag is not None:
+        place = etag_path(request.DESCRIPTOR)
+        if place is None:
+            raise invalid("If-Match", "this request has no etag")
+        if not etag:
+            raise invalid(
+                "If-Match", "expected the etag of an answer, or `*`; without the field, any version is replaced"
+            )
+        _set_text(request, place, etag)
+    if request_id is not None:
+        if "request_id" not in request.DESCRIPTOR.fields_by_name:
+            raise invalid("Idempotency-Key", "this request has no id, because it changes nothing")
+        if not request_id:
+            raise invalid("Idempotency-Key", "expected a UUID; a repetition without one makes the change again")
+        _set_text(request, "request_id", request_id)
 
 
 def _set_text(request: Message, path: str, value: str) -> None:
