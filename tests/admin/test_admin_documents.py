@@ -11,6 +11,7 @@ import pytest
 
 from callgate._proto.callgate.admin.v1 import audit_pb2, policies_pb2, servers_pb2
 from callgate._proto.callgate.decision.v1 import decision_pb2
+from callgate.admin.messages.paging import token_for
 from callgate.clock import now_us
 from callgate.store.documents import Edit
 from callgate.store.model import Actor
@@ -296,6 +297,17 @@ def test_a_page_token_is_for_its_list(admin: Admin) -> None:
         with pytest.raises(CallError) as told:
             client(policies_pb2.ListPoliciesRequest(page_token=bad), policies_pb2.ListPoliciesResponse)
         assert list(told.value.fields) == ["page_token"]
+    # Of the right list, by whoever knows its form.
+    lists: tuple[Any, ...] = (
+        (policies_pb2.ListPolicyVersionsRequest(id="p"), policies_pb2.ListPolicyVersionsResponse),
+        (audit_pb2.ListAuditRecordsRequest(), audit_pb2.ListAuditRecordsResponse),
+    )
+    for request, kind in lists:
+        for position in ("", "x", "0", "9" * 30):
+            request.page_token = token_for(request, position)
+            with pytest.raises(CallError) as told:
+                client(request, kind)
+            assert list(told.value.fields) == ["page_token"]
     with pytest.raises(CallError) as told:
         client(policies_pb2.ListPoliciesRequest(page_size=-1), policies_pb2.ListPoliciesResponse)
     assert list(told.value.fields) == ["page_size"]

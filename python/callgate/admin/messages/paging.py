@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.admin.calls.errors import invalid
@@ -13,11 +14,15 @@ from callgate.store.pages import MOST
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from callgate.admin.calls.errors import AdminError
+
 USUAL: Final = 100
 """Items of a page whose size is not given."""
 
 _MARK_BYTES: Final = 6
 """Bytes of the digest of a list's other fields."""
+
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def size_of(request: Any, most: int = MOST) -> int:  # noqa: ANN401  the request of any list
@@ -47,8 +52,20 @@ def position_of(request: Any) -> str | None:  # noqa: ANN401  as above
     except (binascii.Error, ValueError):
         mark, position = b"", ""
     if mark != _mark(request):
-        raise invalid("page_token", "expected the token of an answer to the same request, or nothing")
+        raise _unknown()
     return position
+
+
+def number_of(request: Any) -> int | None:  # noqa: ANN401  as above
+    """The place in a list that is ordered by numbers; None for the first page.
+
+    Raises:
+        AdminError: As of `position_of`.
+    """
+    position = position_of(request)
+    if position is not None and not _NUMBER.fullmatch(position):
+        raise _unknown()
+    return None if position is None else int(position)
 
 
 def token_for(request: Any, position: str | None) -> str:  # noqa: ANN401  as above
@@ -56,6 +73,10 @@ def token_for(request: Any, position: str | None) -> str:  # noqa: ANN401  as ab
     if position is None:
         return ""
     return base64.urlsafe_b64encode(_mark(request) + position.encode()).decode("ascii").rstrip("=")
+
+
+def _unknown() -> AdminError:
+    return invalid("page_token", "expected the token of an answer to the same request, or nothing")
 
 
 def _mark(request: Message) -> bytes:

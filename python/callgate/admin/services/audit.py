@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from callgate._proto.callgate.admin.v1 import audit_pb2 as pb
 from callgate.admin.calls.errors import invalid
 from callgate.admin.ground import Ground, actor_message
-from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.paging import number_of, size_of, token_for
 from callgate.admin.messages.times import timestamp
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class AuditService:
         """Lists records."""
         if request.object_id and not request.kind:
             raise invalid("kind", "expected the kind of the thing with its id")
-        size, position = size_of(request), position_of(request)
+        size = size_of(request)
         found = self._audit.page(
             kind=request.kind or None,
             object_id=request.object_id or None,
-            before=None if position is None else int(position),
+            before=number_of(request),
             size=size,
         )
         following = str(found[-1].number) if len(found) == size else None

@@ -15,7 +15,7 @@ from callgate.admin.documents.managed import AdminDocuments, Held
 from callgate.admin.documents.policies import check_policy, checking, faults_of, message_of, trial_engine, warnings_of
 from callgate.admin.documents.uses import uses_of_policy
 from callgate.admin.ground import Ground, actor, actor_message, masked_fields
-from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.paging import number_of, position_of, size_of, token_for
 from callgate.admin.messages.times import timestamp
 from callgate.client import messages
 from callgate.errors import CallgateError
@@ -166,8 +166,7 @@ class PoliciesService:
         self, _principal: Principal, request: pb.ListPolicyVersionsRequest, _call: Call
     ) -> pb.ListPolicyVersionsResponse:
         """Lists the versions of a policy."""
-        size, position = size_of(request, _MOST_OF_PAGE), position_of(request)
-        before = None if position is None else int(position)
+        size, before = size_of(request, _MOST_OF_PAGE), number_of(request)
         found = self._policies.stored.versions(request.id, before=before, size=size)
         if not found and before is None:
             self._policies.must_be_stored(self._policies.get(request.id))
