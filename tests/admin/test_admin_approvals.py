@@ -292,6 +292,15 @@ def test_any_value_is_refused_where_a_rule_looks(admin: Admin) -> None:
     assert approve(ann, name, permit=offer(count={"any": True})).approval.state == CONSUMED
 
 
+def test_arguments_that_nobody_may_read_make_no_permit(admin: Admin) -> None:
+    """With the mask `args`, the whole of them is hidden."""
+    name = pending(admin, "f", need(permit=BOUNDS), arguments="***")
+    with pytest.raises(CallError) as told:
+        approve(admin.person("ann", Role.APPROVER), name, permit=offer())
+    assert told.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert get(admin.admin, name).state == PENDING
+
+
 def test_a_rule_that_allows_no_permit(admin: Admin) -> None:
     with pytest.raises(CallError) as told:
         approve(admin.person("ann", Role.APPROVER), pending(admin), permit=offer())

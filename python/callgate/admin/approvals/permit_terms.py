@@ -31,6 +31,9 @@ def permit_offer(offer: approvals_pb2.PermitOffer, approval: Approval, record: R
         message = f"the arguments of the approval `{approval.id}` are not kept any more"
         raise failed_precondition(message)
     arguments = read_json(record.arguments)
+    if not isinstance(arguments, dict):
+        message = f"the arguments of the approval `{approval.id}` are masked, so that no term can name them"
+        raise failed_precondition(message)
     evidence = read_evidence(record)
     chosen = {name: _chosen(name, one, arguments) for name, one in offer.arguments.items()}
     try:
