@@ -206,6 +206,26 @@ def test_a_stream_ends_when_its_session_is_over(rest: Rest, monkeypatch: pytest.
             stream.next()
 
 
+def test_a_stream_that_is_never_silent_ends_when_its_session_is_over(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callgate.admin.rest.events._BEAT_S", 0.5)
+    token, address = rest.admin.session("vic", Role.VIEWER), rest.admin.sidecar.server.address
+    assert address is not None
+    with events(rest, TAIL, token) as stream, Client(address) as client:
+
+        def decide(times: int) -> None:
+            for _ in range(times):
+                client.check(grant="g", tool="t", server="s")
+                stream.next()
+
+        # By then, the check of the beginning is over.
+        decide(200)
+        monkeypatch.setattr("callgate.store.sessions.IDLE_US", 0)
+        with pytest.raises(EOFError):
+            decide(20_000)
+
+
 @pytest.mark.parametrize("path", [WATCH, TAIL, "/admin/v1/status", "/admin/v1/replicas"])
 @pytest.mark.parametrize("how", ["log_out", "remove", "revoke"])
 def test_a_stream_ends_at_once_with_the_right_of_its_caller(

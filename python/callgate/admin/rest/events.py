@@ -130,22 +130,31 @@ class Events:
     async def _forward(
         self, stream: _Stream, reader: Reader, gone: asyncio.Task[None], is_known: Callable[[], Awaitable[bool]]
     ) -> None:
+        loop = asyncio.get_running_loop()
+        check_at_s = loop.time() + _BEAT_S
         while not gone.done():
             taking = asyncio.ensure_future(reader.waiting.get())
-            await asyncio.wait({taking, gone}, timeout=_BEAT_S, return_when=asyncio.FIRST_COMPLETED)
-            if taking.done():
+            left_s = max(check_at_s - loop.time(), 0)
+            await asyncio.wait({taking, gone}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            is_silent = not taking.done()
+            if is_silent:
+                taking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await taking
+            else:
                 item = taking.result()
                 await stream.send(item)
                 if item is None or isinstance(item, AdminError):
                     return
-                continue
-            taking.cancel()
-            with suppress(asyncio.CancelledError):
-                await taking
+                # A stream that is never silent ends too when the time of its session or token is over.
+                if loop.time() < check_at_s:
+                    continue
             if gone.done() or not await is_known():
                 await stream.end()
                 return
-            await stream.beat()
+            check_at_s = loop.time() + _BEAT_S
+            if is_silent:
+                await stream.beat()
 
 
 class _Stream:
