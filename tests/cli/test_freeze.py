@@ -120,7 +120,7 @@ def test_a_reason_is_needed(state: Path) -> None:
         (("--all", "--reason", "a\nb"), "`reason`: expected one line"),
         (("--all", "--reason", "a\u202eb"), "`reason`: expected a text without invisible characters, got `\\u{202e}`"),
         (("--server", "s", "--tool", "a\\", "--reason", "r"), "`tool`: `a\\` ends in a lone `\\`"),
-        (("--server", "", "--reason", "r"), "expected the name of a server, got an empty string"),
+        (("--server", "", "--reason", "r"), "`server`: expected a name that is not empty"),
         (("--all", "--reason", "r", "--for", "36000d"), ""),
     ],
 )
@@ -134,6 +134,8 @@ def test_what_the_sidecar_would_refuse_is_not_written(state: Path, words: tuple[
     assert done.code == 2, done
     assert expected in done.err
     assert "Traceback" not in done.err
+    # A file that was only tried is gone when people read of it.
+    assert ".freeze.json" not in done.err
     assert (state / "freeze.json").read_bytes() == before
     assert [path.name for path in state.iterdir()] == ["freeze.json"]
 

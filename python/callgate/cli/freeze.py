@@ -48,6 +48,7 @@ def freeze(
     if time is not None and not time:
         raise typer.BadParameter("it would end at once; expected a longer time", param_hint="--for")
     made = new_freeze(chosen, reason, time, now)
+    check_freeze(made)
     sidecar = running(state, config)
     everywhere = _everywhere(made, state, config)
     if everywhere is not None and everywhere.fault is None:
@@ -83,7 +84,6 @@ def _everywhere(made: Freeze, state: Path | None, config: Path | None) -> freezi
     place = freezing_shared.shared_place(state, config)
     if place is None:
         return None
-    check_freeze(made)
     try:
         return freezing.Everywhere(place, is_replaced=freezing_shared.freeze_all(place, made))
     except CallgateError as error:
