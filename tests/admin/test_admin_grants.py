@@ -153,6 +153,19 @@ def test_grants_that_cannot_be(admin: Admin) -> None:
     assert told.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_a_document_of_a_file_is_not_deleted_though_it_is_used(admin: Admin) -> None:
+    """To change what uses it, as advised for documents of the store, would not help."""
+    client = admin.admin
+    create(client, servers={"filed-server": "filed-policy"})
+    server = servers_pb2.DeleteServerRequest(id="filed-server")
+    with pytest.raises(CallError) as told:
+        client(server, servers_pb2.DeleteServerResponse)
+    assert told.value.reason == "FILE_OWNED"
+    with pytest.raises(CallError) as told:
+        client(policies_pb2.DeletePolicyRequest(id="filed-policy"), policies_pb2.DeletePolicyResponse)
+    assert told.value.reason == "FILE_OWNED"
+
+
 def test_what_is_in_use_is_not_deleted(both: Admin) -> None:
     """The sidecar could not serve the rest, and would refuse every later change too."""
     client = both.admin

@@ -152,6 +152,7 @@ class PoliciesService:
         change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
         if (earlier := change.earlier(pb.DeletePolicyResponse)) is not None:
             return earlier
+        self._policies.must_be_stored(self._policies.get(request.id))
         uses = uses_of_policy(self._ground.store, request.id)
 
         def work() -> pb.DeletePolicyResponse:

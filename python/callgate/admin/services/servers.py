@@ -113,6 +113,7 @@ class ServersService:
         change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
         if (earlier := change.earlier(pb.DeleteServerResponse)) is not None:
             return earlier
+        self._servers.must_be_stored(self._servers.get(request.id))
         uses = uses_of_server(self._ground.store, request.id)
 
         def work() -> pb.DeleteServerResponse:
