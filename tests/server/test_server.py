@@ -61,6 +61,16 @@ def test_life(engine: Engine) -> None:
         socket.create_connection((host, int(port))).close()
 
 
+def test_nobody_listens_once_it_has_stopped(engine: Engine) -> None:
+    for _ in range(50):
+        server = Server(engine, listen="127.0.0.77:0", grace_ms=0)
+        server.start()
+        host, _, port = str(server.address).partition(":")
+        server.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port))).close()
+
+
 def test_port_in_use(engine: Engine) -> None:
     with Server(engine, grace_ms=0) as first:
         second = Server(engine, listen=first.address)

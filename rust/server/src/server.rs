@@ -10,6 +10,7 @@ use callgate_core::freeze::{Freeze, FreezeRow, FreezeScope};
 use callgate_core::{Engine, State};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 
 use crate::approvals::Approvals;
 use crate::audit::Audit;
@@ -67,10 +68,16 @@ pub struct Server {
     max_connections: usize,
     handle: Handle,
     // Taken by the first `stop`; others wait for it at the lock.
-    runtime: Mutex<Option<Runtime>>,
+    running: Mutex<Option<Running>>,
     /// Opened when the first configuration asks for it, once.
     pinning: OnceLock<Pinning>,
     freezes: Option<FreezeWatch>,
+}
+
+/// The threads of a server that has not been stopped, and the tasks that accept its connections.
+struct Running {
+    runtime: Runtime,
+    listeners: Vec<JoinHandle<()>>,
 }
 
 impl Server {
@@ -153,14 +160,15 @@ impl Server {
             permits: Arc::clone(&permits),
             limits,
         };
+        let mut listeners = Vec::new();
         if let Some((socket, address)) = tcp {
             let listener = Listener::Tcp {
                 loopback: address.ip().is_loopback(),
             };
-            runtime.spawn(acceptor.clone().tcp(socket, listener, tls.clone()));
+            listeners.push(runtime.spawn(acceptor.clone().tcp(socket, listener, tls.clone())));
         }
         let socket = unix.map(|(listener, socket)| {
-            runtime.spawn(acceptor.unix(listener));
+            listeners.push(runtime.spawn(acceptor.unix(listener)));
             socket
         });
         if services.gate.engine.store().is_durable() {
@@ -182,7 +190,7 @@ impl Server {
             permits,
             max_connections,
             handle: runtime.handle().clone(),
-            runtime: Mutex::new(Some(runtime)),
+            running: Mutex::new(Some(Running { runtime, listeners })),
             pinning,
             freezes,
         };
@@ -283,8 +291,10 @@ impl Server {
     /// Stops accepting, finishes what is in flight within the grace, then closes. Blocks until that is done; a second
     /// call waits for the first and does nothing. Health answers "not serving" meanwhile, and the socket file is removed.
     pub fn stop(&self) {
-        let mut running = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(runtime) = running.take() else { return };
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Running { runtime, listeners }) = running.take() else {
+            return;
+        };
         let events = &self.services.gate.events;
         events.push(
             Level::Info,
@@ -296,10 +306,13 @@ impl Server {
         if let Some(socket) = &self.socket {
             socket.remove();
         }
-        // Nobody listens if every connection is gone already.
         self.phase.send_replace(Phase::Draining);
         let (permits, every, grace) = (Arc::clone(&self.permits), self.max_connections, self.grace);
         let drained = wait_for(&self.handle, grace + CLOSING_TIME, async move {
+            // A listener closes its socket as it ends; until then it could still accept a connection.
+            for listener in listeners {
+                let _ = listener.await;
+            }
             // Every permit is back when every connection is gone.
             let every = u32::try_from(every).unwrap_or(u32::MAX);
             tokio::time::timeout(grace, permits.acquire_many_owned(every))
