@@ -191,13 +191,57 @@ def test_a_read_that_breaks_off_begins_anew(tmp_path: Path, store: Store, monkey
 
     monkeypatch.setattr(store.grants, "since", breaking_off)
     with running(store, tmp_path) as again:
-        assert again.managed.known(["a"]) == {"a": False}
         wait_until(lambda: len(again.managed) == 1_001)
         assert again.managed.known(["a"]) == {"a": True}
     assert next(breaks, None) is None
     later = Sidecar(tmp_path)
     later.part.restore()
     assert len(later.managed) == 1_001
+
+
+def spoilt_mark(text: str) -> str:
+    """The file as if it were of another store."""
+    return text.replace('"made_us": ', '"made_us": 1')
+
+
+@pytest.mark.parametrize("spoil", [spoilt_mark, lambda text: text.rstrip("\n")], ids=["another store", "torn"])
+def test_a_revocation_is_obeyed_while_all_grants_are_read(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[str], str]
+) -> None:
+    put(store, "a")
+    with running(store, tmp_path) as one:
+        wait_until(lambda: one.obeys("a"))
+    known = tmp_path / NAME
+    known.write_text(spoil(known.read_text()))
+    # More than one statement reads.
+    put(store, *(f"g{number}" for number in range(1_500)))
+    again, since = Sidecar(tmp_path), store.grants.since
+    pages = list[int]()
+    known_after_first_page = list[dict[str, bool]]()
+
+    def reading(change: int) -> Delta:
+        if pages == [change]:
+            known_after_first_page.append(again.managed.known(["a"]))
+        delta = since(change)
+        if change == 0 and not pages:
+            pages.append(delta.change)
+            put(store, "a", revoked=True)
+        return delta
+
+    monkeypatch.setattr(store.grants, "since", reading)
+    again.part.restore()
+    assert again.managed.known(["a"]) == {"a": False}
+    again.part.start(store)
+    try:
+        wait_until(lambda: len(again.managed) == 1_501 and known_after_first_page)
+    finally:
+        again.part.stop()
+    assert known_after_first_page[0] == {"a": True}
+    assert again.managed.known(["a"]) == {"a": True}
+    later = Sidecar(tmp_path)
+    later.part.restore()
+    assert later.managed.known(["a"]) == {"a": True}
+    assert len(later.managed) == 1_501
 
 
 def test_a_file_of_many_changes_is_written_anew(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
