@@ -55,8 +55,12 @@ def test_freezes_are_ended_by_hand(store: Store) -> None:
     assert store.freezes.in_force(NOW + 3) == [second]
     assert [one.id for one in store.freezes.page().items] == [second.id, first.id]
     assert before != store.last_changes()
-    records = [(one.change.action, one.change.object_id, one.change.reason) for one in store.audit.page()]
+    thawed, frozen_second, frozen_first = (one.change for one in store.audit.page())
+    records = [(one.action, one.object_id, one.reason) for one in (thawed, frozen_second, frozen_first)]
     assert records == [("thaw", first.id, "solved"), ("freeze", second.id, "b"), ("freeze", first.id, "a")]
+    assert frozen_first.digest_before is None
+    assert thawed.digest_before == frozen_first.digest_after
+    assert thawed.digest_after not in (None, thawed.digest_before)
     with pytest.raises(StateError):
         store.freezes.thaw(first.id, ADMIN, "", NOW + 3)
     with pytest.raises(UnknownIdError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,9 +92,10 @@ class AdminAudit:
         return self._database.read(lambda at: [_recorded(row) for row in at.execute(query)])
 
 
-def digest(row: DataclassInstance) -> str:
-    """The SHA-256 of a row in its present state."""
-    return hashlib.sha256(json.dumps(asdict(row), sort_keys=True).encode()).hexdigest()
+def digest(row: DataclassInstance | Mapping[str, str]) -> str:
+    """The SHA-256 of a row in its present state, or of the fields of one that is in no table."""
+    fields = dict(row) if isinstance(row, Mapping) else asdict(row)
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def record(connection: Connection, changes: Sequence[Change], now_us: int) -> None:

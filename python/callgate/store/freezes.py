@@ -81,8 +81,9 @@ class Freezes:
                 )
                 .returning(*_TABLE)
             ).one()
-            _record(connection, "freeze", freeze_id, reason, by, now_us)
-            return _freeze(row)
+            made = _freeze(row)
+            _record(connection, "freeze", made, by, reason, now_us)
+            return made
 
         return self._database.write(work)
 
@@ -100,13 +101,15 @@ class Freezes:
             if row is None:
                 message = f"there is no freeze `{freeze_id}`"
                 raise UnknownIdError(message)
-            if not _freeze(row).is_in_force(now_us):
+            before = _freeze(row)
+            if not before.is_in_force(now_us):
                 raise StateError("freeze", freeze_id, "over", "it cannot be ended")
             [number] = next_numbers(connection, Kind.FREEZES)
             ended = {"ended_us": now_us, "ended_by": by.name, "ended_from": by.source, "ended_why": why}
-            _record(connection, "thaw", freeze_id, why, by, now_us)
             changed = update(freezes).where(_TABLE.id == freeze_id).values(**ended, change=number)
-            return _freeze(connection.execute(changed.returning(*_TABLE)).one())
+            thawed = _freeze(connection.execute(changed.returning(*_TABLE)).one())
+            _record(connection, "thaw", thawed, by, why, now_us, before)
+            return thawed
 
         return self._database.write(work)
 
@@ -129,8 +132,18 @@ class Freezes:
         return self._database.read(lambda at: read_page(at, select(freezes), key, _freeze, size=size, token=token))
 
 
-def _record(connection: Connection, action: str, freeze_id: str, reason: str, by: Actor, now_us: int) -> None:
-    audit.record(connection, [audit.Change(by, action, Kind.FREEZES.value, freeze_id, reason)], now_us)
+def _record(
+    connection: Connection,
+    action: str,
+    freeze: Freeze,
+    by: Actor,
+    reason: str,
+    now_us: int,
+    before: Freeze | None = None,
+) -> None:
+    digest_before = None if before is None else audit.digest(before)
+    change = audit.Change(by, action, Kind.FREEZES.value, freeze.id, reason, digest_before, audit.digest(freeze))
+    audit.record(connection, [change], now_us)
 
 
 def _freeze(row: Any) -> Freeze:  # noqa: ANN401  a row has its query's columns

@@ -162,9 +162,10 @@ class Tokens:
                 raise StateError("token", token_id, "revoked", "it cannot be revoked again")
             [number] = next_numbers(connection, Kind.TOKENS)
             changed = update(machine_tokens).where(_TABLE.id == token_id).values(revoked_us=now_us, change=number)
-            change = audit.Change(by, "revoke", Kind.TOKENS.value, token_id, reason, _digest(row))
+            revoked = connection.execute(changed.returning(*_TABLE)).one()
+            change = audit.Change(by, "revoke", Kind.TOKENS.value, token_id, reason, _digest(row), _digest(revoked))
             audit.record(connection, [change], now_us)
-            return _token(connection.execute(changed.returning(*_TABLE)).one())
+            return _token(revoked)
 
         return self._database.write(work, Domain.IDENTITY)
 
