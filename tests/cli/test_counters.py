@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from callgate import Client
+from callgate.store.place import in_folder
+from callgate.store.store import open_store
+from support.planes import wait_until
 from support.program import ENVIRONMENT, PROGRAM, refused, run, sidecar
 
 POLICY: dict[str, Any] = {
@@ -94,6 +97,20 @@ def test_damage_is_refused_until_it_is_repaired(policy: Path, tmp_path: Path) ->
     assert "state:          closed" in run("counters", "show", path).out
     with sidecar("--policy", policy, "--state", tmp_path) as running:
         assert remaining(running.address) == 2
+
+
+def test_a_reset_is_in_the_admin_audit(policy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with sidecar("--policy", policy, "--state", state) as running:
+        remaining(running.address)
+        wait_until(lambda: ": open since" in run("status", "--state", state).out)
+        assert run("counters", "reset", "--state", state, "--grant", "g", "--counter", "c").code == 0
+        store = open_store(in_folder(state))
+        try:
+            [change] = [one.change for one in store.audit.page() if one.change.action == "reset"]
+        finally:
+            store.close()
+    assert (change.by.name, change.kind, change.object_id) == ("operator", "counters", "grant=g counter=c")
 
 
 def test_damaged_resets_are_shown(policy: Path, tmp_path: Path) -> None:

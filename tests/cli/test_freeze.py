@@ -67,6 +67,37 @@ def test_the_file_and_the_output(state: Path) -> None:
     assert "until" not in document["freeze"]
 
 
+def test_the_store_of_the_folder_has_both_in_its_admin_audit(state: Path) -> None:
+    store = open_store(in_folder(state))
+    try:
+        for reason in ("quota", "still"):
+            assert run("freeze", "--state", state, "--grant", "ci", "--reason", reason).code == 0
+        assert run("thaw", "--state", state, "--grant", "ci").code == 0
+        thawed, again, first = (one.change for one in store.audit.page())
+    finally:
+        store.close()
+    assert [(one.action, one.kind, one.object_id, one.reason) for one in (first, again, thawed)] == [
+        ("freeze", "freezes", "file: calls of the grant `ci`", "quota"),
+        ("freeze", "freezes", "file: calls of the grant `ci`", "still"),
+        ("thaw", "freezes", "file: calls of the grant `ci`", "thawed"),
+    ]
+    assert first.digest_before is None
+    assert again.digest_before == first.digest_after
+    assert again.digest_after == thawed.digest_before != first.digest_after
+    assert thawed.digest_after is None
+
+
+def test_a_store_that_cannot_be_used_keeps_nobody_from_a_freeze(state: Path) -> None:
+    state.mkdir(mode=0o700)
+    in_folder(state).path.write_bytes(b"no database" * 1_000)  # type: ignore[union-attr]
+    done = run("freeze", "--state", state, "--all", "--reason", "r")
+    assert (done.code, [row["reason"] for row in rows(state)]) == (0, ["r"])
+    assert "callgate: warning: it is not in the admin audit: " in done.err
+    document = json.loads(run("thaw", "--state", state, "--all", "--json").out)
+    assert document["audit_fault"]
+    assert not (state / "freeze.json").exists()
+
+
 def test_thaw_ends_one_freeze(state: Path) -> None:
     for words in (("--all",), ("--server", "a"), ("--server", "a", "--tool", "t"), ("--grant", "g")):
         assert run("freeze", "--state", state, *words, "--reason", "r").code == 0

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from callgate.cli import freezing, freezing_shared
+from callgate.cli.freezing_record import record
 from callgate.cli.running import AsJson, ConfigFile, StateFolder, running
 from callgate.config.freezes import Freeze, changed_freezes, check_freeze, new_freeze
 from callgate.config.units import parse_duration
@@ -51,21 +52,25 @@ def freeze(
     check_freeze(made)
     sidecar = running(state, config)
     everywhere = _everywhere(made, state, config)
+    unrecorded = None
     if everywhere is not None and everywhere.fault is None:
         is_replaced, thaw = everywhere.is_replaced, freezing_shared.thaw_command(chosen, config)
         confirmed = freezing.confirm(sidecar, lambda rows: {**made.fields(), "source": "store"} in rows)
     else:
         with changed_freezes(sidecar.state, now) as freezes:
-            is_replaced = any(before.target == chosen for before in freezes)
+            replaced = next((before for before in freezes if before.target == chosen), None)
             freezes[:] = [*(before for before in freezes if before.target != chosen), made]
+        is_replaced = replaced is not None
         confirmed = freezing.confirm(sidecar, lambda rows: made.fields() in rows)
         thaw = freezing.thaw_command(chosen, sidecar.state)
+        unrecorded = record(sidecar.state, "freeze", made.by, made.reason, replaced, made)
     unknown = freezing.unknown_name(chosen, sidecar, config if state is None else None)
     if as_json:
         fields = {
             **freezing.places(sidecar, everywhere),
             "replaced": is_replaced,
             "warning": unknown,
+            "audit_fault": unrecorded,
             "thaw": thaw,
         }
         typer.echo(json.dumps({"freeze": made.fields(), **fields, **confirmed.fields()}, ensure_ascii=False))
@@ -76,6 +81,7 @@ def freeze(
         typer.echo(f"ends with: {thaw}")
         if unknown is not None:
             typer.echo(f"callgate: warning: {unknown}; the freeze holds for that name all the same", err=True)
+        freezing.print_unrecorded(unrecorded)
     freezing.exit_on_fault(confirmed, everywhere)
 
 

@@ -107,6 +107,12 @@ def exit_on_fault(confirmed: Confirmation, everywhere: Everywhere | None) -> Non
         raise typer.Exit(1)
 
 
+def print_unrecorded(fault: str | None) -> None:
+    """Warns that a change is not in the admin audit; it is in force all the same."""
+    if fault is not None:
+        typer.echo(f"callgate: warning: it is not in the admin audit: {visible(fault)}", err=True)
+
+
 def selection(is_all: bool, server: str | None, tool: str | None, grant: str | None, otherwise: str) -> Target:
     """The calls that the options select.
 

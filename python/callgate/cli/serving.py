@@ -31,6 +31,7 @@ from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
 from callgate.control.port.routes import Routes
 from callgate.control.port.socket import ControlSocket
+from callgate.control.recorded_resets import record_reset
 from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Plan, Source
 from callgate.control.site import AdminSite
@@ -250,6 +251,7 @@ def _routes(
         known_tools=tools,
         servers_of=servers_of,
         unknown_name=unknown,
+        record_reset=lambda counts: record_reset(lambda: parts.plane.store, counts),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from callgate.cli import freezing, freezing_shared
+from callgate.cli.freezing_record import record
 from callgate.cli.running import AsJson, ConfigFile, StateFolder, running
 from callgate.config.freezes import Freeze, changed_freezes, read_freezes
 from callgate.errors import CallgateError, ConfigError
@@ -43,7 +44,8 @@ def thaw(
     everywhere, there = _everywhere(place, chosen)
     with changed_freezes(sidecar.state, now) as freezes:
         left = [freeze for freeze in freezes if freeze.target != chosen]
-        ended = [freeze.fields() for freeze in freezes if freeze.target == chosen]
+        before = [freeze for freeze in freezes if freeze.target == chosen]
+        ended = [freeze.fields() for freeze in before]
         if not ended and (everywhere is None or not (everywhere.is_replaced or everywhere.fault)):
             where = "" if place is None else f" or the store `{place}`"
             frozen = freezing.listed([*freezes, *there])
@@ -52,14 +54,17 @@ def thaw(
         freezes[:] = left
     rows = [freeze.fields() for freeze in (*left, *there)]
     confirmed = freezing.confirm(sidecar, lambda served: _is_over(served, chosen, ended, everywhere))
+    faults = [record(sidecar.state, "thaw", os_user(), "thawed", freeze, None) for freeze in before]
+    unrecorded = next((fault for fault in faults if fault is not None), None)
     if as_json:
-        fields = {**freezing.places(sidecar, everywhere), "still_frozen": rows}
+        fields = {**freezing.places(sidecar, everywhere), "still_frozen": rows, "audit_fault": unrecorded}
         typer.echo(json.dumps({"thawed": chosen.fields(), **fields, **confirmed.fields()}, ensure_ascii=False))
     else:
         typer.echo(f"thawed: {chosen}")
         confirmed.print_lines(sidecar.state)
         for row in rows:
             typer.echo(f"still frozen: {freezing.shown_freeze(row)}")
+        freezing.print_unrecorded(unrecorded)
     freezing.exit_on_fault(confirmed, everywhere)
 
 

@@ -50,6 +50,7 @@ class Routes:
         known_tools: Callable[[], set[str]] = set,
         servers_of: Callable[[str], Sequence[str]] = lambda _: (),
         unknown_name: Callable[[Target], str | None] = lambda _: None,
+        record_reset: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Takes the parts of one sidecar.
 
@@ -61,6 +62,7 @@ class Routes:
             known_tools: Gives the names of tools.
             servers_of: Gives the servers of a grant.
             unknown_name: Gives a warning about a name in a freeze.
+            record_reset: Adds a reset of these counts to the admin audit.
         """
         self._engine = engine
         self._server = server
@@ -69,6 +71,7 @@ class Routes:
         self._known_tools = known_tools
         self._servers_of = servers_of
         self._unknown_name = unknown_name
+        self._record_reset = record_reset
         self._routes: dict[str, tuple[str, Callable[[bytes], dict[str, Any] | Generator[bytes, None, None]]]] = {
             STATUS: ("GET", lambda _: self._status()),
             LIMITS: ("POST", self._limits),
@@ -139,6 +142,7 @@ class Routes:
             raise RequestError(f"{error}{hint}") from None
         rules = [f"{limit['policy']}{limit['rule']}" for limit in reset["limits"]]
         logs.log("warning", "counters_reset", {**names, "limits": ", ".join(rules)})
+        self._record_reset(" ".join(f"{name}={value}" for name, value in names.items()))
         return {**reset, **self._tool_facts(names.get("tool"))}
 
     def _tool_facts(self, tool: str | None) -> dict[str, Any]:
