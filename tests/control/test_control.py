@@ -358,6 +358,19 @@ def test_a_sidecar_that_hangs_is_not_told_as_one_that_does_not_run(
             next(Running(tmp_path, timeout_s=0.1).stream(TOP, b"{}"))
 
 
+def test_the_token_is_not_taken_where_others_can_read_it(pages: Pages) -> None:
+    pages.token = TOKEN
+    server = AdminServer("0.0.0.0:0", pages)
+    server.start()
+    try:
+        for token in (TOKEN, "u" * 40):
+            sidecar = Running(Path(), f"http://127.0.0.1:{server.address.rpartition(':')[2]}", token)
+            with pytest.raises(CallgateError, match=r"over TLS or on loopback alone.*\(HTTP 403\)"):
+                sidecar.ask("GET", STATUS)
+    finally:
+        server.stop()
+
+
 def test_over_tcp_the_command_says_what_is_missing(admin: AdminServer, pages: Pages, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")

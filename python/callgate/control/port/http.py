@@ -68,7 +68,11 @@ class AdminServer:
         self._listening = Listening(
             listener,
             pages,
-            Origin(is_socket=False, is_loopback=is_loopback(host)),
+            Origin(
+                is_socket=False,
+                is_loopback=is_loopback(host),
+                is_private=is_loopback(host) or certificate is not None,
+            ),
             name="callgate-admin",
             most_connections=_MOST_CONNECTIONS,
             certificate=lambda: self.certificate,

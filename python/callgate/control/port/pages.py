@@ -42,6 +42,8 @@ class Origin:
     """True for the control socket, whose peers have proven to be this user or root."""
     is_loopback: bool
     """True if only this machine reaches the listener."""
+    is_private: bool
+    """True if nobody else can read what is sent: over TLS, or within this machine."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,12 @@ class Pages:
             return None
         if "Origin" in request.headers:
             return refusal(HTTPStatus.FORBIDDEN, "requests from web pages are refused")
+        if not origin.is_private:
+            message = (
+                "the token of `admin.token_file` is taken over TLS or on loopback alone; give the port a certificate "
+                "(`admin.tls`)"
+            )
+            return refusal(HTTPStatus.FORBIDDEN, message)
         if not self._has_token(request.headers.get("Authorization", "")):
             if "Authorization" in request.headers:
                 self.observer(LoginReport(LoginMethod.TOKEN_FILE, LoginOutcome.FAILURE, request.source))

@@ -66,7 +66,7 @@ class ControlSocket:
         self._listening = Listening(
             listener,
             pages,
-            Origin(is_socket=True, is_loopback=False),
+            Origin(is_socket=True, is_loopback=False, is_private=True),
             name="callgate-control",
             most_connections=_MOST_CONNECTIONS,
             admits=_is_admitted,
