@@ -114,11 +114,25 @@ def policy_document(file: str, content: bytes) -> Document | None:
 
 def approvals(policy: Document) -> Iterator[Fault]:
     """A warning at the first approval that a policy asks for, where there is no store that could hold one."""
+    yield from _first_approval(
+        policy, "calls that need an approval are denied, because there is no store; give --state"
+    )
+
+
+def needs_store(policy: Document) -> Iterator[Fault]:
+    """A note at the first approval that a policy asks for: not everybody who decides by the policy has a store."""
+    yield from _first_approval(
+        policy,
+        "calls that need an approval wait for people with `callgate serve`; without a store they are denied: "
+        "`callgate wrap` needs --state, and an `Engine` in a program needs `approvals=`",
+    )
+
+
+def _first_approval(policy: Document, message: str) -> Iterator[Fault]:
     asked = [path for name, rules in _entries(policy.data) for path in _asks(name, rules)]
     if asked:
         others = f" (and {len(asked) - 1} more in this file)" if len(asked) > 1 else ""
-        message = f"calls that need an approval are denied, because there is no store; give --state{others}"
-        yield policy.fault(asked[0], message)
+        yield policy.fault(asked[0], f"{message}{others}")
 
 
 def too_few_approvers(policy: Document, people: Sequence[frozenset[str]] | None) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ from callgate.config.document import read_bytes, read_document, refuse_special
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_and_misnamed
-from callgate.config.policies import approvals, policy_document, too_few_approvers
+from callgate.config.policies import approvals, needs_store, policy_document, too_few_approvers
 from callgate.config.store_place import store_place
 from callgate.control.sidecar import trial
 from callgate.errors import CallgateError, ConfigError, PolicyError
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault or one warning."""
+    """One fault, warning or note."""
 
     text: str
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "warning", "note"]
+    """A note asks for nothing: it says where a rule has another effect."""
     file: str | None = None
     line: int | None = None
     column: int | None = None
@@ -43,8 +44,8 @@ class Finding:
     """JSON pointer of the value in its document."""
 
     def __str__(self) -> str:
-        """``file:line:column: text``; a warning says that it is one."""
-        said = f"warning: {self.text}" if self.severity == "warning" else self.text
+        """``file:line:column: text``; a warning and a note say that they are one."""
+        said = self.text if self.severity == "error" else f"{self.severity}: {self.text}"
         if self.line is None:
             return said
         return f"{self.file}:{self.line}:{self.column}: {said}"
@@ -82,7 +83,7 @@ def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[
     if catalogue is not None:
         found += [_of_fault(warning, "warning") for warning in catalogue.unconfigured([file.stem for file in files])]
     yield from found
-    if all(finding.severity == "warning" for finding in found):
+    if all(finding.severity != "error" for finding in found):
         # Faults that only show in all files together, such as two files for one server.
         try:
             native.validate(path)
@@ -199,6 +200,9 @@ def _of_tools(file: Path, catalogue: Catalogue | None, servers: set[str] | None)
         return
     for warning in of_policy(str(file), content, catalogue, servers):
         yield _of_fault(warning, "warning")
+    policy = policy_document(str(file), content)
+    if policy is not None:
+        yield from (_of_fault(note, "note") for note in needs_store(policy))
 
 
 def _of_error(error: CallgateError, file: str | None) -> Finding:
@@ -210,7 +214,7 @@ def _of_error(error: CallgateError, file: str | None) -> Finding:
     return Finding(masked(str(error)), "error", file)
 
 
-def _of_fault(fault: Fault, severity: Literal["error", "warning"]) -> Finding:
+def _of_fault(fault: Fault, severity: Literal["error", "warning", "note"]) -> Finding:
     rule = None if fault.path is None else _pointer(fault.path)
     text = masked(fault.message)
     if fault.file is None:
