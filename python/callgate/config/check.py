@@ -279,8 +279,8 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
             yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
         elif config.admin.tls is None:
             yield (
-                f"the admin port `{config.admin.listen}` is no loopback address and has no TLS: it refuses the token of "
-                "`admin.token_file`, logins and tokens of machines, and `/metrics` asks for none"
+                f"the admin port `{config.admin.listen}` is no loopback address and has no TLS: it refuses the token "
+                "of `admin.token_file`, logins and tokens of machines, and `/metrics` asks for none"
             )
 
 

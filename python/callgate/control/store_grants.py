@@ -168,7 +168,8 @@ class StoreGrants:
 
         def counted() -> Iterator[str]:
             nonlocal lines
-            for lines, line in enumerate(self._all_lines(store), 1):
+            for line in self._all_lines(store):
+                lines += 1
                 yield line
 
         try:
