@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from callgate.disk import sync
@@ -18,14 +19,16 @@ from callgate.errors import StoreError
 from callgate.store import sqlite_file
 from callgate.store.attempts import Attempt
 from callgate.store.backup import back_up, end_live, read_facts, restore
+from callgate.store.documents import Edit
 from callgate.store.errors import StateError, StoreBusyError, StoreDamagedError, StoreGoneError
-from callgate.store.model import PermitBounds, PermitOffer, State, Used, Verdict, Waiting
+from callgate.store.model import Actor, PermitBounds, PermitOffer, State, Used, Verdict, Waiting
 from callgate.store.open import make_file
 from callgate.store.place import Place, at_path, in_folder, parse_place
 from callgate.store.revision import HEAD, REVISIONS
 from callgate.store.store import open_store
 from support.approvals import CALLER, HOUR, NOW, answer, ask, need, new_id
 from support.postgres import Postgres
+from support.program import ENVIRONMENT, PROGRAM
 
 
 def test_a_restored_store_admits_nothing_that_was_used_since(tmp_path: Path) -> None:
@@ -206,6 +209,57 @@ def test_what_is_no_backup(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="made by a newer callgate"):
         restore(place, newer, NOW)
     assert read_facts(place).is_current
+
+
+def test_postgresql_is_restored_by_its_own_programs(postgres: Postgres, tmp_path: Path) -> None:
+    """The commands of `docs/store.md`."""
+    database, url = postgres.new_database()
+    place, dump = parse_place(url), tmp_path / "callgate.dump"
+    store = open_store(place)
+    store.policies.put([Edit("p", "{}")], Actor("ann", "here"), "why", NOW)
+    used, permitted = ask("used"), ask("permitted", need(permit=PermitBounds(5, HOUR)))
+    store.approvals.ask([used, permitted], NOW)
+    store.approvals.answer(used.new_id, answer(), NOW)
+    store.approvals.answer(permitted.new_id, answer(permit=PermitOffer(new_id(), "{}", 2, HOUR)), NOW)
+    postgres.client("pg_dump", "--format", "custom", "--file", dump, database)
+    # Used, changed and written after the backup.
+    assert store.approvals.ask([ask("used")], NOW) == [Used(used.new_id)]
+    store.policies.put([Edit("p", None), Edit("q", "{}")], Actor("ann", "here"), "", NOW)
+    later = store.last_changes()
+    store.close()
+
+    postgres.client("pg_restore", "--clean", "--if-exists", "--dbname", database, dump)
+    done = subprocess.run(
+        [PROGRAM, "store", "end-approvals", "--config", configured(tmp_path, url)],
+        env=ENVIRONMENT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "ended"), done.stderr
+
+    store = open_store(place)
+    try:
+        assert store.approvals.get(used.new_id, NOW).state is State.ENDED
+        assert [(one.id, one.content) for one in store.policies.page()] == [("p", "{}")]
+        [waiting] = store.approvals.ask([ask("used")], NOW)
+        assert isinstance(waiting, Waiting)
+        [permit] = store.permits.page(NOW).items
+        assert not permit.is_active
+        # Changes are numbered on from the backup, and the audit still refuses to be rewritten.
+        assert store.policies.put([Edit("r", "{}")], Actor("ann", "here"), "", NOW)
+        assert store.last_changes() != later
+    finally:
+        store.close()
+    with postgres.connect(database) as connection, pytest.raises(psycopg.errors.RaiseException):
+        connection.execute("DELETE FROM admin_audit")
+
+
+def configured(folder: Path, url: str) -> Path:
+    """A configuration that names a store."""
+    path = folder / "callgate.yaml"
+    path.write_text(f"servers: {{}}\npolicies: {{}}\nstore: {{url: '{url}'}}\n")
+    return path
 
 
 def test_postgresql_has_programs_of_its_own(postgres: Postgres, tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ class Postgres:
     def _url(self, database: str) -> str:
         return f"postgresql+psycopg://{USER}@/{database}?host={self.folder}"
 
+    def client(self, program: str, *words: str | Path) -> None:
+        """Runs one of PostgreSQL's own programs against this server, as the administrator."""
+        command = [_program(program), "--host", str(self.folder), "--username", USER, *map(str, words)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
     def run(self, statement: str, database: str = "postgres") -> None:
         """Runs a statement as the administrator."""
         with self.connect(database) as connection:
