@@ -96,7 +96,8 @@ def test_the_report_says_what_was_measured_and_on_what(policy: Path, calls: Path
     # Read by another implementation, which knows the compressed form alone.
     read = HdrHistogram.decode(result["histogram"])
     assert read.get_total_count() == result["requests"]
-    assert read.get_value_at_percentile(99) / 1000 == pytest.approx(result["latency_us"]["p99"], rel=0.002)
+    # The median: of other percentiles of so few calls, implementations take neighbouring ones.
+    assert read.get_value_at_percentile(50) / 1000 == pytest.approx(result["latency_us"]["p50"], rel=0.002)
 
 
 def test_a_rate_far_above_capacity_is_measured(policy: Path, calls: Path) -> None:
