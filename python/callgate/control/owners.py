@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from callgate.config.oauth import listed
 from callgate.store.errors import UnknownIdError
 from callgate.store.model import Person
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from callgate.config.bundle import Bundle
+    from callgate.config.oauth import Oauth
     from callgate.store.store import Store
 
 
@@ -37,10 +39,11 @@ class Owners:
         bundle, owners = self._bundle(), self._known
         if owners[0] is not bundle:
             # Once for each configuration: there may be a million grants.
-            listed = ((placed.grant.id, placed.grant.owner) for placed in bundle.grants or ())
-            found = {name: None if owner is None else Person(owner.issuer, owner.subject) for name, owner in listed}
+            given = ((placed.grant.id, placed.grant.owner) for placed in bundle.grants or ())
+            found = {name: None if owner is None else Person(owner.issuer, owner.subject) for name, owner in given}
             owners = self._known = (bundle, found)
-        return owners[1][grant] if grant in owners[1] else self._of_store(grant)
+        owner = owners[1][grant] if grant in owners[1] else self._of_store(grant)
+        return owner or _subject_of([issuer for _, issuer in listed(bundle.config.gateway.oauth)], grant)
 
     def _of_store(self, grant: str) -> Person | None:
         if self._store is None:
@@ -50,3 +53,15 @@ class Owners:
         except UnknownIdError:
             return None
         return None if owner is None else Person(owner["issuer"], owner["subject"])
+
+
+def _subject_of(issuers: list[Oauth], grant: str) -> Person | None:
+    """The person whose tokens of an issuer name this grant: whoever an issuer vouches for is their own owner.
+
+    None where the grant's id is made of another claim than `sub`, which does not tell the person.
+    """
+    for one in issuers:
+        subject = grant.removeprefix(one.prefix or "")
+        if one.grant == ("sub",) and grant.startswith(one.prefix or "") and subject:
+            return Person(one.issuer, subject)
+    return None
