@@ -23,7 +23,8 @@ def owners(folder: Path, *oauth: dict[str, Any]) -> Owners:
     path = folder / "callgate.yaml"
     gateway = {"public_url": "https://gate.example", "oauth": list(oauth)} if oauth else {}
     servers = {"s": {"upstream": {"url": "https://tools.example/mcp"}}}
-    path.write_text(json.dumps({"servers": servers, "gateway": gateway, "grants": [OWNED, {**OWNED, "id": "corp:bob"}]}))
+    grants = [OWNED, {**OWNED, "id": "corp:bob"}]
+    path.write_text(json.dumps({"servers": servers, "gateway": gateway, "grants": grants}))
     bundle = read_bundle(path)
     return Owners(lambda: bundle)
 

@@ -34,10 +34,11 @@ def add_to_grpc_server(
 ) -> None:
     """Mounts `callgate.decision.v1.DecisionService` into `server`, which must not be started yet.
 
-    Every decision has status OK, as from the data plane. grpcio answers messages above the server's own limit (4 MiB by
-    default) with RESOURCE_EXHAUSTED; a batch may contain 1,000 calls. On a sync server each open stream occupies one
-    thread of its pool. Calls are decided one after another, in a batch and in a stream: each that needs an approval
-    waits for the engine's store of approvals, whatever the deadline of the request, and the calls after it wait too. The server's credentials and interceptors decide about access to the service; all its clients
+    Every decision has status OK, as from the data plane. grpcio answers messages above the server's own limit (4
+    MiB by default) with RESOURCE_EXHAUSTED; a batch may contain 1,000 calls. On a sync server each open stream
+    occupies one thread of its pool. Calls are decided one after another, in a batch and in a stream: each that
+    needs an approval waits for the engine's store of approvals, whatever the deadline of the request, and the calls
+    after it wait too. The server's credentials and interceptors decide about access to the service; all its clients
     count as one enforcement point, so each of them can settle the others' reservations.
 
     Args:
