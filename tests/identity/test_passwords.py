@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -33,6 +35,22 @@ def test_nobody_costs_what_a_person_costs(passwords: Passwords) -> None:
     # The dummy has to be a hash that is computed to its end.
     assert PasswordHasher().check_needs_rehash(module._NOBODY)  # noqa: SLF001  as above
     assert "argon2id" in module._NOBODY  # noqa: SLF001  as above
+
+
+def test_memory_of_hashes_goes_back_to_the_system() -> None:
+    program = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from pathlib import Path\n"
+        "from callgate.identity.passwords import Passwords\n"
+        "def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4096\n"
+        "passwords, before = Passwords(), resident()\n"
+        "with ThreadPoolExecutor(6) as people:\n"
+        "    list(people.map(lambda number: passwords.hash(f'correct horse battery {number}'), range(12)))\n"
+        "print(resident() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    # One hash takes 19 MiB while it is made.
+    assert int(done.stdout) < 10 << 20
 
 
 def test_a_damaged_hash_is_of_no_password(passwords: Passwords) -> None:
