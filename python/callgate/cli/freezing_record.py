@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final, Literal
 
 from callgate import clock
-from callgate.cli.stores import opened, place_of
+from callgate.cli.stores import place_of
 from callgate.errors import CallgateError
 
 if TYPE_CHECKING:
@@ -26,24 +27,26 @@ def record(
 ) -> str | None:
     """Adds the change of one freeze to the admin audit.
 
-    It comes after the change: a freeze never waits for a store.
+    It comes after the change: a freeze never waits for a store. An older store is not migrated for it, because an older
+    sidecar may be using it.
 
     Returns:
         The reason for which it could not be added; None if it was, or if the folder has no store.
     """
-    path = place_of(state, None).path
+    place = place_of(state, None)
     changed = after or before
-    if changed is None or path is None or not path.exists():
+    if changed is None or place.path is None or not place.path.exists():
         return None
     # SQLAlchemy takes long to import, and the freeze is in force already.
-    from callgate.store.audit import Change, digest  # noqa: PLC0415
+    from callgate.store.audit import AdminAudit, Change, digest  # noqa: PLC0415
     from callgate.store.model import Actor  # noqa: PLC0415
+    from callgate.store.open import open_database  # noqa: PLC0415
 
     digests = [None if one is None else digest(one.fields()) for one in (before, after)]
     change = Change(Actor(user, _SOURCE), action, "freezes", f"file: {changed.target}", reason, *digests)
     try:
-        with opened(state, None) as found:
-            found.store.audit.add(change, clock.now_us())
+        with closing(open_database(place, migrate=False)) as database:
+            AdminAudit(database).add(change, clock.now_us())
     except CallgateError as error:
         return str(error)
     return None
