@@ -257,6 +257,8 @@ def test_a_damaged_file(tmp_path: Path) -> None:
         one.approve(one.ask(3))
         with damaged(one):
             fails(one, waits, 500, "it is damaged")
+            wait_until(lambda: one.one.status["store"]["state"] == "unavailable")
+            assert "it is damaged" in one.one.status["store"]["error"]
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,9 @@ class Plane:
             while not self._stopped.is_set():
                 try:
                     now = watcher.wait(seen, _WAIT_S)
+                    if store.database.damage is not None:
+                        # Looking for changes may read what is whole, but answers are missing: people must know.
+                        raise store.database.damage
                     self._tell(seen, now)
                     self._start_rest(started, store)
                 except StoreError as error:  # noqa: PERF203  each wait may fail by itself

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from callgate.errors import StoreError
 from callgate.store import engine as engines
-from callgate.store.errors import StoreBusyError, StoreGoneError
+from callgate.store.errors import ConflictError, StoreBusyError, StoreDamagedError, StoreGoneError
 from callgate.store.failures import is_retried, translated
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Database:
         self._closed = threading.Event()
         self.observer: Observer | None = None
         """The observer of transactions, called after each."""
+        self.damage: StoreDamagedError | None = None
+        """The first error by which a transaction met damaged data; others may still be read."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -103,7 +105,7 @@ class Database:
                 with self.engine.begin() as connection:
                     return work(connection)
             except _ERRORS as error:
-                raise translated(error, self.place) from None
+                raise self._translated(error) from None
 
     def write(self, work: Work[_Result], domain: Domain = Domain.CALLS, *lower: Domain) -> _Result:
         """Runs `work` in a transaction that is on the disk when this returns.
@@ -124,7 +126,7 @@ class Database:
                     return self._write(work, (domain, *lower))
                 except _ERRORS as error:  # noqa: PERF203  a retry
                     if not is_retried(error) or attempt == _ATTEMPTS - 1:
-                        raise translated(error, self.place) from None
+                        raise self._translated(error) from None
         raise AssertionError  # the last attempt returns or raises
 
     def together(self, work: Callable[[], _Result], domain: Domain) -> _Result:
@@ -150,6 +152,12 @@ class Database:
         """Closes all connections; one that a thread uses is closed when its transaction ends."""
         self._closed.set()
         self._dispose()
+
+    def _translated(self, error: SQLAlchemyError | sqlite3.Error) -> StoreError | ConflictError:
+        found = translated(error, self.place)
+        if isinstance(found, StoreDamagedError) and self.damage is None:
+            self.damage = found
+        return found
 
     def _dispose(self) -> None:
         # Not `Engine.dispose`: it would give the engine a new pool, and nobody would close what comes back to the old.
