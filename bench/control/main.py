@@ -47,7 +47,7 @@ def main() -> None:
     """Measures, prints the tables and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="show that it works")
-    parser.add_argument("--only", choices=PARTS, help="one part; writes no results")
+    parser.add_argument("--only", choices=PARTS, help="one part, with results of its own")
     parser.add_argument("--settled", type=int, default=100_000, help="approvals of history in the largest store")
     parser.add_argument("--pending", type=int, default=10_000, help="approvals that wait in it")
     parser.add_argument("--grants", type=int, default=1_000_000, help="grants in it")
@@ -65,7 +65,7 @@ def main() -> None:
         options.lists, options.calls, options.pairs, options.seconds, options.rate = 2, 10, 1, 1.0, 500
         options.inboxes, options.batch, options.starts = 10, 10, 1
     programs.two_cores()
-    results = report.begin("control", options)
+    results = report.begin("control" if options.only is None else f"control-{options.only}", options)
     # On a disk: the system's temporary folder may itself be memory.
     parent = machine.ROOT / "target"
     with postgres.running() as server, tempfile.TemporaryDirectory(dir=parent) as name:
@@ -81,8 +81,7 @@ def main() -> None:
         # Last, because it adds grants.
         if options.only in {None, "busy"}:
             busy.measure(results, databases[worlds.SQLITE][-1], options)
-    if options.only is None:
-        results.write()
+    results.write()
 
 
 if __name__ == "__main__":
