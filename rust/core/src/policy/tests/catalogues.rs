@@ -52,6 +52,54 @@ fn catalogues() {
 }
 
 #[test]
+fn corrections_replace_what_a_scan_found() {
+    let source = |bytes: &'static str| Source {
+        name: "tools.json",
+        stem: "tools",
+        format: Format::Json,
+        bytes: bytes.as_bytes(),
+    };
+    let catalogue = Catalogue::parse(&source(
+        r#"{"version": "1", "servers": {"srv": {
+            "title": "A server", "version": "2", "scanned_at": "2026-01-15T00:00:00Z", "source": {"url": "https://a.example/mcp"},
+            "tools": {"t": {
+                "category": "Read", "risk": "low", "confidence": 0.9, "evidence": "it lists", "title": "T", "digest": "00",
+                "attributes": {"private_data": true, "reversible": true}, "output_schema": {}, "input_schema": {"type": "object"}}}}},
+         "overrides": {"srv": {"t": {"category": "Write", "reason": "it marks mails as read"}, "gone": {"risk": "critical"}},
+                       "other": {"t": {"category": "Financial"}}}}"#,
+    ))
+    .unwrap();
+    let tools = &catalogue.servers["srv"];
+    assert_eq!(tools["t"].category.unwrap().as_str(), "Write");
+    assert_eq!(tools["t"].risk.unwrap().as_str(), "low");
+    assert!(tools["t"].input_schema.is_some());
+    assert_eq!(tools["gone"].risk.unwrap().as_str(), "critical");
+    assert_eq!(
+        catalogue.servers["other"]["t"].category.unwrap().as_str(),
+        "Financial"
+    );
+    for (document, error) in [
+        (
+            r#"{"version": "1", "servers": {}, "overrides": {"s": {"t": {"category": "Reed"}}}}"#,
+            "tools.json:1:71: unknown category `Reed`; the nearest is `Read`, expected one of `Read`, `Write`, `Execute`, `Destructive`, `Financial`",
+        ),
+        (
+            r#"{"version": "1", "servers": {"s": {"tools": {"t": {"attributes": {"reversible": "yes"}}}}}}"#,
+            "tools.json:1:81: expected true or false, got a string",
+        ),
+        (
+            r#"{"version": "1", "servers": {"s": {"tools": {"t": {"confidence": "high"}}}}}"#,
+            "tools.json:1:66: expected a number from 0 to 1, got a string",
+        ),
+    ] {
+        assert_eq!(
+            Catalogue::parse(&source(document)).unwrap_err().to_string(),
+            error
+        );
+    }
+}
+
+#[test]
 fn every_fault_of_a_catalogue() {
     let bytes = br#"{"version": "1", "servers": {
         "s": {"tools": {"t": {"category": "Reed", "risk": "x", "description": 1, "annotations": 2, "input_schema": 3}}},
