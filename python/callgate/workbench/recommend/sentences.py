@@ -1,0 +1,84 @@
+"""The sentences that explain rules. Their evidence is other people's text, which is shown on one harmless line."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Final
+
+from callgate.text import masked, plain_line
+from callgate.workbench.recommend.defaults import CALLS_PER_MINUTE, HIDDEN
+
+if TYPE_CHECKING:
+    from callgate.workbench.catalogue import Correction, Tool
+    from callgate.workbench.recommend.usage import ToolUse
+
+_LONGEST_EVIDENCE: Final = 200
+"""Characters of evidence in a sentence: about two lines."""
+
+STORE: Final = "approvals need a store, such as `callgate serve --state FOLDER`; without one, these calls are denied"
+"""The condition for every rule that asks people."""
+
+
+def facts_of(tool: Tool, correction: Correction | None) -> str:
+    """The beginning of each sentence: category, risk, and the evidence for them."""
+    risk = f"{tool.risk} risk" if tool.risk else "risk not known"
+    return f"{tool.category}, {risk} ({_evidence(tool, correction)})"
+
+
+def limited(tool: Tool, facts: str, most: int, use: ToolUse | None) -> str:
+    """The sentence about a tool with a limit."""
+    category = tool.category or ""
+    recommended = CALLS_PER_MINUTE.get(tool.category) if tool.category is not None else None
+    limit = f"at most {counted(most, 'call')} per minute for each grant"
+    if use is None:
+        return f"{facts}: {limit}"
+    of_log = f"{used(use)}, by one grant at most {use.peak:,} in a minute"
+    if recommended is not None and most > recommended:
+        return f"{facts}: {limit}, more than the {recommended} that are recommended for {category}, because it was {of_log}"
+    return f"{facts}: {limit}, because it was {of_log}"
+
+
+def approved(facts: str, *, is_kept: bool, is_hidden: bool, use: ToolUse | None) -> str:
+    """The sentence about a tool whose calls need an approval."""
+    end = "each call needs a person's approval, which needs a store"
+    if use is not None:
+        end += f"; it was {used(use)}"
+    if not is_hidden:
+        return f"{facts}: {end}"
+    why = "it is kept on request" if is_kept else "it was used"
+    return f"{facts}: {HIDDEN} tools are hidden, but {why}; {end}"
+
+
+def hidden(facts: str, *, was_read: bool) -> str:
+    """The sentence about a hidden tool."""
+    never = " and never used" if was_read else ""
+    return f"{facts}: hidden from lists and denied{never}; `--keep` keeps it, with approvals"
+
+
+def used(use: ToolUse) -> str:
+    """The number of calls of a tool, and their days."""
+    first, last = (_day(at) for at in (use.first_us, use.last_us))
+    days = f"on {first}" if first == last else f"between {first} and {last}"
+    return f"used {counted(use.allowed, 'time')} {days}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _evidence(tool: Tool, correction: Correction | None) -> str:
+    if correction is not None and (correction.category or correction.risk):
+        reason = _shown(correction.reason)
+        return f"corrected by a person: {reason}" if reason else "corrected by a person, who gives no reason"
+    sure = "" if tool.confidence is None else f", confidence {tool.confidence:.2f}"
+    return f"{_shown(tool.evidence) or 'the catalogue gives no evidence'}{sure}"
+
+
+def _shown(text: str) -> str:
+    line = masked(plain_line(text)).rstrip(".")
+    return line if len(line) <= _LONGEST_EVIDENCE else f"{line[:_LONGEST_EVIDENCE].rstrip()}..."
+
+
+def _day(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, tz=timezone.utc).date().isoformat()
