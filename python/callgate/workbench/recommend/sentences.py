@@ -5,17 +5,22 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
-from callgate.text import masked, plain_line
+from callgate.text import masked, plain_line, quoted
 from callgate.workbench.recommend.defaults import CALLS_PER_MINUTE, HIDDEN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from callgate.workbench.catalogue import Correction, Tool
-    from callgate.workbench.recommend.usage import ToolUse
+    from callgate.workbench.recommend.recommendation import Recommendation
+    from callgate.workbench.recommend.usage import ToolUse, Usage
 
 _LONGEST_EVIDENCE: Final = 200
 """Characters of evidence in a sentence: about two lines."""
 
-STORE: Final = "approvals need a store, such as `callgate serve --state FOLDER`; without one, these calls are denied"
+STORE: Final = (
+    "approvals need a store, as `callgate serve --state FOLDER` makes one; without it, these calls are denied"
+)
 """The condition for every rule that asks people."""
 
 
@@ -34,7 +39,8 @@ def limited(tool: Tool, facts: str, most: int, use: ToolUse | None) -> str:
         return f"{facts}: {limit}"
     of_log = f"{used(use)}, by one grant at most {use.peak:,} in a minute"
     if recommended is not None and most > recommended:
-        return f"{facts}: {limit}, more than the {recommended} that are recommended for {category}, because it was {of_log}"
+        more = f"more than the {recommended} that are recommended for {category}"
+        return f"{facts}: {limit}, {more}, because it was {of_log}"
     return f"{facts}: {limit}, because it was {of_log}"
 
 
@@ -49,17 +55,38 @@ def approved(facts: str, *, is_kept: bool, is_hidden: bool, use: ToolUse | None)
     return f"{facts}: {HIDDEN} tools are hidden, but {why}; {end}"
 
 
-def hidden(facts: str, *, was_read: bool) -> str:
+def hidden(facts: str, *, is_unused: bool) -> str:
     """The sentence about a hidden tool."""
-    never = " and never used" if was_read else ""
-    return f"{facts}: hidden from lists and denied{never}; `--keep` keeps it, with approvals"
+    never = ", and it was never used" if is_unused else ""
+    return f"{facts}: hidden from lists and denied{never}"
 
 
 def used(use: ToolUse) -> str:
     """The number of calls of a tool, and their days."""
     first, last = (_day(at) for at in (use.first_us, use.last_us))
     days = f"on {first}" if first == last else f"between {first} and {last}"
-    return f"used {counted(use.allowed, 'time')} {days}"
+    shadowed = f", {use.shadowed:,} of them only because of shadow mode" if use.shadowed else ""
+    return f"used {counted(use.allowed, 'time')} {days}{shadowed}"
+
+
+def refused(outcomes: Mapping[str, int]) -> str:
+    """The calls of a tool that were not allowed, as the end of its sentence; empty for none."""
+    if not outcomes:
+        return ""
+    said = ", ".join(f"{number:,} {outcome}" for outcome, number in sorted(outcomes.items()))
+    return f"; calls that were not allowed: {said}"
+
+
+def header_of(recommendation: Recommendation, usage: Usage | None) -> list[str]:
+    """Sentences about a whole policy."""
+    header = [f"Recommended by `callgate recommend` for the server {quoted(recommendation.server)}."]
+    if usage is not None and usage.first_us is not None and usage.last_us is not None:
+        days = f"{_day(usage.first_us)} to {_day(usage.last_us)}"
+        decisions = counted(usage.decisions, "decision")
+        header.append(f"It keeps what was used in {decisions} from {days}; what was never used is left out.")
+    if recommendation.approvals:
+        header.append(f"{STORE[0].upper()}{STORE[1:]}.")
+    return header
 
 
 def counted(number: int, what: str) -> str:

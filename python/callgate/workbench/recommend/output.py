@@ -1,0 +1,188 @@
+"""The files of recommended policies: one policy, or a folder with one for each server and their configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from callgate.config.check import not_in_a_path
+from callgate.config.document import SUFFIXES
+from callgate.config.policies import faults_in
+from callgate.config.upstreams import endpoint_url
+from callgate.disk import sync
+from callgate.errors import ConfigError
+from callgate.text import masked, reason_of
+from callgate.workbench.recommend.render import Format, scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from callgate.workbench.catalogue import CatalogueServer
+
+CONFIGURATION: Final = "callgate.yaml"
+"""The name of the configuration in a folder."""
+
+POLICIES: Final = "policies"
+"""The folder of the policies beside it."""
+
+_LONGEST_STEM: Final = 120
+"""Characters of a file's name: file systems take some 255 bytes."""
+
+_HEAD: Final = """\
+# The configuration of `callgate serve`: each server with its recommended policy, in the folder `policies`.
+# `callgate schema config` prints every key.
+servers:
+"""
+
+_TAIL: Final = """\
+
+policies_folder: policies
+
+# The facts that people see when they are asked to approve a call.
+catalogue: {catalogue}
+
+# Counters, approvals and keys. It contains secrets: keep it out of version control.
+state: state
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The place of the output."""
+
+    path: Path
+    is_folder: bool
+
+
+def target_of(path: Path) -> Target:
+    """The file or the folder that a path means: a file if it has a suffix of policies.
+
+    Raises:
+        ConfigError: It has such a suffix, but not in lower case.
+    """
+    if path.suffix in SUFFIXES and not path.is_dir():
+        return Target(path, is_folder=False)
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        message = f"the suffix of `{masked(str(path))}` is not in lower case, so that no policy would be read from it"
+        raise ConfigError(message)
+    return Target(path, is_folder=True)
+
+
+def format_of(target: Target | None, wanted: Format | None) -> Format:
+    """The format of the output: the one that is wanted, else that of the file's suffix, else YAML.
+
+    Raises:
+        ConfigError: A file's suffix says another one.
+    """
+    if target is None or target.is_folder:
+        return wanted or Format.YAML
+    by_suffix = Format.JSON if target.path.suffix == ".json" else Format.YAML
+    if wanted not in (None, by_suffix):
+        message = f"`{masked(str(target.path))}` is read as {by_suffix.name}, but --format is {wanted.value}"
+        raise ConfigError(message)
+    return by_suffix
+
+
+def folder_files(
+    servers: Mapping[str, CatalogueServer], texts: Mapping[str, str], form: Format, catalogue: str
+) -> dict[str, str]:
+    """The contents of a folder by relative path: a policy for each server, the configuration and `.gitignore`.
+
+    Args:
+        servers: The servers, of which the configuration has the addresses.
+        texts: The policies, by server.
+        form: The format of the policies.
+        catalogue: The path of the catalogue's file, relative to the folder.
+    """
+    stems = {name: stem_of(name) for name in texts}
+    entries = [_server(name, stem, servers[name]) for name, stem in stems.items()]
+    return {
+        **{f"{POLICIES}/{stems[name]}.{form.value}": text for name, text in texts.items()},
+        CONFIGURATION: _HEAD + "".join(entries) + _TAIL.format(catalogue=scalar(catalogue)),
+        ".gitignore": "/state/\n",
+    }
+
+
+def stem_of(server: str) -> str:
+    """The name of a server as that of a file: different servers have different ones."""
+    # A server may have any name, even `..` or `a/b`.
+    name = quote(server, safe="@+,=")
+    if name.startswith((".", "-")):
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    if len(name) <= _LONGEST_STEM:
+        return name
+    digest = hashlib.sha256(server.encode()).hexdigest()[:16]
+    return f"{name[:_LONGEST_STEM]}-{digest}"
+
+
+def check_policy(file: str, text: str) -> None:
+    """Makes sure that a policy loads.
+
+    Raises:
+        ConfigError: It does not, such as for a name that is too long.
+    """
+    faults = faults_in(file, text.encode())
+    if faults:
+        message = "\n".join(map(str, faults))
+        raise ConfigError(message)
+
+
+def write_files(folder: Path, contents: Mapping[str, str], *, force: bool) -> list[Path]:
+    """Writes files below a folder, each in one step; nothing if one of them exists and `force` is not given.
+
+    Raises:
+        ConfigError: A file exists, or cannot be written.
+    """
+    files = [folder / name for name in contents]
+    existing = next((file for file in files if os.path.lexists(file)), None)
+    if existing is not None and not force:
+        message = f"`{masked(str(existing))}` exists already; name another place, or replace it with --force"
+        raise ConfigError(message)
+    for file, text in zip(files, contents.values(), strict=True):
+        _write(file, text)
+    return files
+
+
+def _write(file: Path, text: str) -> None:
+    # A link stays, and the file that it leads to is replaced.
+    target = Path(os.path.realpath(file))
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("x", encoding="utf-8", newline="\n") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync(target.parent)
+    except OSError as error:
+        message = f"cannot write `{masked(str(file))}`: {reason_of(error)}"
+        raise ConfigError(message) from None
+
+
+def _server(name: str, stem: str, server: CatalogueServer) -> str:
+    """The section of a server; its address is a comment if callgate cannot stand in front of it."""
+    lines = [f"  {scalar(name)}:", f"    policy: {scalar(stem)}"]
+    url = server.source.get("url")
+    if isinstance(url, str) and not_in_a_path(name) is None and _is_endpoint(url):
+        lines.append(f"    upstream: {{url: {scalar(url)}}}")
+    elif isinstance(server.source.get("command"), list):
+        lines.append("    # A command starts this server: `callgate wrap` stands in front of it.")
+    else:
+        lines.append('    # upstream: {url: "http://127.0.0.1:8000/mcp"}')
+    return "\n".join(lines) + "\n"
+
+
+def _is_endpoint(url: str) -> bool:
+    try:
+        endpoint_url(url)
+    except ValueError:
+        return False
+    return True
