@@ -68,7 +68,7 @@ def argument_checks(schema: Mapping[str, Any] | None, places: Places) -> Argumen
         return ArgumentChecks((), {"the catalogue has no input schema": ("args",)})
     collector = _Collector(SchemaReader(schema), places)
     try:
-        collector.object(schema, _Place("args"))
+        collector.members(schema, _Place("args"))
     except (TooLargeError, RecursionError):
         return ArgumentChecks((), {"the input schema is too large": ("args",)})
     if not collector.seen:
@@ -116,7 +116,7 @@ class _Collector:
         """Adds an argument that is not checked."""
         self.left_open.setdefault(reason, []).append(path)
 
-    def object(self, schema: Schema, place: _Place) -> None:
+    def members(self, schema: Schema, place: _Place) -> None:
         """Adds the checks of the properties of an object."""
         properties, required = self._reader.properties(schema)
         for name, of in properties.items():
@@ -154,9 +154,7 @@ class _Collector:
             self.leave(place.path, _SEVERAL if types < TYPES else _UNBOUNDED)
 
     def _listed(self, values: Sequence[Any], place: _Place) -> None:
-        # Choices often name a text twice; other values that are equal do no harm.
-        texts = set[str]()
-        distinct = [value for value in values if not isinstance(value, str) or not (value in texts or texts.add(value))]
+        distinct = _without_repetitions(values)
         if not distinct:
             self.leave(place.path, "the schema allows no value")
         elif len(distinct) > _MOST_VALUES:
@@ -220,7 +218,7 @@ class _Collector:
         else:
             # Null has no members, so that each of them is absent.
             absent = place.may_be_absent or may_be_null
-            self.object(schema, _Place(place.path, place.name, absent, place.is_element, place.depth))
+            self.members(schema, _Place(place.path, place.name, absent, place.is_element, place.depth))
 
     def _add(self, place: _Place, op: str, value: object, *, may_be_null: bool = False) -> None:
         test = {"path": place.path, "op": op, "value": value}
@@ -241,6 +239,19 @@ _OPEN_PLACES: Final = {
     ArgumentKind.URL: "a URL; `--host` limits it to hosts",
     ArgumentKind.OTHER_URL: "a text that need not be a URL, which `host_in` would refuse",
 }
+
+
+def _without_repetitions(values: Sequence[Any]) -> list[Any]:
+    """The values without repeated texts, which choices often have; other values that are equal do no harm."""
+    texts = set[str]()
+    distinct = []
+    for value in values:
+        if not isinstance(value, str):
+            distinct.append(value)
+        elif value not in texts:
+            texts.add(value)
+            distinct.append(value)
+    return distinct
 
 
 def _is_writable(value: Any) -> bool:  # noqa: ANN401  JSON

@@ -7,15 +7,18 @@ rule that asks for such a fact refuses no valid value.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeGuard
 
 Schema: TypeAlias = "Mapping[str, Any] | bool"
 Number: TypeAlias = "int | float | Decimal"
 Bound: TypeAlias = "tuple[Number, bool]"
 """A bound of numbers, and true if the bound itself is not allowed."""
+
+_Bound = TypeVar("_Bound")
 
 TYPES: Final = frozenset({"array", "boolean", "null", "number", "object", "string"})
 """The types of values; an integer is a number."""
@@ -85,7 +88,7 @@ class SchemaReader:
         """The greatest length that `maxLength` or `maxItems` allows."""
 
         def own(schema: Mapping[str, Any]) -> int | None:
-            value = schema.get(keyword)
+            value: object = schema.get(keyword)
             return int(value) if _is_number(value) and value >= 0 and value == int(value) else None
 
         return self._bound(schema, own, min, max)
@@ -134,10 +137,10 @@ class SchemaReader:
     def _bound(
         self,
         schema: Schema,
-        own: Callable[[Mapping[str, Any]], Any],
-        strongest: Callable[[Any, Any], Any],
-        weakest: Callable[[Any, Any], Any],
-    ) -> Any:  # noqa: ANN401  a bound or a length
+        own: Callable[[Mapping[str, Any]], _Bound | None],
+        strongest: Callable[[_Bound, _Bound], _Bound],
+        weakest: Callable[[_Bound, _Bound], _Bound],
+    ) -> _Bound | None:
         """The strongest of a schema's bounds; a choice has the weakest bound of its members."""
         with _Visit(self, schema) as parts:
             if parts is None:
@@ -146,8 +149,9 @@ class SchemaReader:
             for choice in parts.choices:
                 others = [part for part in choice if self.types(part) != {"null"}]
                 bounds = [self._bound(part, own, strongest, weakest) for part in others]
-                if bounds and all(bound is not None for bound in bounds):
-                    found.append(_folded(bounds, weakest))
+                known = [bound for bound in bounds if bound is not None]
+                if len(known) == len(bounds):
+                    found.append(_folded(known, weakest))
             return _folded([bound for bound in found if bound is not None], strongest)
 
     def enter(self, schema: Schema) -> _Parts | None:
@@ -236,7 +240,7 @@ def _own_highest(own: Mapping[str, Any]) -> Bound | None:
 
 def _own_bounds(own: Mapping[str, Any], included: str, excluded: str) -> list[Bound]:
     # In draft 4, `exclusiveMinimum` is true or false; the bound with its own value is the weaker one.
-    found = [(own.get(included), False), (own.get(excluded), True)]
+    found: list[tuple[object, bool]] = [(own.get(included), False), (own.get(excluded), True)]
     return [(value, is_excluded) for value, is_excluded in found if _is_number(value)]
 
 
@@ -257,14 +261,14 @@ def _higher_end(one: Bound, other: Bound) -> Bound:
     return max(one, other, key=lambda bound: (bound[0], not bound[1]))
 
 
-def _folded(bounds: list[Any], choose: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401  as above
-    found = None
+def _folded(bounds: Sequence[_Bound], choose: Callable[[_Bound, _Bound], _Bound]) -> _Bound | None:
+    found: _Bound | None = None
     for bound in bounds:
         found = bound if found is None else choose(found, bound)
     return found
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[Number]:
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
