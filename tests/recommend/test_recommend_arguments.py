@@ -1,0 +1,279 @@
+"""Checks of arguments: what a schema allows passes, and what they are for is refused."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from callgate import Engine
+from callgate.workbench.recommend import Format, Places, Wishes, argument_checks, recommend
+from support.recommend import catalogue_of, policy_of, tool
+
+PLACES = Places(roots=("/data", "/srv/files"), hosts=("example.com", "*.example.org"))
+
+
+def engine_of(schema: dict[str, Any], places: Places = PLACES) -> Engine:
+    """An engine with the recommended policy of one tool, in both formats."""
+    known = catalogue_of(tool("t", "Read", input_schema=schema))
+    (found,) = recommend(known, wishes=Wishes(arguments=places))
+    policies = [policy_of(found, form) for form in Format]
+    assert policies == [found.document()] * 2
+    return Engine.from_dict(policies[0])
+
+
+def refusal(engine: Engine, args: dict[str, Any]) -> str:
+    """The rule that refuses a call; empty if it is allowed."""
+    decision = engine.explain(tool="t", grant="ann", args=args).decision
+    assert decision.outcome in {"allow", "deny"}
+    return decision.rule
+
+
+def one(schema: dict[str, Any] | bool, *, required: bool = True, name: str = "a") -> dict[str, Any]:
+    """A schema of one argument."""
+    return {"type": "object", "properties": {name: schema}, "required": [name] if required else []}
+
+
+REGION = {"enum": ["eu", "us"]}
+NULLABLE = {"anyOf": [{"type": "integer", "maximum": 9}, {"type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        (one({"type": "string", "enum": ["eu", "us"]}), [{"a": "eu"}], [{"a": "asia"}, {}, {"a": 1}]),
+        (one(REGION, required=False), [{}, {"a": "us"}], [{"a": None}, {"a": "asia"}]),
+        (one({"const": "x"}), [{"a": "x"}], [{"a": "y"}]),
+        (one({"anyOf": [REGION, {"type": "null"}]}), [{"a": None}, {"a": "eu"}], [{"a": "asia"}]),
+        (one({"oneOf": [{"const": "x"}, {"const": 2}]}), [{"a": "x"}, {"a": 2.0}], [{"a": 3}]),
+        (one({"type": "string", "enum": ["x"], "nullable": True}), [{"a": "x"}, {"a": None}], [{"a": "y"}]),
+        (one({"type": "integer", "minimum": 1, "maximum": 5}), [{"a": 1}, {"a": 5}], [{"a": 0}, {"a": 6}, {"a": "1"}]),
+        (one({"type": "number", "exclusiveMaximum": 1.5}), [{"a": 1.49}, {"a": -3}], [{"a": 1.5}]),
+        (one({"type": "integer", "maximum": 5, "exclusiveMaximum": True}), [{"a": 5}], [{"a": 6}]),
+        (one(NULLABLE, required=False), [{}, {"a": None}, {"a": 9}], [{"a": 10}]),
+        (one({"type": ["integer", "null"], "minimum": 0}), [{"a": None}, {"a": 0}], [{"a": -1}]),
+        (one({"allOf": [{"type": "integer"}, {"maximum": 3}]}), [{"a": 3}], [{"a": 4}]),
+        (one({"anyOf": [{"type": "integer", "maximum": 3}, {"type": "number", "maximum": 7}]}), [{"a": 7}], [{"a": 8}]),
+        (one({"type": "string", "maxLength": 3}), [{"a": "äöü"}, {"a": ""}], [{"a": "four"}]),
+        (one({"type": "array", "maxItems": 1, "items": REGION}), [{"a": []}, {"a": ["eu"]}], [{"a": ["asia"]}, {"a": ["eu", "us"]}]),
+        (one({"type": "object", "properties": {"b": REGION}, "required": ["b"]}), [{"a": {"b": "eu"}}], [{"a": {"b": 1}}, {"a": {}}, {"a": "x"}]),
+        (one({"type": ["object", "null"], "properties": {"b": REGION}}), [{"a": None}, {"a": {}}, {"a": {"b": "eu"}}], [{"a": {"b": 1}}]),
+        ({"$defs": {"r": REGION}, **one({"$ref": "#/$defs/r"})}, [{"a": "eu"}], [{"a": "asia"}]),
+        ({"$defs": {"r": REGION}, **one({"allOf": [{"$ref": "#/$defs/r"}], "default": "eu"})}, [{"a": "eu"}], [{"a": 1}]),
+        ({"$defs": {"o": one(REGION)}, "$ref": "#/$defs/o"}, [{"a": "eu"}], [{"a": "asia"}]),
+        (one(REGION, name="a.b"), [{"a.b": "eu"}], [{"a.b": "asia"}]),
+        (one(REGION, name='a"]\\'), [{'a"]\\': "eu"}], [{'a"]\\': "asia"}]),
+        (one(REGION, name="*"), [{"*": "eu"}], [{"*": "asia"}]),
+        (one(REGION, name=""), [{"": "eu"}], [{"": "asia"}]),
+    ],
+)  # fmt: skip
+def test_checks(schema: dict[str, Any], good: list[dict[str, Any]], bad: list[dict[str, Any]]) -> None:
+    engine = engine_of(schema)
+    assert [refusal(engine, args) for args in good] == [""] * len(good)
+    assert all(refusal(engine, args).startswith("/tools/t/require/") for args in bad)
+
+
+OPEN = "the schema gives no values and no bounds"
+
+
+@pytest.mark.parametrize(
+    ("schema", "left_open"),
+    [
+        (None, {"the catalogue has no input schema": ("args",)}),
+        ({"type": "object"}, {"the schema names no arguments": ("args",)}),
+        (one({"type": "string"}), {OPEN: ("args.a",)}),
+        (one(True), {OPEN: ("args.a",)}),
+        (one({"type": "boolean"}), {}),
+        (one({"type": ["string", "integer"], "maximum": 3}), {"values of several types": ("args.a",)}),
+        (one({"type": "array", "items": REGION}), {"a list that may have more than 10,000 elements": ("args.a",)}),
+        (one({"enum": [str(number) for number in range(200)]}), {"more than 100 values": ("args.a",)}),
+        (one({"type": "object"}), {"an object whose keys the schema does not name": ("args.a",)}),
+        (one({"type": "string", "maxLength": 10**30}), {OPEN: ("args.a",)}),
+        (one({"type": "number", "maximum": Decimal("1e400")}), {OPEN: ("args.a",)}),
+        (one({"const": Decimal("1e9999")}), {"values that a policy cannot hold": ("args.a",)}),
+        (one({"$ref": "other.json#/a"}), {OPEN: ("args.a",)}),
+        (one({"$ref": "#/properties/a"}), {OPEN: ("args.a",)}),
+        (one(REGION, name="a\n"), {"arguments with names that are not printable": ("args",)}),
+        (one({"type": "string"}, name="path"), {"a path that may be relative, which `path_within` would refuse": ("args.path",)}),
+        (one({"type": "string", "format": "uri"}, name="page"), {"a URL; `--host` limits it to hosts": ("args.page",)}),
+        (one({"type": "string", "pattern": "^/[a-z]+"}, name="dir"), {"an absolute path; `--root` limits it to folders": ("args.dir",)}),
+    ],
+)  # fmt: skip
+def test_what_is_left_open(schema: dict[str, Any] | None, left_open: dict[str, tuple[str, ...]]) -> None:
+    found = argument_checks(schema, Places())
+    assert (found.require, found.left_open) == ((), left_open)
+
+
+ABSOLUTE = {"type": "string", "description": "Absolute path of the file"}
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "is_checked"),
+    [
+        ("path", ABSOLUTE, True),
+        ("absolute_path", {"type": "string"}, True),
+        ("filePath", {"type": "string", "pattern": "^/.+"}, True),
+        ("working_dir", {"anyOf": [ABSOLUTE, {"type": "null"}]}, True),
+        ("path", {"type": "string"}, False),
+        ("path", {"type": "string", "description": "Absolute or relative path"}, False),
+        ("path", {"type": "string", "pattern": "^/?x"}, False),
+        ("path", {"type": "string", "pattern": "^/x|y"}, False),
+        ("absolute_error", {"type": "string"}, False),
+        ("profile", ABSOLUTE, False),
+        ("url", {"type": "string", "description": "Address of the page"}, True),
+        ("pageURL", {"type": "string"}, True),
+        ("page", {"type": "string", "format": "uri"}, True),
+        ("repo_url", {"type": "string", "description": "URL, or a local path"}, False),
+        ("curl", {"type": "string"}, False),
+        ("image_uri", {"type": "string"}, False),
+        ("page", {"type": "string", "format": "uri-reference"}, False),
+    ],
+)  # fmt: skip
+def test_places(name: str, schema: dict[str, Any], is_checked: bool) -> None:
+    engine = engine_of(one(schema, name=name))
+    good = ["/data/a", "/srv/files"] if "absolute" in json.dumps(schema).lower() + name or "/" in str(schema) else []
+    good = good or ["https://example.com/x", "http://a.example.org"]
+    bad = ["/etc/passwd", "/data/../etc", "https://evil.example/", "relative", "http://127.1/"]
+    assert [bool(refusal(engine, {name: value})) for value in bad] == [is_checked] * len(bad)
+    assert [refusal(engine, {name: value}) for value in good] == [""] * len(good)
+
+
+NUMBERS = st.integers(-20, 20)
+TEXTS = st.text("aäx/", max_size=4)
+
+
+def _optional(pair: tuple[dict[str, Any], st.SearchStrategy[Any]], form: str) -> tuple[dict[str, Any], Any]:
+    schema, values = pair
+    if form == "anyOf":
+        return {"anyOf": [schema, {"type": "null"}]}, st.none() | values
+    if form == "allOf":
+        return {"allOf": [schema]}, values
+    return schema, values
+
+
+@st.composite
+def pairs(draw: st.DrawFn, depth: int = 3) -> tuple[dict[str, Any], st.SearchStrategy[Any]]:
+    """A schema, and a strategy of values that it allows."""
+    kinds = ["enum", "integer", "number", "text", *(["array", "object"] if depth else [])]
+    kind = draw(st.sampled_from(kinds))
+    if kind == "enum":
+        values = draw(st.lists(st.none() | st.booleans() | NUMBERS | TEXTS, min_size=1, max_size=4))
+        pair: tuple[dict[str, Any], Any] = {"enum": values}, st.sampled_from(values)
+    elif kind in {"integer", "number"}:
+        low, high = sorted(draw(st.tuples(NUMBERS, NUMBERS)))
+        keys = draw(st.sets(st.sampled_from(["minimum", "maximum"])))
+        schema = {"type": kind, **{key: {"minimum": low, "maximum": high}[key] for key in keys}}
+        pair = schema, st.integers(low, high) if kind == "integer" else st.floats(low, high)
+    elif kind == "text":
+        most = draw(st.integers(0, 4))
+        pair = {"type": "string", "maxLength": most}, st.text("aä\U0001f600", max_size=most)
+    elif kind == "array":
+        items, elements = draw(pairs(depth - 1))
+        most = draw(st.integers(0, 3))
+        pair = {"type": "array", "items": items, "maxItems": most}, st.lists(elements, max_size=most)
+    else:
+        pair = draw(objects(depth - 1))
+    return _optional(pair, draw(st.sampled_from(["plain", "anyOf", "allOf"])))
+
+
+@st.composite
+def objects(draw: st.DrawFn, depth: int = 3) -> tuple[dict[str, Any], st.SearchStrategy[Any]]:
+    """A schema of an object, and a strategy of objects that it allows."""
+    members = draw(st.dictionaries(st.sampled_from(["a", "b.c", 'd"', "path"]), pairs(depth), max_size=3))
+    required = draw(st.sets(st.sampled_from(sorted(members)))) if members else set()
+    values = {name: values for name, (_, values) in members.items()}
+    schema = {
+        "type": "object",
+        "properties": {name: schema for name, (schema, _) in members.items()},
+        "required": sorted(required),
+    }
+    return schema, st.fixed_dictionaries(
+        {name: values[name] for name in required},
+        optional={name: of for name, of in values.items() if name not in required},
+    )
+
+
+@given(st.data())
+def test_valid_calls_pass(data: st.DataObject) -> None:
+    schema, values = data.draw(objects())
+    engine = engine_of(schema)
+    for _ in range(3):
+        args = data.draw(values)
+        jsonschema.Draft202012Validator(schema).validate(args)
+        assert refusal(engine, args) == "", schema
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from(["", "a", "eu", "null", "string", "/"])
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2), max_leaves=5
+)  # fmt: skip
+TYPE = st.sampled_from(["array", "boolean", "integer", "null", "number", "object", "string"])
+
+
+def _keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    choices = st.lists(inner, min_size=1, max_size=3)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": TYPE | st.lists(TYPE, min_size=1, max_size=2, unique=True),
+            "enum": st.lists(LEAVES, min_size=1, max_size=3),
+            "const": VALUES,
+            "minimum": st.integers(-2, 3),
+            "exclusiveMaximum": st.integers(-2, 3),
+            "maxLength": st.integers(0, 2),
+            "maxItems": st.integers(0, 2),
+            "properties": st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+            "required": st.lists(st.sampled_from("ab"), unique=True),
+            "items": inner,
+            "prefixItems": choices,
+            "anyOf": choices,
+            "oneOf": choices,
+            "allOf": choices,
+            "not": inner,
+            "$ref": st.sampled_from(["#", "#/$defs/x", "#/$defs/y", "#/properties/a"]),
+            "nullable": st.just(True),
+        },
+    )
+
+
+SOUP = st.recursive(st.booleans() | _keywords(st.booleans()), _keywords, max_leaves=6)
+
+
+@given(SOUP, SOUP, SOUP, SOUP, st.fixed_dictionaries({}, optional={"a": VALUES, "b": VALUES}))
+@example({"anyOf": [{"type": "null"}]}, True, True, True, {"a": None})
+@example({"type": ["object", "null"], "properties": {"b": {"const": 1}}}, True, True, True, {"a": None})
+def test_no_schema_makes_a_check_that_refuses_a_valid_call(
+    a: Any, b: Any, x: Any, y: Any, args: dict[str, Any]
+) -> None:
+    schema = {"type": "object", "properties": {"a": a, "b": b}, "$defs": {"x": x, "y": y}}
+    found = argument_checks(schema, Places())
+    policy = {"version": "1", "default": "deny", "tools": {"t": {"require": list(found.require)}}}
+    engine = Engine.from_dict(policy)
+    try:
+        is_valid = jsonschema.Draft202012Validator(schema).is_valid(args)
+    except RecursionError:
+        is_valid = False
+    assume(is_valid)
+    assert refusal(engine, args) == "", found
+
+
+def test_wide_schemas_end() -> None:
+    """Each level refers to the next one twice, so that the whole has a million parts."""
+    defs: dict[str, Any] = {"l20": {"type": "integer", "maximum": 3}}
+    for level in range(20):
+        below = {"$ref": f"#/$defs/l{level + 1}"}
+        defs[f"l{level}"] = {"allOf": [below, below]}
+    found = argument_checks({"$defs": defs, **one({"$ref": "#/$defs/l0"})}, Places())
+    assert found.left_open == {"the input schema is too large": ("args",)}
+
+
+def test_many_arguments_get_only_so_many_checks() -> None:
+    schema = {"type": "object", "properties": {f"a{number}": REGION for number in range(150)}}
+    found = argument_checks(schema, Places())
+    assert len(found.require) == 100
+    assert [len(paths) for paths in found.left_open.values()] == [50]
