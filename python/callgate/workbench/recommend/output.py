@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from dataclasses import dataclass
@@ -152,6 +153,9 @@ def _write(file: Path, text: str) -> None:
     target = Path(os.path.realpath(file))
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
+        if target.parent.is_file():
+            # The error of the next line would say that the file exists.
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("x", encoding="utf-8", newline="\n") as handle:

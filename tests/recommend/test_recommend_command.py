@@ -1,0 +1,236 @@
+"""`callgate recommend` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from callgate import Engine
+from callgate.config.document import read_document
+from support.program import refused, run, sidecar
+from support.recommend import line, without_extra, write_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AWS: dict[str, Any] = {
+    "list-amis": {"category": "Read", "risk": "low"},
+    "create-ami": {
+        "category": "Write",
+        "risk": "medium",
+        "input_schema": {
+            "type": "object",
+            "properties": {
+                "region": {"enum": ["eu-west-1", "us-east-1"]},
+                "path": {"type": "string", "description": "An absolute path"},
+                "url": {"type": "string", "format": "uri"},
+            },
+            "required": ["region"],
+        },
+    },
+    "delete-ami": {"category": "Destructive", "risk": "critical"},
+    "riddle": {},
+}
+SHOP = {"refund": {"category": "Financial", "risk": "high"}}
+ONE = {"version": "1", "servers": {"aws": {"tools": AWS}}}
+TWO = {"version": "1", "servers": {"aws": {"tools": AWS}, "../a shop": {"tools": SHOP}}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "one.json").write_text(json.dumps(ONE))
+    (tmp_path / "two.json").write_text(json.dumps(TWO))
+    return tmp_path
+
+
+def test_to_stdout(folder: Path) -> None:
+    done = run("recommend", "one.json", cwd=folder)
+    assert done.code == 0
+    assert done.out.startswith("# Recommended by `callgate recommend` for the server `aws`.\n")
+    assert done.err.splitlines() == [
+        "`aws`: 2 tools with limits, 0 with approvals, 1 hidden, 1 left out",
+        "  hidden: `delete-ami`",
+        "  left out, because no category is known: `riddle`",
+    ]
+    assert run("recommend", "one.json", cwd=folder) == done
+    as_json = run("recommend", "--format", "json", "one.json", cwd=folder)
+    assert without_extra(json.loads(as_json.out))["hide"] == ["delete-ami"]
+
+
+def test_to_a_file(folder: Path) -> None:
+    for name in ("policy.yaml", "policy.json", "new/policy.yml"):
+        done = run("recommend", "-o", name, "one.json", cwd=folder)
+        assert (done.code, done.out) == (0, "")
+        assert Engine.from_file(folder / name).check(tool="create-ami", grant="ann").allowed
+        message = f"`{name}` exists already; name another place, or replace it with --force"
+        assert refused("recommend", "-o", name, "one.json", cwd=folder) == message
+        assert run("recommend", "-o", name, "--force", "one.json", cwd=folder).code == 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "new",
+        "one.json",
+        "policy.json",
+        "policy.yaml",
+        "two.json",
+    ]
+    assert run("validate", "--catalogue", "one.json", "policy.yaml", cwd=folder).out == "policy.yaml: ok\n"
+
+
+def test_a_folder_of_several_servers_is_served(folder: Path) -> None:
+    done = run("recommend", "--out", "made", "two.json", cwd=folder)
+    assert done.code == 0
+    assert done.err.splitlines()[:3] == [
+        "written: policies/aws.yaml, policies/%2E.%2Fa%20shop.yaml, callgate.yaml, .gitignore in `made`",
+        "check it: callgate config check made/callgate.yaml",
+        "start it: callgate serve --config made/callgate.yaml",
+    ]
+    assert (folder / "made" / ".gitignore").read_text() == "/state/\n"
+    checked = run("config", "check", "made/callgate.yaml", cwd=folder)
+    assert checked.code == 0, checked.err
+    with sidecar("--config", "made/callgate.yaml", cwd=folder) as running:
+        asked = ["--target", running.address, "--grant", "ann"]
+        allowed = run("check", *asked, "--server", "aws", "--tool", "create-ami")
+        assert (allowed.code, allowed.out.splitlines()[0]) == (0, "allow"), allowed
+        waits = run("check", *asked, "--server", "../a shop", "--tool", "refund")
+        assert waits.out.startswith("approval_required"), waits
+    message = "`made/policies/aws.yaml` exists already; name another place, or replace it with --force"
+    assert refused("recommend", "--out", "made", "two.json", cwd=folder) == message
+
+
+def test_addresses_of_servers(folder: Path) -> None:
+    servers = {
+        "aws": {"tools": AWS, "source": {"url": "https://mcp.example.com/mcp"}},
+        "local": {"tools": {}, "source": {"command": ["uvx", "server"]}},
+        "bad": {"tools": {}, "source": {"url": "https://user@example.com/mcp"}},
+        "a/b": {"tools": {}, "source": {"url": "https://mcp.example.com/mcp"}},
+    }
+    (folder / "sources.json").write_text(json.dumps({"version": "1", "servers": servers}))
+    assert run("recommend", "--out", "made", "--format", "json", "sources.json", cwd=folder).code == 0
+    found = read_document(folder / "made" / "callgate.yaml").data
+    assert found["servers"] == {
+        "aws": {"policy": "aws", "upstream": {"url": "https://mcp.example.com/mcp"}},
+        "local": {"policy": "local"},
+        "bad": {"policy": "bad"},
+        "a/b": {"policy": "a%2Fb"},
+    }
+    assert "`callgate wrap`" in (folder / "made" / "callgate.yaml").read_text()
+    assert run("config", "check", "made/callgate.yaml", cwd=folder).code == 0
+
+
+def test_one_of_several_servers(folder: Path) -> None:
+    message = (
+        "there are 2 servers (`aws`, `../a shop`), and a policy belongs to one; choose one with --server, or name a "
+        "folder as --out"
+    )
+    assert refused("recommend", "two.json", cwd=folder) == message
+    assert refused("recommend", "-o", "policy.yaml", "two.json", cwd=folder) == message
+    chosen = run("recommend", "--server", "../a shop", "two.json", cwd=folder)
+    assert chosen.code == 0
+    assert "  refund:\n    action: require_approval\n" in chosen.out
+    assert "approvals need a store, as `callgate serve --state FOLDER` makes one" in chosen.err
+    message = "the catalogue has no server `awss`; did you mean `aws`?"
+    assert refused("recommend", "--server", "awss", "two.json", cwd=folder) == message
+
+
+def test_keep(folder: Path) -> None:
+    done = run("recommend", "--keep", "delete-ami", "one.json", cwd=folder)
+    assert "  delete-ami:\n    action: require_approval\n" in done.out
+    assert "hide:" not in done.out
+    message = "cannot keep `delete-amy`: there is no such tool; did you mean `delete-ami`?"
+    assert refused("recommend", "--keep", "delete-amy", "one.json", cwd=folder) == message
+
+
+def test_arguments(folder: Path) -> None:
+    words = ["--arguments", "--root", "/data", "--host", "*.example.com"]
+    assert run("recommend", *words, "-o", "policy.yaml", "one.json", cwd=folder).code == 0
+    engine = Engine.from_file(folder / "policy.yaml")
+    for args, is_allowed in (
+        ({"region": "eu-west-1"}, True),
+        ({"region": "eu-west-1", "path": "/data/a", "url": "https://a.example.com/"}, True),
+        ({}, False),
+        ({"region": "eu-west-1", "path": "/data/../etc"}, False),
+        ({"region": "eu-west-1", "url": "https://example.com.evil.org/"}, False),
+    ):
+        assert engine.check(tool="create-ami", grant="ann", args=args).allowed == is_allowed, args
+    for option, value, message in (
+        ("--root", "data", "expected an absolute path such as `/data`, got `data`"),
+        ("--host", "https://a", "--host"),
+    ):
+        done = run("recommend", "--arguments", option, value, "one.json", cwd=folder)
+        assert (done.code, done.out) == (2, "")
+        assert message in done.err
+    done = run("recommend", "--root", "/data", "one.json", cwd=folder)
+    assert "Invalid value for --root: it needs --arguments" in done.err
+
+
+def test_from_a_log(folder: Path) -> None:
+    write_log(
+        folder / "log.jsonl", line("list-amis", server="aws"), "{", line("x", server="shop"), line("y", server="aws")
+    )
+    write_log(
+        folder / "log.jsonl.1", *(line("delete-ami", 1_795_000_000_000_000 + one, server="aws") for one in range(3))
+    )
+    done = run("recommend", "--from-log", "log.jsonl", "--format", "json", "one.json", cwd=folder)
+    assert done.code == 0
+    policy = json.loads(done.out)
+    assert {name: rules.get("action", rules.get("limits")) for name, rules in policy["tools"].items()} == {
+        "list-amis": [{"counter": "list-amis_rate", "window": "minute", "max": 5, "scope": "grant"}],
+        "delete-ami": "require_approval",
+    }
+    assert set(policy["x-left-out"]) == {"create-ami", "riddle"}
+    assert policy["x-recommended"][1] == (
+        "It keeps what was used in 6 decisions from 2026-11-18 to 2026-11-18; what was never used is left out."
+    )
+    assert done.err.splitlines() == [
+        "`aws`: 1 tool with limits, 1 with approvals, 0 hidden, 2 left out",
+        "  with approvals: `delete-ami`",
+        "  left out, because no category is known: `riddle`",
+        "  left out, because it was never used: `create-ami`",
+        "  `y` was used 1 time, but the catalogue does not have it, so it is denied",
+        "  approvals need a store, as `callgate serve --state FOLDER` makes one; without it, these calls are denied",
+        "log.jsonl:2:1: not a line of a decision log; the line is left out",
+        "left out: 1 decision at other servers: `shop`",
+    ]
+    message = refused("recommend", "--from-log", "other.jsonl", "one.json", cwd=folder)
+    assert message == "cannot read `other.jsonl`: no such file or directory"
+
+
+def test_a_real_log_leads_to_a_policy_that_allows_it(folder: Path) -> None:
+    """The log of a sidecar whose policy allows everything."""
+    (folder / "open.yaml").write_text('version: "1"\ndefault: allow\n')
+    words = ["--policy", "open.yaml", "--decision-log", "log.jsonl"]
+    with sidecar(*words, cwd=folder) as running:
+        for tool in ("list-amis", "create-ami", "create-ami"):
+            asked = ["--target", running.address, "--server", "aws", "--grant", "ann", "--tool", tool]
+            assert run("check", *asked).code == 0
+    done = run("recommend", "--from-log", "log.jsonl", "-o", "least.yaml", "one.json", cwd=folder)
+    assert done.code == 0, done.err
+    found = read_document(folder / "least.yaml").data
+    assert list(found["tools"]) == ["list-amis", "create-ami"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "p.YAML"], "the suffix of `p.YAML` is not in lower case, so that no policy would be read from it"),
+        (["-o", "policy.json", "--format", "yaml"], "`policy.json` is read as JSON, but --format is yaml"),
+        (["-o", "one.json/x.yaml"], "cannot write `one.json/x.yaml`: not a directory"),
+    ],
+)  # fmt: skip
+def test_places_that_do_not_fit(folder: Path, words: list[str], message: str) -> None:
+    assert refused("recommend", *words, "one.json", cwd=folder) == message
+
+
+def test_catalogues_that_do_not_fit(folder: Path) -> None:
+    (folder / "none.json").write_text('{"version": "1", "servers": {}}')
+    message = "the catalogue has no servers, so there is nothing to recommend"
+    assert refused("recommend", "none.json", cwd=folder) == message
+    (folder / "bad.json").write_text('{"version": "1", "servers": {"a": {"tools": {"t": {"category": "Reed"}}}}}')
+    assert refused("recommend", "bad.json", cwd=folder).startswith("bad.json:1:")
+    (folder / "empty.json").write_text('{"version": "1", "servers": {"a": {}}}')
+    done = run("recommend", "empty.json", cwd=folder)
+    assert (done.code, done.err.splitlines()[-1]) == (
+        0,
+        "  warning: the policy admits no tool, so all calls are denied",
+    )
