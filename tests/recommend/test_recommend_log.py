@@ -86,7 +86,7 @@ def test_what_was_used_stays(tmp_path: Path) -> None:
         "at most 15 calls per minute for each grant, because it was used 12 times on 2026-11-18"
         in found.rules[0].reason
     )
-    assert "Destructive tools are hidden, but it was used" in found.rules[1].reason
+    assert "not hidden, because it was used 1 time on 2026-11-18; each call needs" in found.rules[1].reason
 
 
 @pytest.mark.parametrize(("calls", "most"), [(1, 5), (26, 30), (30, 30), (31, 40), (117, 120), (1234, 1300)])

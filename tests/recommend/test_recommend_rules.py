@@ -70,7 +70,9 @@ def test_a_kept_tool_needs_approvals() -> None:
     assert [rule.tool for rule in found.approvals] == ["drop", "pay"]
     assert found.hidden == ()
     assert policy_of(found)["tools"]["drop"] == {"action": "require_approval"}
-    assert "kept on request" in found.approvals[0].reason
+    assert found.approvals[0].reason.endswith(
+        ": not hidden, because it is kept on request; each call needs a person's approval, which needs a store"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,11 @@ tools:
   # Left open: `args.note`: the schema gives no values and no bounds
   create-ami:
     require:
-      - {name: args.region-in, conditions: [{any: [{path: args.region, op: exists, value: false}, {path: args.region, op: in, value: [eu, "no"]}]}]}
+      - name: args.region-in
+        conditions:
+          - any:
+              - {path: args.region, op: exists, value: false}
+              - {path: args.region, op: in, value: [eu, "no"]}
     limits:
       - {counter: create-ami_rate, window: minute, max: 30, scope: grant}
 
@@ -39,7 +43,7 @@ tools:
 
 # Left out, and so denied:
 # - riddle: no category is known, so it is denied
-"""  # noqa: E501
+"""
 SCHEMA = {"properties": {"region": {"enum": ["eu", "no"]}, "note": {"type": "string"}}}
 CATALOGUE = catalogue_of(
     tool("create-ami", "Write", risk="medium", input_schema=SCHEMA),

@@ -8,8 +8,10 @@ from pathlib import Path
 from callgate.store.model import PermitBounds
 from callgate.store.place import in_folder
 from callgate.store.store import open_store
+from callgate.workbench.catalogue import write_catalogue
 from support.approvals import HOUR, SECOND, ask, need
 from support.evidence import evidence
+from support.recommend import START_US, catalogue_of, line, tool, write_log
 
 _ENTRY = {
     "action": "require_approval",
@@ -17,6 +19,23 @@ _ENTRY = {
     "approval": {"permit": {"max_uses": 10, "max_duration": "2h"}},
 }
 _TOOL = {"description": "Creates an image of a machine.", "input_schema": {"type": "object"}}
+_RUN = {
+    "type": "object",
+    "properties": {
+        "image": {"type": "string"},
+        "region": {"type": "string", "enum": ["eu-central-1", "eu-west-1"]},
+        "count": {"type": "integer", "minimum": 1, "maximum": 10},
+    },
+    "required": ["image", "region"],
+}
+_TOOLS = (
+    tool("describe_images", "Read", risk="low", evidence="describes images"),
+    tool("create-ami", "Write", risk="medium", evidence="creates an image"),
+    tool("run_instances", "Execute", risk="high", evidence="starts machines", input_schema=_RUN),
+    tool("create_charge", "Financial", risk="high", evidence="charges a customer"),
+    tool("terminate_instances", "Destructive", risk="critical", evidence="removes machines for good"),
+    tool("sync"),
+)
 _LIMIT = {"counter": "calls", "rule": "/all_tools/limits/calls", "max": 300, "remaining": 299, "reset_after_ms": 60_000}
 
 
@@ -56,3 +75,16 @@ def approvals(folder: Path) -> None:
     for number, one in enumerate(asks):
         store.approvals.ask([one], now_us - (4 + 2 * (len(asks) - number)) * 60 * SECOND)
     store.close()
+
+
+def recommended(folder: Path) -> None:
+    """A catalogue, and the decision log of a sidecar that allowed everything."""
+    (folder / "catalogue.json").write_text(write_catalogue(catalogue_of(*_TOOLS, server="aws")), encoding="utf-8")
+    minute = 60 * SECOND
+    calls = [("describe_images", "ann", number * SECOND) for number in range(23)]
+    calls += [("create-ami", "ci", 5 * minute + number * SECOND // 4) for number in range(37)]
+    calls += [("terminate_instances", "ann", 9 * minute)]
+    lines = [line(name, START_US + at_us, server="aws", grant=grant) for name, grant, at_us in calls]
+    denied = {"outcome": "deny", "rule": "/tools/create_charge/action"}
+    lines.append(line("create_charge", START_US + 10 * minute, server="aws", **denied))
+    write_log(folder / "decisions.jsonl", *lines)

@@ -84,11 +84,7 @@ def _yaml(recommendation: Recommendation, header: Sequence[str]) -> Iterator[str
         yield from _open(rule.checks)
         yield f"  {scalar(key_of(rule.tool))}:"
         for key, value in rule.document().items():
-            if isinstance(value, list):
-                yield f"    {key}:"
-                yield from (f"      - {_flow(item)}" for item in value)
-            else:
-                yield f"    {key}: {_flow(value)}"
+            yield from _member(key, value, "    ", is_block=isinstance(value, list))
     yield from _left_out(recommendation.left_out)
 
 
@@ -122,7 +118,33 @@ def _comment(text: str, indent: str, *, hanging: str = "") -> Iterator[str]:
     yield from (f"{indent}# {line}".rstrip() for line in lines)
 
 
-def _flow(value: Any) -> str:  # noqa: ANN401  JSON
+def _member(key: str, value: Any, indent: str, *, is_block: bool = False) -> Iterator[str]:  # noqa: ANN401  JSON
+    """A key with its value, in brackets if they fit into a line and `is_block` is false."""
+    line = f"{indent}{scalar(key)}: {_flow(value)}"
+    if not value or not isinstance(value, (dict, list)) or (len(line) <= _WIDTH and not is_block):
+        yield line
+        return
+    yield f"{indent}{scalar(key)}:"
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _member(name, inner, f"{indent}  ")
+        return
+    for item in value:
+        yield from _item(item, f"{indent}  ")
+
+
+def _item(value: Any, indent: str) -> Iterator[str]:  # noqa: ANN401  as above
+    line = f"{indent}- {_flow(value)}"
+    if not isinstance(value, dict) or not value or len(line) <= _WIDTH:
+        yield line
+        return
+    # The first key is on the line of the dash.
+    first, *rest = [line for key, inner in value.items() for line in _member(key, inner, f"{indent}  ")]
+    yield f"{indent}- {first.lstrip()}"
+    yield from rest
+
+
+def _flow(value: Any) -> str:  # noqa: ANN401  as above
     if isinstance(value, dict):
         return _mapping(value)
     if isinstance(value, list):

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
 from callgate.text import masked, plain_line, quoted
-from callgate.workbench.recommend.defaults import CALLS_PER_MINUTE, HIDDEN
+from callgate.workbench.recommend.defaults import CALLS_PER_MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,14 +45,22 @@ def limited(tool: Tool, facts: str, most: int, use: ToolUse | None) -> str:
 
 
 def approved(facts: str, *, is_kept: bool, is_hidden: bool, use: ToolUse | None) -> str:
-    """The sentence about a tool whose calls need an approval."""
-    end = "each call needs a person's approval, which needs a store"
+    """The sentence about a tool whose calls need an approval.
+
+    Args:
+        facts: The beginning of the sentence.
+        is_kept: True if a person keeps the tool.
+        is_hidden: True if tools of its category are hidden.
+        use: Its use; None if it was never used, or no log was read.
+    """
+    approval = "each call needs a person's approval, which needs a store"
+    reasons = ["it is kept on request"] if is_kept else []
     if use is not None:
-        end += f"; it was {used(use)}"
-    if not is_hidden:
-        return f"{facts}: {end}"
-    why = "it is kept on request" if is_kept else "it was used"
-    return f"{facts}: {HIDDEN} tools are hidden, but {why}; {end}"
+        reasons.append(f"it was {used(use)}")
+    said = " and ".join(reasons)
+    if is_hidden:
+        return f"{facts}: not hidden, because {said}; {approval}"
+    return f"{facts}: {approval}; {said}" if said else f"{facts}: {approval}"
 
 
 def hidden(facts: str, *, is_unused: bool) -> str:
