@@ -76,7 +76,7 @@ def test_every_tool_gets_its_rule(catalogue: Catalogue, form: Format) -> None:
         policies = {one.server: (f"policy.{form.value}", text)}
         engine = Engine.from_config(policies=policies, servers={one.server: one.server})
         for tool in catalogue.servers[one.server].tools.values():
-            asked = {"server": one.server, "tool": tool.name, "grant": "ann"}
+            asked: dict[str, Any] = {"server": one.server, "tool": tool.name, "grant": "ann"}
             assert engine.check(**asked, args=ARGUMENTS).rule == RULES.get(tool.category, "")
             if tool.category in {"Read", "Write", "Execute"}:
                 refused = engine.check(**asked, args={**ARGUMENTS, "region": "other"})
