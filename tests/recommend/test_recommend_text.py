@@ -94,6 +94,13 @@ def test_hostile_texts_stay_in_their_line(form: Format) -> None:
     assert "\ndefault: allow" not in text
 
 
+@pytest.mark.parametrize("form", Format)
+def test_long_names(form: Format) -> None:
+    names = ["n" * 1000, "n" * 2000, "\U0001f600*" * 500]
+    (found,) = recommend(catalogue_of(*(tool(name, "Read") for name in names), tool("h" * 2000, "Destructive")))
+    assert policy_of(found, form) == found.document()
+
+
 def test_secrets_are_not_repeated() -> None:
     secret = "cgt_" + "k3Jd" * 10
     (found,) = recommend(catalogue_of(tool("t", "Read", evidence=f"send {secret} first")))

@@ -75,17 +75,24 @@ def recommend(
     target = None if out is None else workbench.target_of(out)
     form = workbench.format_of(target, form)
     known = read_catalogue(catalogue)
-    usage = None if not from_log else _usage(from_log, known, server)
-    wishes = Wishes(tuple(keep or ()), places, usage)
-    found = workbench.recommend(known, server, wishes)
-    _refuse_several(found, target)
+    kept = tuple(keep or ())
+    servers = workbench.chosen_servers(known, server, kept)
+    _refuse_several(servers, target)
+    files = {} if target is None else workbench.files_of(target, servers, form)
+    if target is not None and not force:
+        # Before the log is read, which can take minutes.
+        workbench.refuse_existing([*files.values(), *_beside(target)])
+    usage = (
+        None if not from_log else workbench.read_usage(from_log, {name: known.servers[name].tools for name in servers})
+    )
+    found = workbench.recommend(known, servers, Wishes(kept, places, usage))
     texts = {one.server: workbench.text_of(one, form, workbench.header_of(one, usage)) for one in found}
     for name, text in texts.items():
-        workbench.check_policy(f"{name}.{form.value}", text)
+        workbench.check_policy(name, form, text)
     if target is None:
-        typer.echo(texts[found[0].server], nl=False)
+        typer.echo(texts[servers[0]], nl=False)
     else:
-        _write(target, known, texts, form, catalogue, force=force)
+        _write(target, {file: texts[name] for name, file in files.items()}, known, files, catalogue)
     for one in found:
         _report(one)
     if usage is not None:
@@ -107,41 +114,43 @@ def _places(arguments: bool, roots: Sequence[str], hosts: Sequence[str]) -> Plac
     return Places(tuple(roots), tuple(hosts)) if arguments else None
 
 
-def _usage(logs: Sequence[Path], catalogue: Catalogue, servers: Sequence[str] | None) -> Usage:
-    tools = {name: of.tools for name, of in catalogue.servers.items() if not servers or name in servers}
-    return workbench.read_usage(logs, tools)
-
-
-def _refuse_several(found: Sequence[Recommendation], target: Target | None) -> None:
-    if not found:
+def _refuse_several(servers: Sequence[str], target: Target | None) -> None:
+    if not servers:
         message = "the catalogue has no servers, so there is nothing to recommend"
         raise ConfigError(message)
-    if len(found) > 1 and (target is None or not target.is_folder):
-        names = ", ".join(quoted(one.server) for one in found[:5]) + (", ..." if len(found) > 5 else "")  # noqa: PLR2004
+    if len(servers) > 1 and (target is None or not target.is_folder):
         message = (
-            f"there are {len(found)} servers ({names}), and a policy belongs to one; choose one with --server, or name "
-            "a folder as --out"
+            f"there are {len(servers)} servers ({_names(servers)}), and a policy belongs to one; choose one with "
+            "--server, or name a folder as --out"
         )
         raise ConfigError(message)
 
 
+def _beside(target: Target) -> list[Path]:
+    """The further files of a folder."""
+    return [target.path / workbench.CONFIGURATION] if target.is_folder else []
+
+
 def _write(
-    target: Target, known: Catalogue, texts: dict[str, str], form: Format, catalogue: Path, *, force: bool
+    target: Target, policies: dict[Path, str], known: Catalogue, files: dict[str, Path], catalogue: Path
 ) -> None:
     if not target.is_folder:
-        workbench.write_files(target.path.parent, {target.path.name: next(iter(texts.values()))}, force=force)
+        workbench.write_files(policies)
         return
     folder = target.path
     relative = os.path.relpath(catalogue.resolve(), folder.resolve())
-    contents = workbench.folder_files(known.servers, texts, form, relative)
-    if (folder / ".gitignore").exists():
-        del contents[".gitignore"]
-    workbench.write_files(folder, contents, force=force)
-    shown = masked(str(folder))
-    typer.echo(f"written: {', '.join(contents)} in `{shown}`", err=True)
-    configuration = shlex.quote(str(folder / workbench.CONFIGURATION))
-    typer.echo(f"check it: callgate config check {configuration}", err=True)
-    typer.echo(f"start it: callgate serve --config {configuration}", err=True)
+    contents = {
+        **policies,
+        folder / workbench.CONFIGURATION: workbench.configuration_of(files, known.servers, relative),
+    }
+    if not (folder / ".gitignore").exists():
+        contents[folder / ".gitignore"] = "/state/\n"
+    workbench.write_files(contents)
+    written = ", ".join(str(file.relative_to(folder)) for file in contents)
+    typer.echo(f"written: {written} in `{masked(str(folder))}`", err=True)
+    shown = shlex.quote(str(folder / workbench.CONFIGURATION))
+    typer.echo(f"check it: callgate config check {shown}", err=True)
+    typer.echo(f"start it: callgate serve --config {shown}", err=True)
 
 
 def _report(one: Recommendation) -> None:

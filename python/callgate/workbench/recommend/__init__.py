@@ -4,15 +4,16 @@ from callgate.workbench.recommend.arguments import ArgumentChecks, Places, argum
 from callgate.workbench.recommend.log_usage import read_usage
 from callgate.workbench.recommend.output import (
     CONFIGURATION,
-    POLICIES,
     Target,
     check_policy,
-    folder_files,
+    configuration_of,
+    files_of,
     format_of,
+    refuse_existing,
     target_of,
     write_files,
 )
-from callgate.workbench.recommend.recommend import Wishes, recommend
+from callgate.workbench.recommend.recommend import Wishes, chosen_servers, recommend
 from callgate.workbench.recommend.recommendation import HiddenTool, LeftOutTool, Recommendation, ToolRule
 from callgate.workbench.recommend.render import Format, text_of
 from callgate.workbench.recommend.sentences import STORE, counted, header_of
@@ -20,7 +21,6 @@ from callgate.workbench.recommend.usage import ToolUse, Usage
 
 __all__ = [
     "CONFIGURATION",
-    "POLICIES",
     "STORE",
     "ArgumentChecks",
     "Format",
@@ -35,12 +35,15 @@ __all__ = [
     "Wishes",
     "argument_checks",
     "check_policy",
+    "chosen_servers",
+    "configuration_of",
     "counted",
-    "folder_files",
+    "files_of",
     "format_of",
     "header_of",
     "read_usage",
     "recommend",
+    "refuse_existing",
     "target_of",
     "text_of",
     "write_files",

@@ -9,9 +9,8 @@ import re
 import stat
 import zlib
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
 from callgate.config.document import special, unreadable
 from callgate.config.faults import Fault
@@ -31,8 +30,7 @@ _OLDER: Final = re.compile(r"(.+)\.[0-9]+(\.gz)?")
 """The name of an older file: that of the log, and a number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of a log."""
 
     file: str
@@ -64,7 +62,8 @@ def logs_of(paths: Sequence[Path]) -> list[list[Path]]:
         older = _OLDER.fullmatch(real.name)
         # An older file of another log that is named as well is read with that log.
         if older is None or real.with_name(older[1]) not in named:
-            logs.append([*reversed(list(_older(path))), path])
+            # Rotation renames the file that a link leads to.
+            logs.append([*reversed(list(_older(real if path.is_symlink() else path))), path])
     return logs
 
 

@@ -59,9 +59,9 @@ class _UsageReader:
         if line.fault:
             self._damaged(line.damaged(line.fault))
             return
-        if not line.content.strip():
-            return
         record = _record(line.content)
+        if record is None and not line.content.strip():
+            return
         if record is None:
             end = "" if line.is_finished else "; the file ends within the line"
             self._damaged(line.damaged(f"not a line of a decision log{end}"))
@@ -112,11 +112,14 @@ class _UsageReader:
 def _record(content: bytes) -> Mapping[str, Any] | None:
     """The fields of a line; None if it is none of a decision log."""
     try:
-        record = json.loads(content)
+        record = json.loads(content.decode())
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or any(not isinstance(record.get(name), str) for name in _TEXTS):
+    if not isinstance(record, dict):
         return None
+    for name in _TEXTS:
+        if not isinstance(record.get(name), str):
+            return None
     at_us = record.get("decided_at_us")
     if not isinstance(at_us, int) or isinstance(at_us, bool) or not 0 <= at_us <= _LATEST_US:
         return None

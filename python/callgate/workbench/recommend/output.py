@@ -16,11 +16,11 @@ from callgate.config.policies import faults_in
 from callgate.config.upstreams import endpoint_url
 from callgate.disk import sync
 from callgate.errors import ConfigError
-from callgate.text import masked, reason_of
+from callgate.text import masked, quoted, reason_of
 from callgate.workbench.recommend.render import Format, scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from callgate.workbench.catalogue import CatalogueServer
 
@@ -88,24 +88,23 @@ def format_of(target: Target | None, wanted: Format | None) -> Format:
     return by_suffix
 
 
-def folder_files(
-    servers: Mapping[str, CatalogueServer], texts: Mapping[str, str], form: Format, catalogue: str
-) -> dict[str, str]:
-    """The contents of a folder by relative path: a policy for each server, the configuration and `.gitignore`.
+def files_of(target: Target, servers: Iterable[str], form: Format) -> dict[str, Path]:
+    """The file of each server's policy."""
+    if not target.is_folder:
+        return dict.fromkeys(servers, target.path)
+    return {name: target.path / POLICIES / f"{stem_of(name)}.{form.value}" for name in servers}
+
+
+def configuration_of(policies: Mapping[str, Path], servers: Mapping[str, CatalogueServer], catalogue: str) -> str:
+    """The text of a configuration that serves policies.
 
     Args:
+        policies: The file of each server's policy, in the folder `POLICIES` beside the configuration.
         servers: The servers, of which the configuration has the addresses.
-        texts: The policies, by server.
-        form: The format of the policies.
-        catalogue: The path of the catalogue's file, relative to the folder.
+        catalogue: The path of the catalogue's file, relative to that of the configuration.
     """
-    stems = {name: stem_of(name) for name in texts}
-    entries = [_server(name, stem, servers[name]) for name, stem in stems.items()]
-    return {
-        **{f"{POLICIES}/{stems[name]}.{form.value}": text for name, text in texts.items()},
-        CONFIGURATION: _HEAD + "".join(entries) + _TAIL.format(catalogue=scalar(catalogue)),
-        ".gitignore": "/state/\n",
-    }
+    entries = [_server(name, file.stem, servers[name]) for name, file in policies.items()]
+    return _HEAD + "".join(entries) + _TAIL.format(catalogue=scalar(catalogue))
 
 
 def stem_of(server: str) -> str:
@@ -120,32 +119,38 @@ def stem_of(server: str) -> str:
     return f"{name[:_LONGEST_STEM]}-{digest}"
 
 
-def check_policy(file: str, text: str) -> None:
+def check_policy(server: str, form: Format, text: str) -> None:
     """Makes sure that a policy loads.
 
     Raises:
         ConfigError: It does not, such as for a name that is too long.
     """
-    faults = faults_in(file, text.encode())
+    faults = faults_in(f"policy.{form.value}", text.encode())
     if faults:
-        message = "\n".join(map(str, faults))
+        message = f"no policy can be written for {quoted(server)}: {faults[0].message}"
         raise ConfigError(message)
 
 
-def write_files(folder: Path, contents: Mapping[str, str], *, force: bool) -> list[Path]:
-    """Writes files below a folder, each in one step; nothing if one of them exists and `force` is not given.
+def refuse_existing(files: Iterable[Path]) -> None:
+    """Makes sure that no file is replaced.
 
     Raises:
-        ConfigError: A file exists, or cannot be written.
+        ConfigError: One of the files exists.
     """
-    files = [folder / name for name in contents]
-    existing = next((file for file in files if os.path.lexists(file)), None)
-    if existing is not None and not force:
-        message = f"`{masked(str(existing))}` exists already; name another place, or replace it with --force"
-        raise ConfigError(message)
-    for file, text in zip(files, contents.values(), strict=True):
+    for file in files:
+        if os.path.lexists(file):
+            message = f"`{masked(str(file))}` exists already; name another place, or replace it with --force"
+            raise ConfigError(message)
+
+
+def write_files(contents: Mapping[Path, str]) -> None:
+    """Writes files, each in one step, with their folders.
+
+    Raises:
+        ConfigError: A file cannot be written.
+    """
+    for file, text in contents.items():
         _write(file, text)
-    return files
 
 
 def _write(file: Path, text: str) -> None:

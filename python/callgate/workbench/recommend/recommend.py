@@ -49,12 +49,22 @@ def recommend(
         ConfigError: A server or a tool that is named is not in the catalogue, or cannot be kept.
     """
     wishes = wishes or Wishes()
-    chosen = list(catalogue.servers) if servers is None else _known_servers(catalogue, servers)
-    tools = _tools_of(catalogue, chosen)
-    _check_keep(tools, wishes.keep)
+    chosen = chosen_servers(catalogue, servers, wishes.keep)
     if wishes.usage is not None:
         _check_log(chosen, wishes.usage)
+    tools = _tools_of(catalogue, chosen)
     return [_Server(catalogue, name, wishes).recommendation(tools[name]) for name in chosen]
+
+
+def chosen_servers(catalogue: Catalogue, servers: Sequence[str] | None = None, keep: Sequence[str] = ()) -> list[str]:
+    """The servers that `recommend` recommends policies for.
+
+    Raises:
+        ConfigError: A server or a tool that is named is not in the catalogue, or cannot be kept.
+    """
+    chosen = list(catalogue.servers) if servers is None else _known_servers(catalogue, servers)
+    _check_keep(_tools_of(catalogue, chosen), keep)
+    return chosen
 
 
 def raised_to(peak: int) -> int:
@@ -93,10 +103,10 @@ class _Server:
             was_used = f", although it was {sentences.used(use)}" if use is not None else ""
             return LeftOutTool(tool.name, "no category", f"no category is known, so it is denied{was_used}{refused}")
         facts = sentences.facts_of(tool, self._corrections.get(tool.name))
-        is_kept = tool.name in self._wishes.keep
+        is_kept = tool.category == HIDDEN and tool.name in self._wishes.keep
         if tool.category == HIDDEN and use is None and not is_kept:
             return HiddenTool(tool.name, sentences.hidden(facts, is_unused=usage is not None) + refused)
-        if usage is not None and use is None and not (is_kept and tool.category == HIDDEN):
+        if usage is not None and use is None and not is_kept:
             return LeftOutTool(tool.name, "never used", f"{facts}: never used, so it is denied{refused}")
         most, reason = self._limit(tool, facts, use, is_kept=is_kept)
         places = self._wishes.arguments

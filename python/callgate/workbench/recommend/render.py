@@ -24,6 +24,9 @@ _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y
 _WIDTH: Final = 110
 """Characters of a line of a comment."""
 
+_LONGEST_KEY: Final = 1_000
+"""Characters of a key that YAML takes on a line with its colon; a few more are allowed."""
+
 _MOST_PATHS: Final = 12
 """Arguments of one reason that are named."""
 
@@ -82,9 +85,10 @@ def _yaml(recommendation: Recommendation, header: Sequence[str]) -> Iterator[str
             yield ""
         yield from _comment(rule.reason, "  ")
         yield from _open(rule.checks)
-        yield f"  {scalar(key_of(rule.tool))}:"
-        for key, value in rule.document().items():
-            yield from _member(key, value, "    ", is_block=isinstance(value, list))
+        key = scalar(key_of(rule.tool))
+        yield from [f"  {key}:"] if len(key) <= _LONGEST_KEY else [f"  ? {key}", "  :"]
+        for field, value in rule.document().items():
+            yield from _member(field, value, "    ", is_block=isinstance(value, list))
     yield from _left_out(recommendation.left_out)
 
 
