@@ -123,6 +123,8 @@ ABSOLUTE = {"type": "string", "description": "Absolute path of the file"}
         ("absolute_path", {"type": "string"}, True),
         ("filePath", {"type": "string", "pattern": "^/.+"}, True),
         ("working_dir", {"anyOf": [ABSOLUTE, {"type": "null"}]}, True),
+        ("dir", {"type": "string", "title": "Dir", "description": "Folder; it must be absolute."}, True),
+        ("path", {"type": "string", "description": "Path of a file, the absolute best one"}, False),
         ("path", {"type": "string"}, False),
         ("path", {"type": "string", "description": "Absolute or relative path"}, False),
         ("path", {"type": "string", "pattern": "^/?x"}, False),

@@ -81,7 +81,7 @@ def test_a_folder_of_several_servers_is_served(folder: Path) -> None:
     done = run("recommend", "--out", "made", "two.json", cwd=folder)
     assert done.code == 0
     assert done.err.splitlines()[:3] == [
-        "written: policies/aws.yaml, policies/%2E.%2Fa%20shop.yaml, callgate.yaml, .gitignore in `made`",
+        "written to `made`: `policies/aws.yaml`, `policies/%2E.%2Fa%20shop.yaml`, `callgate.yaml`, `.gitignore`",
         "check it: callgate config check made/callgate.yaml",
         "start it: callgate serve --config made/callgate.yaml",
     ]
@@ -188,7 +188,7 @@ def test_from_a_log(folder: Path) -> None:
         "  left out, because no category is known: `riddle`",
         "  left out, because it was never used: `create-ami`",
         "  `y` was used 1 time, but the catalogue does not have it, so it is denied",
-        "  approvals need a store, as `callgate serve --state FOLDER` makes one; without it, these calls are denied",
+        "approvals need a store, as `callgate serve --state FOLDER` makes one; without it, these calls are denied",
         "log.jsonl:2:1: not a line of a decision log; the line is left out",
         "left out: 1 decision at other servers: `shop`",
     ]

@@ -104,6 +104,19 @@ def test_shadowed_calls_were_used(tmp_path: Path) -> None:
     assert "used 2 times on 2026-11-18, 1 of them only because of shadow mode" in found.rules[0].reason
 
 
+def test_what_people_approved_goes_on_needing_approvals(tmp_path: Path) -> None:
+    approved: dict[str, Any] = {"approval": "7mzc4q2lktv5xw3hbn6jd2yroe"}
+    log = write_log(tmp_path / "log", line("put", **approved), line("run", **approved), line("run"))
+    found = {rule.tool: rule for rule in least(usage_of(log)).rules}
+    assert {name: (rule.needs_approval, rule.asks_less) for name, rule in found.items()} == {
+        "put": (True, False),
+        "run": (False, True),
+    }
+    assert found["run"].reason.endswith(
+        "used 2 times on 2026-11-18, 1 of them with a person's approval, by one grant at most 2 in a minute"
+    )
+
+
 def test_names_that_the_log_has_cut(tmp_path: Path) -> None:
     found = least(usage_of(write_log(tmp_path / "log", line("l" * 128))))
     assert [rule.tool for rule in found.rules] == ["l" * 200]

@@ -82,9 +82,8 @@ def recommend(
     if target is not None and not force:
         # Before the log is read, which can take minutes.
         workbench.refuse_existing([*files.values(), *_beside(target)])
-    usage = (
-        None if not from_log else workbench.read_usage(from_log, {name: known.servers[name].tools for name in servers})
-    )
+    tools = {name: known.servers[name].tools for name in servers}
+    usage = workbench.read_usage(from_log, tools) if from_log else None
     found = workbench.recommend(known, servers, Wishes(kept, places, usage))
     texts = {one.server: workbench.text_of(one, form, workbench.header_of(one, usage)) for one in found}
     for name, text in texts.items():
@@ -95,6 +94,8 @@ def recommend(
         _write(target, {file: texts[name] for name, file in files.items()}, known, files, catalogue)
     for one in found:
         _report(one)
+    if any(one.approvals for one in found):
+        typer.echo(workbench.STORE, err=True)
     if usage is not None:
         _report_log(usage)
 
@@ -146,8 +147,8 @@ def _write(
     if not (folder / ".gitignore").exists():
         contents[folder / ".gitignore"] = "/state/\n"
     workbench.write_files(contents)
-    written = ", ".join(str(file.relative_to(folder)) for file in contents)
-    typer.echo(f"written: {written} in `{masked(str(folder))}`", err=True)
+    written = _names([str(file.relative_to(folder)) for file in contents])
+    typer.echo(f"written to `{masked(str(folder))}`: {written}", err=True)
     shown = shlex.quote(str(folder / workbench.CONFIGURATION))
     typer.echo(f"check it: callgate config check {shown}", err=True)
     typer.echo(f"start it: callgate serve --config {shown}", err=True)
@@ -164,12 +165,14 @@ def _report(one: Recommendation) -> None:
     ]
     typer.echo(f"{quoted(one.server)}: {', '.join(counts)}", err=True)
     raised = [rule.tool for rule in one.rules if rule.is_raised]
+    asking_less = [rule.tool for rule in one.rules if rule.asks_less]
     for what, tools in (
         ("with approvals", [rule.tool for rule in one.approvals]),
         ("hidden", [tool.tool for tool in one.hidden]),
         ("left out, because no category is known", [tool.tool for tool in one.left_out if tool.kind == "no category"]),
         ("left out, because it was never used", [tool.tool for tool in one.left_out if tool.kind == "never used"]),
         ("limit above the recommended one, because of the log", raised),
+        ("no approvals, although some calls of the log had one", asking_less),
     ):
         if tools:
             typer.echo(f"  {what}: {_names(tools)}", err=True)
@@ -177,8 +180,6 @@ def _report(one: Recommendation) -> None:
         typer.echo(f"  {note}", err=True)
     if len(one.notes) > _MOST_NAMES:
         typer.echo(f"  and {len(one.notes) - _MOST_NAMES:,} more such tools", err=True)
-    if one.approvals:
-        typer.echo(f"  {workbench.STORE}", err=True)
     if not one.rules:
         typer.echo("  warning: the policy admits no tool, so all calls are denied", err=True)
 

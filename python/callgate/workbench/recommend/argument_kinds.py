@@ -18,7 +18,9 @@ _PATH_FORMATS: Final = frozenset({"path", "file-path", "directory-path", "absolu
 _URL_NAMES: Final = frozenset({"url", "urls"})
 _URL_FORMATS: Final = frozenset({"uri", "url"})
 _ABSOLUTE_PATTERN: Final = re.compile(r"\^/(?![?*{])[^|]*")
-_ABSOLUTE: Final = re.compile(r"\babsolute\b", re.IGNORECASE)
+_ABSOLUTE: Final = re.compile(
+    r"\b(absolute (\w+ ){0,2}(paths?|directory|folder)|(must|has to) be (an )?absolute)\b", re.IGNORECASE
+)
 _NOT_ONLY_ABSOLUTE: Final = re.compile(r"\b(relative|absolute or|or absolute|not absolute|uri|url)\b", re.IGNORECASE)
 _NOT_ONLY_URL: Final = re.compile(r"\b(or|relative|path|local|file|arn|without)\b", re.IGNORECASE)
 

@@ -95,6 +95,8 @@ class _UsageReader:
             return
         use = usage.tools.setdefault((server, tool), ToolUse(first_us=at_us, last_us=at_us))
         use.allowed += 1
+        # Of an allowed call, it is the approval or the permit that was used.
+        use.approved += bool(record.get("approval"))
         use.shadowed += isinstance(record.get("shadow"), dict)
         use.first_us, use.last_us = min(use.first_us, at_us), max(use.last_us, at_us)
         self._rates.add(at_us, (server, tool), record["grant"])

@@ -112,11 +112,14 @@ class _Server:
         places = self._wishes.arguments
         checks = argument_checks(tool.input_schema, places) if places is not None else None
         is_raised = most is not None and most > CALLS_PER_MINUTE[tool.category]
-        return ToolRule(tool.name, most, reason + refused, checks, is_raised)
+        asks_less = most is not None and use is not None and use.approved > 0
+        return ToolRule(tool.name, most, reason + refused, checks, is_raised, asks_less)
 
     def _limit(self, tool: Tool, facts: str, use: ToolUse | None, *, is_kept: bool) -> tuple[int | None, str]:
         """The calls per minute, None for an approval of each call; and the sentence about it."""
-        if tool.category is None or tool.category in (HIDDEN, APPROVED):
+        # Otherwise the policy would allow without a person what was never allowed without one.
+        was_approved = use is not None and use.approved == use.allowed
+        if tool.category is None or tool.category in (HIDDEN, APPROVED) or was_approved:
             is_hidden = tool.category == HIDDEN
             return None, sentences.approved(facts, is_kept=is_kept, is_hidden=is_hidden, use=use)
         most = CALLS_PER_MINUTE[tool.category]

@@ -28,6 +28,8 @@ class ToolRule:
     """The checks of its arguments; None if nobody asked for them."""
     is_raised: bool = False
     """True if the limit is higher than the category's, because a log shows more calls."""
+    asks_less: bool = False
+    """True if no call needs an approval, but some calls of a log had one."""
 
     @property
     def needs_approval(self) -> bool:

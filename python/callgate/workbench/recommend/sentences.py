@@ -73,8 +73,9 @@ def used(use: ToolUse) -> str:
     """The number of calls of a tool, and their days."""
     first, last = (_day(at) for at in (use.first_us, use.last_us))
     days = f"on {first}" if first == last else f"between {first} and {last}"
+    approved = f", {use.approved:,} of them with a person's approval" if use.approved else ""
     shadowed = f", {use.shadowed:,} of them only because of shadow mode" if use.shadowed else ""
-    return f"used {counted(use.allowed, 'time')} {days}{shadowed}"
+    return f"used {counted(use.allowed, 'time')} {days}{approved}{shadowed}"
 
 
 def refused(outcomes: Mapping[str, int]) -> str:

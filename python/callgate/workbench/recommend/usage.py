@@ -25,6 +25,8 @@ class ToolUse:
     allowed: int = 0
     peak: int = 0
     """The greatest number in any minute by one grant at one sidecar."""
+    approved: int = 0
+    """Calls of these that a person has approved."""
     shadowed: int = 0
     """Calls of these that full enforcement would have refused."""
     first_us: int = 0
