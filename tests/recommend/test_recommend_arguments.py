@@ -123,6 +123,10 @@ ABSOLUTE = {"type": "string", "description": "Absolute path of the file"}
         ("absolute_path", {"type": "string"}, True),
         ("filePath", {"type": "string", "pattern": "^/.+"}, True),
         ("working_dir", {"anyOf": [ABSOLUTE, {"type": "null"}]}, True),
+        ("dir", {"anyOf": [{"type": "string", "pattern": "^/x"}, {"type": "string"}]}, False),
+        ("dir", {"$ref": "#/$defs/absolute", "description": "May be relative"}, False),
+        ("page", {"anyOf": [{"type": "string", "format": "uri"}, {"type": "string"}]}, False),
+        ("page", {"oneOf": [{"type": "string", "format": "uri"}, {"type": "null"}]}, True),
         ("dir", {"type": "string", "title": "Dir", "description": "Folder; it must be absolute."}, True),
         ("path", {"type": "string", "description": "Path of a file, the absolute best one"}, False),
         ("path", {"type": "string"}, False),
@@ -141,7 +145,7 @@ ABSOLUTE = {"type": "string", "description": "Absolute path of the file"}
     ],
 )  # fmt: skip
 def test_places(name: str, schema: dict[str, Any], is_checked: bool) -> None:
-    engine = engine_of(one(schema, name=name))
+    engine = engine_of({**one(schema, name=name), "$defs": {"absolute": ABSOLUTE}})
     good = ["/data/a", "/srv/files"] if "absolute" in json.dumps(schema).lower() + name or "/" in str(schema) else []
     good = good or ["https://example.com/x", "http://a.example.org"]
     bad = ["/etc/passwd", "/data/../etc", "https://evil.example/", "relative", "http://127.1/"]

@@ -17,7 +17,7 @@ from callgate import Engine
 from callgate.errors import ConfigError
 from callgate.workbench.recommend import Recommendation, Usage, Wishes, read_usage, recommend
 from callgate.workbench.recommend.rates import WINDOW_US, Rates
-from callgate.workbench.recommend.recommend import raised_to
+from callgate.workbench.recommend.recommend import rounded_up
 from support.recommend import MINUTE_US, START_US, catalogue_of, line, policy_of, tool, write_log
 
 SECOND_US = 1_000_000
@@ -282,6 +282,6 @@ def test_the_least_policy_allows_the_log_again(gaps: list[tuple[int, str, str]])
 
 @given(st.integers(1, 10**7))
 def test_limits_are_rounded_up_to_readable_numbers(peak: int) -> None:
-    limit = raised_to(peak)
+    limit = rounded_up(peak)
     assert peak <= limit < peak + max(5, peak // 5 + 5)
     assert len(str(limit).rstrip("0")) <= 2

@@ -35,27 +35,26 @@ class ArgumentKind(Enum):
     OTHER = "other"
 
 
-def kind_of(name: str, texts: Sequence[Mapping[str, Any]]) -> ArgumentKind:
+def kind_of(name: str, conjuncts: Sequence[Mapping[str, Any]], descriptions: Sequence[str]) -> ArgumentKind:
     """The form of an argument.
 
     A path is absolute only if its schema says so, since every other one may be relative.
 
     Args:
         name: The argument's name.
-        texts: The parts of its schema that may describe it.
+        conjuncts: The parts of its schema that hold for every value.
+        descriptions: Texts about it.
     """
     words = [word.lower() for word in _WORDS.findall(name)]
-    formats = {form for text in texts if isinstance(form := text.get("format"), str)}
-    said = " ".join(
-        part for text in texts for key in ("title", "description") if isinstance(part := text.get(key), str)
-    )
+    formats = {form for part in conjuncts if isinstance(form := part.get("format"), str)}
+    said = " ".join(descriptions)
     if formats & _URL_FORMATS:
         return ArgumentKind.URL
     if words and words[-1] in _URL_NAMES:
         return ArgumentKind.OTHER_URL if _NOT_ONLY_URL.search(said) else ArgumentKind.URL
     if not formats & _PATH_FORMATS and not (words and words[-1] in _PATH_NAMES):
         return ArgumentKind.OTHER
-    patterns = [pattern for text in texts if isinstance(pattern := text.get("pattern"), str)]
+    patterns = [pattern for part in conjuncts if isinstance(pattern := part.get("pattern"), str)]
     is_absolute = (
         "absolute-path" in formats
         or any(_ABSOLUTE_PATTERN.fullmatch(pattern) for pattern in patterns)

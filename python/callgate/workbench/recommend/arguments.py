@@ -179,7 +179,7 @@ class _Collector:
         longest = self._longest(schema, "maxLength")
         if longest is not None:
             self._add(place, "len_lte", longest, may_be_null=may_be_null)
-        kind = kind_of(place.name, self._reader.texts(schema))
+        kind = kind_of(place.name, self._reader.conjuncts(schema), self._reader.descriptions(schema))
         if kind is ArgumentKind.ABSOLUTE_PATH and self._places.roots:
             self._add(place, "path_within", list(self._places.roots), may_be_null=may_be_null)
         elif kind is ArgumentKind.URL and self._places.hosts:

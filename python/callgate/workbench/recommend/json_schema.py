@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeGuard
 
 Schema: TypeAlias = "Mapping[str, Any] | bool"
@@ -93,13 +93,24 @@ class SchemaReader:
 
         return self._bound(schema, own, min, max)
 
-    def texts(self, schema: Schema) -> list[Mapping[str, Any]]:
-        """The parts in which a title, a description, a format or a pattern of the value may stand."""
+    def conjuncts(self, schema: Schema) -> list[Mapping[str, Any]]:
+        """The parts that hold for every value but null, each without the parts below it."""
         with _Visit(self, schema) as parts:
             if parts is None:
                 return []
-            below = [*parts.all_of, *(part for choice in parts.choices for part in choice)]
-            return [parts.own, *(text for part in below for text in self.texts(part))]
+            below = (*parts.all_of, *self._single(parts))
+            return [parts.own, *(found for part in below for found in self.conjuncts(part))]
+
+    def descriptions(self, schema: Schema) -> list[str]:
+        """All titles and descriptions of a value, also those beside references and of single choices."""
+        found: list[Mapping[str, Any]] = [schema] if isinstance(schema, dict) and "$ref" in schema else []
+        with _Visit(self, schema) as parts:
+            if parts is not None:
+                found.append(parts.own)
+            below = [] if parts is None else [*parts.all_of, *(part for choice in parts.choices for part in choice)]
+            values = [one.get(key) for one in found for key in ("title", "description")]
+            texts = [value for value in values if isinstance(value, str)]
+            return [*texts, *(text for part in below for text in self.descriptions(part))]
 
     def properties(self, schema: Schema) -> tuple[dict[str, Schema], frozenset[str]]:
         """The schemas of the properties of an object, and the names of those that it must have."""
@@ -110,9 +121,7 @@ class SchemaReader:
             found: dict[str, Schema] = dict(own) if isinstance(own, dict) else {}
             listed = parts.own.get("required")
             required = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set[str]()
-            # Of a choice, only a single one beside null says something about every object.
-            single = [part for choice in parts.choices for part in self._one_beside_null(choice)]
-            for part in (*parts.all_of, *single):
+            for part in (*parts.all_of, *self._single(parts)):
                 more, needed = self.properties(part)
                 for name, one in more.items():
                     found[name] = {"allOf": [found[name], one]} if name in found else one
@@ -127,12 +136,13 @@ class SchemaReader:
             own = parts.own.get("items")
             if isinstance(own, (dict, bool)):
                 return own
-            single = [part for choice in parts.choices for part in self._one_beside_null(choice)]
-            return next((found for part in (*parts.all_of, *single) if (found := self.items(part)) is not None), None)
+            below = (*parts.all_of, *self._single(parts))
+            return next((found for part in below if (found := self.items(part)) is not None), None)
 
-    def _one_beside_null(self, choice: Iterable[Schema]) -> list[Schema]:
-        others = [part for part in choice if self.types(part) != {"null"}]
-        return others if len(others) == 1 else []
+    def _single(self, parts: _Parts) -> list[Schema]:
+        """The members of choices that are the only ones beside null, so that they hold for every other value."""
+        choices = [[part for part in choice if self.types(part) != {"null"}] for choice in parts.choices]
+        return [choice[0] for choice in choices if len(choice) == 1]
 
     def _bound(
         self,

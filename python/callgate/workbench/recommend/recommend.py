@@ -67,7 +67,7 @@ def chosen_servers(catalogue: Catalogue, servers: Sequence[str] | None = None, k
     return chosen
 
 
-def raised_to(peak: int) -> int:
+def rounded_up(peak: int) -> int:
     """The limit for the greatest number of calls in a minute, rounded up."""
     step = 5 if peak <= _TENS else 10
     while peak > _HUNDRED and step * _HUNDRED < peak:
@@ -124,7 +124,7 @@ class _Server:
             return None, sentences.approved(facts, is_kept=is_kept, is_hidden=is_hidden, use=use)
         most = CALLS_PER_MINUTE[tool.category]
         if use is not None:
-            most = raised_to(use.peak) if use.peak > most else min(most, raised_to(use.peak))
+            most = rounded_up(use.peak) if use.peak > most else min(most, rounded_up(use.peak))
         return most, sentences.limited(tool, facts, most, use)
 
     def _notes(self) -> list[str]:

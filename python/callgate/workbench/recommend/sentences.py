@@ -112,7 +112,8 @@ def _evidence(tool: Tool, correction: Correction | None) -> str:
 
 
 def _shown(text: str) -> str:
-    line = masked(plain_line(text)).rstrip(".")
+    # A very long text is not read to its end; a secret may be longer than what is shown of it.
+    line = masked(plain_line(text[: 10 * _LONGEST_EVIDENCE])).rstrip(".")
     return line if len(line) <= _LONGEST_EVIDENCE else f"{line[:_LONGEST_EVIDENCE].rstrip()}..."
 
 
