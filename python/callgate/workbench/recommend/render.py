@@ -21,6 +21,8 @@ _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 """Words that some readers of YAML do not read as text."""
 
+_CONSTANTS: Final = {None: "null", True: "true", False: "false"}
+
 _WIDTH: Final = 110
 """Characters of a line of a comment."""
 
@@ -124,11 +126,13 @@ def _comment(text: str, indent: str, *, hanging: str = "") -> Iterator[str]:
 
 def _member(key: str, value: Any, indent: str, *, is_block: bool = False) -> Iterator[str]:  # noqa: ANN401  JSON
     """A key with its value, in brackets if they fit into a line and `is_block` is false."""
-    line = f"{indent}{scalar(key)}: {_flow(value)}"
-    if not value or not isinstance(value, (dict, list)) or (len(line) <= _WIDTH and not is_block):
-        yield line
-        return
-    yield f"{indent}{scalar(key)}:"
+    start = f"{indent}{scalar(key)}:"
+    if not is_block or not value:
+        line = f"{start} {_flow(value)}"
+        if len(line) <= _WIDTH or not value or not isinstance(value, (dict, list)):
+            yield line
+            return
+    yield start
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _member(name, inner, f"{indent}  ")
@@ -153,7 +157,9 @@ def _flow(value: Any) -> str:  # noqa: ANN401  as above
         return _mapping(value)
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
-    return scalar(value) if isinstance(value, str) else write_json(value)
+    if isinstance(value, str):
+        return scalar(value)
+    return _CONSTANTS[value] if value is None or isinstance(value, bool) else write_json(value)
 
 
 def _mapping(value: Mapping[str, Any]) -> str:
@@ -164,6 +170,8 @@ def scalar(text: str) -> str:
     """A text, plain where no reader of YAML takes it for something else."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
+    if text.isprintable():
+        return json.dumps(text, ensure_ascii=False)
     return '"' + "".join(map(_escaped, text)) + '"'
 
 
