@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -139,6 +140,33 @@ def test_damaged_lines_are_named(tmp_path: Path) -> None:
     assert str(usage.damaged[0]) == f"{log}:1:1: not a line of a decision log"
     assert str(usage.damaged[-1]).endswith(":13:1: not a line of a decision log; the file ends within the line")
     assert (usage.decisions, usage.damaged_lines) == (1, 11)
+
+
+RECORD = st.fixed_dictionaries(
+    {},
+    optional={
+        "decided_at_us": st.none() | st.integers() | st.floats(),
+        "outcome": st.sampled_from(["allow", "deny"]) | st.none(),
+        "tool": st.sampled_from(["get", "\ud800", ""]) | st.integers(),
+        "server": st.sampled_from(["srv", "\x1b[2J"]) | st.none(),
+        "grant": st.text() | st.lists(st.none()),
+        "shadow": st.none() | st.dictionaries(st.text(), st.none()),
+        "approval": st.none() | st.text() | st.integers(),
+    },
+)
+LINES = RECORD.map(lambda fields: json.dumps({**json.loads(line("get")), **fields}).encode())
+BYTES = LINES | st.binary(max_size=20)
+
+
+@given(st.lists(BYTES, max_size=10))
+def test_any_bytes_are_a_log(lines: list[bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        log.write_bytes(b"\n".join([*lines, line("put").encode()]))
+        usage = usage_of(log)
+    assert usage.tools["srv", "put"].allowed == 1
+    (rules, *_) = least(usage).rules
+    assert rules.tool in {"get", "put"}
 
 
 def test_many_damaged_lines_are_counted(tmp_path: Path) -> None:
