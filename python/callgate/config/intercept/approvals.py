@@ -1,0 +1,49 @@
+"""Rules that ask for an approval, as one `approval` of callgate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from callgate.config.intercept.conditions import met
+from callgate.config.intercept.durations import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from callgate.config.intercept.report import Report
+    from callgate.config.intercept.rules import Rule
+
+
+def approval(report: Report, rules: Sequence[Rule], default_timeout: str) -> tuple[dict[str, Any], list[Rule]]:
+    """The `approval` for rules that ask for one, and the rule behind each of its checks."""
+    terms: dict[str, Any] = {}
+    asking = list(rules) if all(rule.conditions for rule in rules) else []
+    if asking:
+        terms["when"] = [_check(rule) for rule in asking]
+    timeouts = [_timeout(report, rule, default_timeout) for rule in rules]
+    for rule, timeout in zip(rules, timeouts, strict=True):
+        if timeout != timeouts[0]:
+            message = f"rules of one tool share one `approval_timeout`, and that of {rules[0].about.title} is another"
+            rule.about.fault(("approval_timeout",), message)
+    if timeouts[0]:
+        terms["timeout"] = timeouts[0]
+    return terms, asking
+
+
+def _check(rule: Rule) -> dict[str, Any]:
+    conditions = [one for condition in rule.conditions for one in met(condition, asks=True)]
+    return {"name": rule.name, "conditions": conditions} | ({"on_deny": rule.on_deny} if rule.on_deny else {})
+
+
+def _timeout(report: Report, rule: Rule, default: str) -> str:
+    text = rule.approval_timeout or default
+    if not text:
+        return ""
+    try:
+        return duration(text)
+    except ValueError as error:
+        if rule.approval_timeout:
+            rule.about.fault(("approval_timeout",), str(error))
+        else:
+            report.fault(("approvals", "default_timeout"), str(error))
+        return ""
