@@ -13,6 +13,7 @@ from callgate.approvals.unanswered import Unanswered
 from callgate.cli import credentials, render
 from callgate.cli.target import address_of
 from callgate.config.document import refuse_special
+from callgate.config.engine_form import engine_path
 from callgate.config.policies import policy_files, with_every_fault
 from callgate.errors import CallgateError, ConfigError, PolicyError
 from callgate.outcome import Outcome
@@ -145,7 +146,8 @@ def _engine_of(policy: Path, catalogue: Path | None) -> Engine:
     if catalogue is not None:
         refuse_special(catalogue)
     try:
-        return Engine.from_file(policy, catalogue, approvals=Unanswered().queue)
+        with engine_path(policy) as path:
+            return Engine.from_file(path, catalogue, approvals=Unanswered().queue)
     except PolicyError as error:
         raise with_every_fault(error, files, catalogue) from None
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from callgate.config.document import Document, read_document
+from callgate.config.engine_form import EngineForm, engine_forms
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_and_misnamed, documents_in
@@ -80,15 +81,28 @@ class Bundle:
         return pins_folder(self.pins or self.config.state)
 
     def engine_keywords(self) -> dict[str, Any]:
-        """The arguments of `Engine.from_config` and `Engine.reload_config`."""
+        """The arguments of `Engine.from_config` and `Engine.reload_config`.
+
+        Raises:
+            InvalidConfigError: Policies of Intercept's cannot be converted; all that was found.
+        """
         return {
-            "policies": self.policies,
+            "policies": {key: (form.file, form.content) for key, form in self.engine_forms().items()},
             "servers": {name: server.policy for name, server in self.config.servers.items()},
             "grants": self._grants(),
             "grant_key": self.key,
             "catalogue": self.config.catalogue,
             "rate_limits": self.rate_limits,
         }
+
+    def engine_forms(self) -> dict[str, EngineForm]:
+        """The policies as the engine takes them, by key.
+
+        Raises:
+            InvalidConfigError: Policies of Intercept's cannot be converted; all that was found.
+        """
+        forms = list(engine_forms(self.policies.values()))
+        return dict(zip(self.policies, forms, strict=True))
 
     def peps(self) -> list[dict[str, Any]] | None:
         """The enforcement points as `Server` takes them: None admits every client, an empty list none."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from callgate._callgate import ineffective_settings
 from callgate.config.address import host_of, is_loopback
+from callgate.config.engine_form import engine_form
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
-from callgate.config.policies import Catalogue, policy_document, read_catalogue, shadows, unknown_tools
+from callgate.config.policies import Catalogue, not_kept, policy_document, read_catalogue, shadows, unknown_tools
 from callgate.config.proxies import AlwaysPlace
 from callgate.config.store_place import store_faults
 from callgate.config.tokens import placed_hashes, tokens_of, warnings_of
@@ -257,6 +258,7 @@ def of_policy(
     policy = policy_document(file, content)
     if policy is None:
         return
+    yield from not_kept(policy)
     yield from shadows(policy)
     tools = None if catalogue is None else catalogue.tools(servers)
     if tools is not None:
@@ -315,8 +317,12 @@ def _tokens(bundle: Bundle, now: datetime) -> Iterator[Fault]:
 def ineffective(policies: Iterable[tuple[str, bytes]]) -> Iterator[Fault]:
     """A warning for each setting of these files that changes nothing, so that nobody takes it for protection."""
     for file, content in policies:
-        for line, column, message in ineffective_settings(file, content):
-            yield Fault(message, file, line, column)
+        try:
+            form = engine_form(file, content)
+        except InvalidConfigError:
+            # Its faults are reported elsewhere.
+            continue
+        yield from (form.fault(*found) for found in ineffective_settings(file, form.content))
 
 
 def _reasons(placed: Placed, now: datetime, *, vouched: bool) -> Iterator[str]:

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from callgate._callgate import catalogue_faults, policy_faults
-from callgate.config.document import Document, parse_document, read_document, refuse_special
+from callgate.config.document import Document, parse_document, read_bytes, read_document, refuse_special
+from callgate.config.engine_form import ConvertedDocument, engine_form
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
 from callgate.errors import ConfigError
@@ -40,11 +41,15 @@ def file_name(name: str, document: str) -> str:
 
 def faults_in(file: str, content: bytes) -> list[Fault]:
     """Every fault of a policy, in its order; `file` names it, and its suffix gives the format."""
+    try:
+        form = engine_form(file, content)
+    except InvalidConfigError as error:
+        return list(error.faults)
     with TemporaryDirectory(prefix="callgate-policy-") as folder:
         # The engine's reader takes paths alone.
         path = Path(folder) / f"policy{Path(file).suffix}"
-        path.write_bytes(content)
-        return [Fault(message, file, line, column) for line, column, message in policy_faults(path)]
+        path.write_bytes(form.content)
+        return [form.fault(*found) for found in policy_faults(path)]
 
 
 def with_every_fault(
@@ -61,10 +66,10 @@ def with_every_fault(
     Raises:
         ConfigError: A file cannot be read any more.
     """
-    found = [(file, fault) for file in files for fault in policy_faults(file)]
+    faults = [fault for file in files for fault in faults_in(str(file), read_bytes(file))]
     if catalogue is not None:
-        found += [(catalogue, fault) for fault in catalogue_faults(catalogue)]
-    faults = [Fault(message, str(file), line, column) for file, (line, column, message) in found]
+        found = catalogue_faults(catalogue)
+        faults += [Fault(message, str(catalogue), line, column) for line, column, message in found]
     faults += [fault for file, content in stored for fault in faults_in(file, content)]
     is_one_of_them = any((fault.file, fault.message) == (error.file, error.message) for fault in faults)
     return InvalidConfigError(faults) if is_one_of_them else error
@@ -105,11 +110,17 @@ def read_catalogue(path: Path) -> Catalogue | None:
 
 
 def policy_document(file: str, content: bytes) -> Document | None:
-    """The document of a policy; None if it cannot be read, which the engine reports."""
+    """The document of a policy, converted if it is Intercept's; None if it has a fault that is reported elsewhere."""
     try:
-        return parse_document(file, content)
+        return engine_form(file, content).document or parse_document(file, content)
     except ConfigError:
         return None
+
+
+def not_kept(policy: Document) -> Iterator[Fault]:
+    """The notes about parts of a policy of Intercept's that are not in the converted one."""
+    if isinstance(policy, ConvertedDocument):
+        yield from policy.converted.notes
 
 
 def approvals(policy: Document) -> Iterator[Fault]:

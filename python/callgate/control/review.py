@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import callgate._callgate as native
@@ -11,6 +12,7 @@ from callgate._callgate import Engine
 from callgate.config.bundle import read_with_faults
 from callgate.config.check import faults_of, of_policy, placed_warnings
 from callgate.config.document import read_bytes, read_document, refuse_special
+from callgate.config.engine_form import engine_form, engine_path
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_and_misnamed
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from callgate.config.bundle import Bundle
     from callgate.config.document import KeyPath
+    from callgate.config.engine_form import EngineForm
     from callgate.config.load import Loaded
     from callgate.config.policies import Catalogue
 
@@ -86,7 +89,8 @@ def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[
     if all(finding.severity != "error" for finding in found):
         # Faults that only show in all files together, such as two files for one server.
         try:
-            native.validate(path)
+            with engine_path(path) as readable:
+                native.validate(readable)
         except CallgateError as error:
             yield _of_error(error, str(path))
 
@@ -176,15 +180,33 @@ def review_catalogue(file: Path) -> Iterator[Finding]:
 def _of_policy(file: Path) -> Iterator[Finding]:
     try:
         refuse_special(file)
+        form = engine_form(str(file), read_bytes(file))
+        if form.document is not None:
+            yield from _of_converted(file, form)
+            return
         warnings = native.validate(file)
     except PolicyError:
         yield from _placed(file, native.policy_faults(file))
+        return
+    except InvalidConfigError as error:
+        yield from (_of_fault(fault, "error") for fault in error.faults)
         return
     except CallgateError as error:
         yield _of_error(error, str(file))
         return
     for name, line, column, message in warnings:
         yield Finding(message, "warning", name, line, column, _rule(name, line, column, message))
+
+
+def _of_converted(file: Path, form: EngineForm) -> Iterator[Finding]:
+    """The findings about a policy of Intercept's; notes of its conversion are among those of `of_policy`."""
+    with TemporaryDirectory(prefix="callgate-policy-") as folder:
+        path = Path(folder, file.name)
+        path.write_bytes(form.content)
+        faults = native.policy_faults(path)
+        warnings = [] if faults else [found[1:] for found in native.validate(path)]
+    yield from (_of_fault(form.fault(*found), "error") for found in faults)
+    yield from (_of_fault(form.fault(*found), "warning") for found in warnings)
 
 
 def _placed(file: Path, faults: Iterable[tuple[int, int, str]]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from callgate._callgate import Engine, ManagedGrants, Server
 from callgate.config.bundle import Bundle, read_bundle
 from callgate.config.check import check
+from callgate.config.engine_form import engine_form, engine_path
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
@@ -158,7 +159,8 @@ class Plan:
         }
         with self._every_fault():
             if self.policy is not None:
-                return Engine.from_file(self.policy, config.catalogue, **sizes)
+                with engine_path(self.policy) as path:
+                    return Engine.from_file(path, config.catalogue, **sizes)
             return Engine.from_config(**self.in_force.engine_keywords(), **sizes)
 
     def server(self, engine: Engine, approvals: ApprovalQueue | None = None) -> Server:
@@ -211,7 +213,8 @@ class Plan:
             changed["gateway"] = self.in_force.gateway()
         with self._every_fault():
             if self.policy is not None:
-                server.reload(self.policy, self.config.catalogue, **changed)
+                with engine_path(self.policy) as path:
+                    server.reload(path, self.config.catalogue, **changed)
             else:
                 server.reload(**self.in_force.engine_keywords(), **changed)
 
@@ -226,7 +229,8 @@ class Plan:
             files = named if self.policy is None else policy_files(self.policy)
             # Of the store only the one at fault: there may be thousands.
             stored = [one for one in policies if is_managed(one[0]) and one[0] == error.file]
-            raise with_every_fault(error, files, self.config.catalogue, stored) from None
+            at_fault = next((engine_form(*one).placed(error) for one in policies if one[0] == error.file), error)
+            raise with_every_fault(at_fault, files, self.config.catalogue, stored) from None
 
 
 def trial(bundle: Bundle) -> None:

@@ -14,6 +14,7 @@ from callgate._callgate import Engine
 from callgate._proto.callgate.admin.v1 import policies_pb2 as pb
 from callgate.admin.calls.errors import AdminError, Violation, invalid
 from callgate.config.check import ineffective, of_policy
+from callgate.config.engine_form import engine_form
 from callgate.config.faults import Fault
 from callgate.config.policies import faults_in, file_name, policy_document, read_catalogue, too_few_approvers
 from callgate.errors import CallgateError, PolicyError
@@ -107,14 +108,19 @@ def trial_engine(name: str, document: str, catalogue: Path | None, servers: Iter
 
     Raises:
         PolicyError: The document has a fault.
+        InvalidConfigError: It is one of Intercept's that cannot be converted.
     """
-    return Engine.from_config(
-        policies={name: (file_name(name, document), document.encode())},
-        servers=dict.fromkeys(servers or ("srv",), name),
-        catalogue=catalogue,
-        counters="memory",
-        counter_capacity=_TRIAL_COUNTERS,
-    )
+    form = engine_form(file_name(name, document), document.encode())
+    try:
+        return Engine.from_config(
+            policies={name: (form.file, form.content)},
+            servers=dict.fromkeys(servers or ("srv",), name),
+            catalogue=catalogue,
+            counters="memory",
+            counter_capacity=_TRIAL_COUNTERS,
+        )
+    except PolicyError as error:
+        raise form.placed(error) if error.file == form.file else error from None
 
 
 class Digests:

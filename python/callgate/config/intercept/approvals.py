@@ -20,6 +20,10 @@ def approval(report: Report, rules: Sequence[Rule], default_timeout: str) -> tup
     asking = list(rules) if all(rule.conditions for rule in rules) else []
     if asking:
         terms["when"] = [_check(rule) for rule in asking]
+    for rule in rules:
+        if rule.on_deny:
+            message = "the message of an approval is callgate's own, so `on_deny` is not kept"
+            rule.about.note(("on_deny",), message, of_key=True)
     timeouts = [_timeout(report, rule, default_timeout) for rule in rules]
     for rule, timeout in zip(rules, timeouts, strict=True):
         if timeout != timeouts[0]:
@@ -32,7 +36,7 @@ def approval(report: Report, rules: Sequence[Rule], default_timeout: str) -> tup
 
 def _check(rule: Rule) -> dict[str, Any]:
     conditions = [one for condition in rule.conditions for one in met(condition, asks=True)]
-    return {"name": rule.name, "conditions": conditions} | ({"on_deny": rule.on_deny} if rule.on_deny else {})
+    return {"name": rule.name, "conditions": conditions}
 
 
 def _timeout(report: Report, rule: Rule, default: str) -> str:

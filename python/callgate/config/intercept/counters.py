@@ -94,7 +94,7 @@ class Counters:
             if first is None:
                 message = "no condition of this rule bounds the counter with `lt` or `lte`, so it limits nothing"
                 about.note((counter.step,), f"{message}, and is not kept", of_key=True)
-            else:
+            elif isinstance(first.value, float):
                 about.fault(("conditions", first.index, "value"), "expected a whole number as the bound of a counter")
             return
         if not 0 <= most <= _MOST:
