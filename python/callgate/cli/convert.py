@@ -9,12 +9,29 @@ import typer
 from callgate.cli.examples import examples
 from callgate.errors import ConfigError
 from callgate.text import masked, printable
-from callgate.workbench.convert import Align, Conversion, convert_limitador, convert_ratelimit, targets, text_of, write
+from callgate.workbench.convert import (
+    Align,
+    Conversion,
+    convert_intercept,
+    convert_limitador,
+    convert_ratelimit,
+    header_of,
+    policy_targets,
+    render_policy_json,
+    render_policy_yaml,
+    targets,
+    text_of,
+    write,
+)
 
 app = typer.Typer(
     name="convert",
     help="Write other services' rules as callgate's own.",
-    epilog=examples("callgate convert ratelimit config.yaml", "callgate convert limitador limits.yaml"),
+    epilog=examples(
+        "callgate convert intercept policy.yaml",
+        "callgate convert ratelimit config.yaml",
+        "callgate convert limitador limits.yaml",
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,6 +56,42 @@ _Partial = Annotated[bool, typer.Option("--partial", help="Write the result even
 @app.callback()
 def group() -> None:
     """Write other services' rules as callgate's own."""
+
+
+@app.command(
+    epilog=examples(
+        "callgate convert intercept --output converted.yaml policy.yaml",
+        "callgate convert intercept --output converted policies/*.yaml",
+    )
+)
+def intercept(
+    files: _Files,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File for the result instead of stdout; JSON if its name ends with `.json`. An existing folder gets "
+            "one file per policy.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Convert policies of PolicyLayer Intercept; exit code 2 where the meaning of a rule cannot be kept."""
+    policies = convert_intercept(files)
+    for policy, file in zip(policies, policy_targets(files, output), strict=True):
+        for said in policy.said:
+            typer.echo(said, err=True)
+        if file is not None and file.suffix == ".json":
+            text = render_policy_json(policy.data)
+        else:
+            # The contents of a name must not end a comment.
+            text = render_policy_yaml(policy.data, [printable(line) for line in header_of(policy.source)])
+        if file is None:
+            typer.echo(text, nl=False)
+        else:
+            write(text, file)
 
 
 @app.command(epilog=examples("callgate convert ratelimit --output limits.yaml config.yaml"))

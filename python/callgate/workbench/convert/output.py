@@ -1,4 +1,4 @@
-"""The output of converted limits: stdout, a file, or a folder for several domains."""
+"""The output of conversions: stdout, a file, or a folder for several."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def targets(domains: Sequence[RateLimits], output: Path | None, sources: Sequenc
         raise ConfigError(message)
     else:
         files = [output] * len(domains)
+    check_targets(files, sources)
+    return files
+
+
+def check_targets(files: Sequence[Path | None], sources: Sequence[Path]) -> None:
+    """Refuses files that must not be replaced.
+
+    Raises:
+        ConfigError: One is a source, or no regular file.
+    """
     taken = {source.resolve() for source in sources}
     for file in files:
         if file is not None and file.resolve() in taken:
@@ -40,7 +50,6 @@ def targets(domains: Sequence[RateLimits], output: Path | None, sources: Sequenc
             raise ConfigError(message)
         if file is not None and file.exists() and not file.is_file():
             raise ConfigError(special(file).replace("read", "write", 1))
-    return files
 
 
 def text_of(limits: RateLimits, file: Path | None, header: Sequence[str]) -> str:

@@ -40,10 +40,11 @@ def _mapping(values: dict[str, Any], indent: str) -> Iterator[str]:
                 yield f"{indent}  - {first.lstrip()}"
                 yield from rest
         else:
-            yield f"{indent}{key}: {_scalar(value)}"
+            yield f"{indent}{key}: {scalar(value)}"
 
 
-def _scalar(value: str | int) -> str:
+def scalar(value: str | int) -> str:
+    """A text or a number as every reader of YAML understands it."""
     if not isinstance(value, str):
         return json.dumps(value)
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:

@@ -1,0 +1,67 @@
+"""Policies of PolicyLayer Intercept as files of callgate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from callgate.config.document import read_document
+from callgate.config.intercept import convert
+from callgate.errors import ConfigError
+from callgate.text import masked
+from callgate.workbench.convert.conversion import Said
+from callgate.workbench.convert.output import check_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class ConvertedPolicy:
+    """A converted policy."""
+
+    source: Path
+    data: dict[str, Any]
+    said: tuple[Said, ...]
+    """Notes about parts of the source that are not in the result, without an effect on decisions."""
+
+
+def convert_intercept(paths: Sequence[Path]) -> list[ConvertedPolicy]:
+    """Converts files, also those that nothing but the caller says to be Intercept's.
+
+    Raises:
+        ConfigError: A file cannot be read.
+        InvalidConfigError: Intercept would refuse it, or its meaning cannot be kept; all that was found in it.
+    """
+    policies = []
+    for path in paths:
+        converted = convert(read_document(path))
+        said = tuple(Said(note, is_left_out=False) for note in converted.notes)
+        policies.append(ConvertedPolicy(path, converted.data, said))
+    return policies
+
+
+def policy_targets(sources: Sequence[Path], output: Path | None) -> list[Path | None]:
+    """The file of each policy, None for stdout.
+
+    Raises:
+        ConfigError: There are several policies and no folder for them, or a file is one of the sources.
+    """
+    if output is not None and output.is_dir():
+        files: list[Path | None] = [output / f"{source.stem}.yaml" for source in sources]
+        if len({file and file.name for file in files}) < len(files):
+            message = "two of the files have one name without the suffix; convert them one at a time"
+            raise ConfigError(message)
+    elif len(sources) > 1:
+        message = f"there are {len(sources)} policies, and a file holds one; name a folder that exists as -o"
+        raise ConfigError(message)
+    else:
+        files = [output] * len(sources)
+    check_targets(files, sources)
+    return files
+
+
+def header_of(source: Path) -> list[str]:
+    """The comment at the top of a converted policy."""
+    return [f"Made by `callgate convert intercept` from {masked(str(source))}."]
