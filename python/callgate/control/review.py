@@ -180,22 +180,30 @@ def review_catalogue(file: Path) -> Iterator[Finding]:
 def _of_policy(file: Path) -> Iterator[Finding]:
     try:
         refuse_special(file)
-        form = engine_form(str(file), read_bytes(file))
-        if form.document is not None:
-            yield from _of_converted(file, form)
-            return
         warnings = native.validate(file)
     except PolicyError:
-        yield from _placed(file, native.policy_faults(file))
-        return
-    except InvalidConfigError as error:
-        yield from (_of_fault(fault, "error") for fault in error.faults)
+        yield from _of_faulty(file)
         return
     except CallgateError as error:
         yield _of_error(error, str(file))
         return
     for name, line, column, message in warnings:
         yield Finding(message, "warning", name, line, column, _rule(name, line, column, message))
+
+
+def _of_faulty(file: Path) -> Iterator[Finding]:
+    """The findings about a policy that the engine does not take as it is: it may be one of Intercept's."""
+    try:
+        form = engine_form(str(file), read_bytes(file))
+    except InvalidConfigError as error:
+        yield from (_of_fault(fault, "error") for fault in error.faults)
+    except CallgateError as error:
+        yield _of_error(error, str(file))
+    else:
+        if form.document is None:
+            yield from _placed(file, native.policy_faults(file))
+        else:
+            yield from _of_converted(file, form)
 
 
 def _of_converted(file: Path, form: EngineForm) -> Iterator[Finding]:

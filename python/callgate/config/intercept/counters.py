@@ -70,7 +70,7 @@ class Counters:
             return
         bound = self._bounds.get(condition.path)
         if condition.path == own:
-            if bound is not None and bound.rule is rule and _first_bound(rule, own) is condition:
+            if _first_bound(rule, own) is condition:
                 return
             about.fault(steps, f"a counter has one bound, `lt` or `lte`; got another condition on {quoted(own)}")
             return
