@@ -177,6 +177,22 @@ def test_each_answer_about_a_policy_warns(admin: Admin) -> None:
     assert not admin.admin(validate, policies_pb2.ValidatePolicyResponse).warnings
 
 
+def test_a_policy_of_intercept_is_taken_as_it_is(admin: Admin) -> None:
+    document = 'version: "1"\ntools: {t: {team: core, rules: [{name: few, rate_limit: 1/day}]}}\n'
+    policy = create(admin.admin, document=document)
+    assert (policy.document, len(policy.digest)) == (document, 12)
+    dry_run = policies_pb2.DryRunPolicyRequest(document=document, calls=[{"grant": "g", "tool": "t"}] * 2)
+    answer = admin.admin(dry_run, policies_pb2.DryRunPolicyResponse)
+    assert [one.decision.rule for one in answer.decisions] == ["", "/tools/t/limits/_rate_day"]
+    assert [(one.line, one.column) for one in answer.warnings] == [(2, 13)]
+    bad = document.replace("1/day", "1/week")
+    with pytest.raises(CallError, match=r"2:57: rule `few` of `t`: expected `minute`"):
+        create(admin.admin, "q", bad)
+    unknown = document.replace("rate_limit: 1/day", "conditions: [{path: args.x, op: regex, value: '\\p{Nope}'}]")
+    with pytest.raises(CallError, match=r"2:58: "):
+        create(admin.admin, "q", unknown)
+
+
 def test_json_is_read_as_json(admin: Admin) -> None:
     document = '{"version": "1", "default": "allow"}'
     policy = create(admin.admin, document=document)

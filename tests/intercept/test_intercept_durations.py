@@ -28,5 +28,5 @@ def test_duration(text: str, seconds: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "5 m", "m", "-5m", "1h30", "1d", "0", "999ms", "720h1s", "1s1ns", "1" * 200])
 def test_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="^expected a duration "):
+    with pytest.raises(ValueError, match=r"^expected a duration "):
         duration(text)

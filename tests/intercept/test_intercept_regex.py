@@ -19,10 +19,10 @@ def _engine(pattern: str) -> Engine:
 @pytest.mark.parametrize(
     ("pattern", "matching", "others"),
     [
-        (r"^\d\D\s\S\w\W$", ["1x y_-", "9- ü0é"], ["٣x y_-", "1x\u00a0y_-"]),
-        (r"^[\d\-]+$", ["1-2"], ["١"]),
+        (r"^\d\D\s\S\w\W$", ["1x y_-", "9- ü0é"], ["\u0663x y_-", "1x\u00a0y_-"]),
+        (r"^[\d\-]+$", ["1-2"], ["\u0661"]),
         (r"^[^\w]$", ["é", "-"], ["a", "_"]),
-        (r"^[\D]$", ["x", "٣"], ["3"]),
+        (r"^[\D]$", ["x", "\u0663"], ["3"]),
         (r"\bcat\b", ["a cat!", "écaté"], ["cats"]),
         (r"^\Qa.b*\E+$", ["a.b*", "a.b**"], ["axb*"]),
         (r"^\Q[^", ["[^x"], ["x"]),
@@ -42,8 +42,8 @@ def _engine(pattern: str) -> Engine:
         (r"^[[:alpha:][:^digit:]]$", ["a", "é"], ["1"]),
         (r"^[[:word:]]$", ["_"], ["é"]),
         (r"^\x41\x{1F600}\101\0\t\-\/\_\"$", ['A😀A\0\t-/_"'], ["A"]),
-        (r"^\pL\p{Lu}\P{Greek}\p{^Lu}$", ["aBbc"], ["aαbc", "abbc", "aBbC"]),
-        (r"^[\p{Greek}\PL]$", ["α", "1"], ["a"]),
+        (r"^\pL\p{Lu}\P{Greek}\p{^Lu}$", ["aBbc"], ["a\u03b1bc", "abbc", "aBbC"]),
+        (r"^[\p{Greek}\PL]$", ["\u03b1", "1"], ["a"]),
         (r"(?i)^straSSE$", ["STRASSE", "\u017ftrasse"], ["strase"]),
         (r"(?i:A)b", ["ab"], ["aB"]),
         (r"(?s)^a.b$", ["a\nb"], ["ab"]),
@@ -71,7 +71,20 @@ def test_matches(pattern: str, matching: list[str], others: list[str]) -> None:
         *("*", "a**", "a*+", "a+*", "a*??", "a{2}{3}", "(*)", "a|*", "(?i)*", "a{3,2}", "a{1001}"),
         *("a(?=b)", "a(?!b)", "(?<=a)b", "(?<!a)b", "(?>a)", "(?#x)", "(?x)a", "(?u)a", "(?R)a", "(?)", "(?i", "(?-)"),
         *("(?P<>a)", "(?P<a-b>x)", "(?P<a", "(?P=a)", "(?'a'b)", "\\1", "\\8", "\\", "\\Z", "\\G", "\\K", "\\C", "\\B"),
-        *("\\x", "\\x4", "\\x{}", "\\x{110000}", "\\x{D800}", "\\u0041", "\\e", "\\é", "\\p", "\\p{", "\\p{}", "\\p{^^L}"),
+        *(
+            "\\x",
+            "\\x4",
+            "\\x{}",
+            "\\x{110000}",
+            "\\x{D800}",
+            "\\u0041",
+            "\\e",
+            "\\é",
+            "\\p",
+            "\\p{",
+            "\\p{}",
+            "\\p{^^L}",
+        ),
     ],
 )
 def test_refused(pattern: str) -> None:
@@ -88,5 +101,5 @@ def test_any_text_is_translated_or_refused(pattern: str) -> None:
     # A class of Unicode may be unknown, and a repetition too large; the engine says so.
     try:
         _engine(pattern)
-    except PolicyError as error:
-        assert "\\p" in translated.lower() or "size limit" in error.message, (pattern, translated, error.message)
+    except PolicyError:
+        assert "\\p" in translated.lower() or "{" in translated

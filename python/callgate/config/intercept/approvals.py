@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from callgate.config.intercept.conditions import met
+from callgate.config.intercept.conditions import all_met
 from callgate.config.intercept.durations import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from callgate.config.document import KeyPath
     from callgate.config.intercept.report import Report
     from callgate.config.intercept.rules import Rule
 
 
-def approval(report: Report, rules: Sequence[Rule], default_timeout: str) -> tuple[dict[str, Any], list[Rule]]:
-    """The `approval` for rules that ask for one, and the rule behind each of its checks."""
+def approval(
+    report: Report, rules: Sequence[Rule], default_timeout: str
+) -> tuple[dict[str, Any], list[tuple[Rule, list[KeyPath]]]]:
+    """The `approval` for rules that ask for one; for each of its checks the rule, and the source of each condition."""
     terms: dict[str, Any] = {}
-    asking = list(rules) if all(rule.conditions for rule in rules) else []
-    if asking:
-        terms["when"] = [_check(rule) for rule in asking]
+    checked: list[tuple[Rule, list[KeyPath]]] = []
+    if all(rule.conditions for rule in rules):
+        terms["when"] = []
+        for rule in rules:
+            conditions, origins = all_met(rule, rule.conditions, asks=True)
+            terms["when"].append({"name": rule.name, "conditions": conditions})
+            checked.append((rule, origins))
     for rule in rules:
         if rule.on_deny:
             message = "the message of an approval is callgate's own, so `on_deny` is not kept"
@@ -31,12 +38,7 @@ def approval(report: Report, rules: Sequence[Rule], default_timeout: str) -> tup
             rule.about.fault(("approval_timeout",), message)
     if timeouts[0]:
         terms["timeout"] = timeouts[0]
-    return terms, asking
-
-
-def _check(rule: Rule) -> dict[str, Any]:
-    conditions = [one for condition in rule.conditions for one in met(condition, asks=True)]
-    return {"name": rule.name, "conditions": conditions}
+    return terms, checked
 
 
 def _timeout(report: Report, rule: Rule, default: str) -> str:

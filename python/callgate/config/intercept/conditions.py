@@ -10,9 +10,11 @@ from callgate.config.intercept.regex import UnsupportedRegexError, translate
 from callgate.text import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from callgate.config.document import KeyPath
     from callgate.config.intercept.report import RuleReport
-    from callgate.config.intercept.rules import Condition
+    from callgate.config.intercept.rules import Condition, Rule
 
 Met: TypeAlias = "list[dict[str, Any]]"
 """Conditions that all have to hold. One of them that ends in an error means that the condition does not hold: under
@@ -36,6 +38,17 @@ def check(about: RuleReport, condition: Condition) -> bool:
     if message:
         about.fault((*steps, at), message)
     return not message
+
+
+def all_met(rule: Rule, conditions: Iterable[Condition], *, asks: bool = False) -> tuple[Met, list[KeyPath]]:
+    """The conditions under which all of these hold, and the path of each in the source; see `met`."""
+    wanted: Met = []
+    origins: list[KeyPath] = []
+    for condition in conditions:
+        found = met(condition, asks=asks)
+        wanted += found
+        origins += [(*rule.about.path, "conditions", condition.index)] * len(found)
+    return wanted, origins
 
 
 def met(condition: Condition, *, asks: bool = False) -> Met:  # noqa: PLR0911  one for each operator

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from callgate.config.intercept.approvals import approval
-from callgate.config.intercept.conditions import NEVER, met
+from callgate.config.intercept.conditions import NEVER, all_met
 
 if TYPE_CHECKING:
     from callgate.config.document import KeyPath
@@ -24,11 +24,13 @@ class Entry:
     parts: dict[KeyPath, KeyPath] = field(default_factory=dict)
     """By path in the entry: the path in the source."""
 
-    def add(self, part: str, item: dict[str, Any], rule: Rule) -> None:
-        """Adds a check or a limit, which comes from a rule."""
+    def add(self, part: str, item: dict[str, Any], rule: Rule) -> KeyPath:
+        """Adds a check or a limit, which comes from a rule; gives its path in the entry."""
         items = self.data.setdefault(part, [])
-        self.parts[part, len(items)] = rule.about.path
+        path = (part, len(items))
+        self.parts[path] = rule.about.path
         items.append(item)
+        return path
 
     def origins(self, path: KeyPath, source: KeyPath) -> dict[KeyPath, KeyPath]:
         """The sources by path in the document, for the entry at a path, which comes from a part of the source."""
@@ -60,8 +62,9 @@ def entry_of(report: Report, policy: Policy, counters: Counters, tool: str, *, c
             _note_unreached(rules[index + 1 :], rule)
             break
         if conditions:
-            wanted = [one for condition in conditions for one in met(condition)]
-            entry.add("require", _named(rule, wanted), rule)
+            wanted, origins = all_met(rule, conditions)
+            path = entry.add("require", _named(rule, wanted), rule)
+            entry.parts |= {(*path, "conditions", index): of for index, of in enumerate(origins)}
         limit = counters.limit(tool, rule)
         if limit is not None:
             entry.add("limits", limit, rule)
@@ -90,7 +93,10 @@ def _add_approval(report: Report, entry: Entry, asking: list[Rule], default_time
     if terms:
         entry.data["approval"] = terms
         entry.parts["approval",] = asking[0].about.path
-    entry.parts |= {("approval", "when", index): rule.about.path for index, rule in enumerate(checked)}
+    for index, (rule, origins) in enumerate(checked):
+        path = ("approval", "when", index)
+        entry.parts[path] = rule.about.path
+        entry.parts |= {(*path, "conditions", number): of for number, of in enumerate(origins)}
 
 
 def _named(rule: Rule, conditions: list[dict[str, Any]]) -> dict[str, Any]:
