@@ -15,7 +15,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
 from callgate.config.intercept import convert, is_intercept
 from callgate.config.intercept.detect import may_be_intercept
-from callgate.errors import ConfigError, PolicyError
+from callgate.errors import ConfigError, PolicyError, TransientError
 from callgate.exact_json import write_json
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def engine_path(path: Path) -> Iterator[Path]:
         InvalidConfigError: A policy of Intercept's cannot be converted.
     """
     files = documents_in(path) if path.is_dir() else [path]
-    every = engine_forms((str(file), read_bytes(file)) for file in files)
+    every = engine_forms((str(file), _contents(file)) for file in files)
     # Only converted ones are kept in memory: a folder may hold thousands of others.
     forms = {Path(form.file).name: form for form in every if form.document is not None}
     if not forms:
@@ -131,6 +131,16 @@ def engine_path(path: Path) -> Iterator[Path]:
             if folder not in str(error):
                 raise
             raise ConfigError(str(error).replace(folder, str(path if path.is_dir() else path.parent))) from None
+
+
+def _contents(file: Path) -> bytes:
+    """The contents of a file; none of one that cannot be read, because the engine says why."""
+    try:
+        return read_bytes(file)
+    except TransientError:
+        raise
+    except ConfigError:
+        return b""
 
 
 def _placed(error: PolicyError, folder: Path, path: Path, forms: dict[str, EngineForm]) -> PolicyError:

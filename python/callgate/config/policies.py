@@ -66,13 +66,23 @@ def with_every_fault(
     Raises:
         ConfigError: A file cannot be read any more.
     """
-    faults = [fault for file in files for fault in faults_in(str(file), read_bytes(file))]
+    faults = [fault for file in files for fault in _faults_of(file)]
     if catalogue is not None:
         found = catalogue_faults(catalogue)
         faults += [Fault(message, str(catalogue), line, column) for line, column, message in found]
     faults += [fault for file, content in stored for fault in faults_in(file, content)]
     is_one_of_them = any((fault.file, fault.message) == (error.file, error.message) for fault in faults)
     return InvalidConfigError(faults) if is_one_of_them else error
+
+
+def _faults_of(file: Path) -> list[Fault]:
+    try:
+        form = engine_form(str(file), read_bytes(file))
+    except InvalidConfigError as error:
+        return list(error.faults)
+    if form.document is not None:
+        return faults_in(str(file), form.document.source.content)
+    return [Fault(message, str(file), line, column) for line, column, message in policy_faults(file)]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from callgate.text import nearest, quoted
 
@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from callgate.config.document import KeyPath
+
+
+MERGE: Final = "<<"
+"""The key by which YAML merges another section into its own."""
+
+NO_MERGE: Final = "`<<` is not merged here; write the fields themselves"
 
 
 class Findings(Protocol):
@@ -83,7 +89,9 @@ class Fields:
             if key in known:
                 continue
             path, near = (*self.steps, key), nearest(key, known)
-            if key in of_rules:
+            if key == MERGE:
+                self.findings.fault(path, NO_MERGE, of_key=True)
+            elif key in of_rules:
                 message = f"{quoted(key)} has no effect in {where}; write it in an item of its `rules`"
                 self.findings.fault(path, message, of_key=True)
             elif key in own:

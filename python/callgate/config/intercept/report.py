@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from callgate.config.intercept.written import Written
 from callgate.text import quoted
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ class Report:
     source: Document
     faults: list[Fault] = field(default_factory=list)
     notes: list[Fault] = field(default_factory=list)
+
+    @cached_property
+    def written(self) -> Written:
+        """The numbers of the source as they are written."""
+        return Written(self.source)
 
     def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> None:
         """Adds a fault."""

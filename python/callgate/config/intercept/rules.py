@@ -130,7 +130,13 @@ def _condition(about: RuleReport, index: int, values: Mapping[str, Any]) -> Cond
         about.fault(
             (*fields.steps, "path"), f"expected a path that begins with `args.` or `state.`, got {quoted(path)}"
         )
+    _check_numbers(about, (*fields.steps, "value"), values.get("value"))
     return Condition(index, path, fields.text("op"), values.get("value"))
+
+
+def _check_numbers(about: RuleReport, steps: KeyPath, value: Any) -> None:  # noqa: ANN401  of a document
+    for path, message in about.report.written.ambiguous((*about.path, *steps), value):
+        about.fault(path[len(about.path) :], message)
 
 
 def _rate(about: RuleReport, text: str) -> Counter | None:
@@ -158,6 +164,7 @@ def _state(about: RuleReport, fields: Fields) -> Counter:
     if source and not source.startswith("args."):
         about.fault(("state", "increment_from"), f"expected a path that begins with `args.`, got {quoted(source)}")
     increment = fields.values.get("increment")
+    _check_numbers(about, ("state", "increment"), increment)
     if increment is None or (increment == 0 and increment is not False):
         increment = 1
     elif isinstance(increment, bool) or not isinstance(increment, int) or increment < 1:

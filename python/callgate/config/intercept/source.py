@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.config.intercept.detect import MARK, OWN_RULES, OWN_TOP
-from callgate.config.intercept.fields import Fields
+from callgate.config.intercept.fields import MERGE, NO_MERGE, Fields
 from callgate.config.intercept.rules import RULE_FIELDS, Rule, read_rules
 from callgate.text import quoted
 
@@ -76,6 +76,8 @@ def _tools(report: Report, top: Fields) -> dict[str, tuple[Rule, ...]]:
         if entry is not None and not isinstance(entry, dict):
             report.fault(steps, f"expected `rules` for the tool {quoted(name)}")
             continue
+        if name == MERGE:
+            report.fault(steps, NO_MERGE, of_key=True)
         if not name:
             report.fault(steps, "expected the name of a tool, got an empty one", of_key=True)
         fields = Fields(report, steps, entry or {})
