@@ -84,7 +84,7 @@ class _Conversion:
         for key in ("version", "default", "description", "hide"):
             origins[key,] = (key,)
         origins |= {("hide", index): ("hide", index) for index in range(len(policy.hide))}
-        every = self._entry(EVERY_TOOL, ())
+        every = self._entry(EVERY_TOOL, checks_follow=False)
         if every.data:
             data["all_tools"] = every.data
         origins |= every.origins(("all_tools",), ("tools", EVERY_TOOL))
@@ -94,13 +94,13 @@ class _Conversion:
             if tool == EVERY_TOOL:
                 continue
             key = self._pattern(tool, ("tools", tool), of_key=True)
-            entry = self._entry(tool, every.data.get("require", ()))
+            entry = self._entry(tool, checks_follow="require" in every.data)
             data["tools"][key] = entry.data
             origins |= entry.origins(("tools", key), ("tools", tool))
         return Converted(data, origins, tuple(_in_order(self.report.notes)))
 
-    def _entry(self, tool: str, of_every: Any) -> Entry:  # noqa: ANN401
-        return entry_of(self.report, self.policy, self.counters, tool, checks_follow=bool(of_every))
+    def _entry(self, tool: str, *, checks_follow: bool) -> Entry:
+        return entry_of(self.report, self.policy, self.counters, tool, checks_follow=checks_follow)
 
     def _pattern(self, name: str, at: KeyPath, *, of_key: bool = False) -> str:
         if "*" in name and name != EVERY_TOOL:

@@ -65,7 +65,7 @@ class Counters:
             message = "an approval cannot depend on a counter; convert the file without this rule and set `at_max`"
             about.fault((*steps, "path"), message)
             return
-        if not self._is_defined(condition.path):
+        if condition.path not in self._defined:
             about.fault((*steps, "path"), f"no rule counts {quoted(condition.path)} in its `state`")
             return
         bound = self._bounds.get(condition.path)
@@ -75,7 +75,7 @@ class Counters:
             about.fault(steps, f"a counter has one bound, `lt` or `lte`; got another condition on {quoted(own)}")
             return
         most = None if condition.op not in {"lt", "lte"} else _most(condition)
-        if bound is not None and most is not None and most >= bound.most and condition.op == "lte":
+        if bound is not None and most is not None and most >= bound.most:
             about.note(steps, f"always holds, because {bound.rule.about.title} keeps the count at most {bound.most}")
             return
         message = f"{quoted(condition.path)} is the counter of another rule, and a limit bounds only what it counts"
@@ -103,9 +103,6 @@ class Counters:
             return
         self._bounds[path] = Bound(most, rule)
 
-    def _is_defined(self, path: str) -> bool:
-        return path in self._defined
-
 
 def scope_of(tool: str) -> str:
     """The scope in the paths of counters."""
@@ -125,6 +122,7 @@ def _first_bound(rule: Rule, path: str) -> Condition | None:
 def _most(condition: Condition) -> int | None:
     """The largest count that a bound admits; None if the bound is no whole number."""
     value = condition.value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+    is_whole = value.is_integer() if isinstance(value, float) else isinstance(value, int)
+    if isinstance(value, bool) or not is_whole:
         return None
     return int(value) - (condition.op == "lt")

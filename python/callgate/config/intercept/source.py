@@ -31,11 +31,6 @@ class Policy:
     default_timeout: str
     """The Go duration for which an approval waits; empty if the document has none."""
 
-    @property
-    def every(self) -> tuple[Rule, ...]:
-        """The rules for every tool."""
-        return self.tools.get(EVERY_TOOL, ())
-
 
 def read_policy(report: Report) -> Policy:
     """Reads a document; its faults are in the report."""
