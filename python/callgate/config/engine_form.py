@@ -158,4 +158,6 @@ def _placed(error: PolicyError, folder: Path, path: Path, forms: dict[str, Engin
 def _yaml_string(text: str) -> str:
     """A string in quotes, for readers of YAML: they take no surrogates, and no invisible characters as they are."""
     written = dumps(text, ensure_ascii=False)
+    if written.isprintable():
+        return written
     return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in written)

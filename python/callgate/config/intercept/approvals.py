@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from callgate.config.intercept.conditions import all_met
-from callgate.config.intercept.durations import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from callgate.config.document import KeyPath
-    from callgate.config.intercept.report import Report
     from callgate.config.intercept.rules import Rule
 
 
-def approval(
-    report: Report, rules: Sequence[Rule], default_timeout: str
-) -> tuple[dict[str, Any], list[tuple[Rule, list[KeyPath]]]]:
+def approval(rules: Sequence[Rule], default_timeout: str) -> tuple[dict[str, Any], list[tuple[Rule, list[KeyPath]]]]:
     """The `approval` for rules that ask for one; for each of its checks the rule, and the source of each condition."""
     terms: dict[str, Any] = {}
     checked: list[tuple[Rule, list[KeyPath]]] = []
@@ -31,7 +27,7 @@ def approval(
         if rule.on_deny:
             message = "the message of an approval is callgate's own, so `on_deny` is not kept"
             rule.about.note(("on_deny",), message, of_key=True)
-    timeouts = [_timeout(report, rule, default_timeout) for rule in rules]
+    timeouts = [rule.approval_timeout or default_timeout for rule in rules]
     for rule, timeout in zip(rules, timeouts, strict=True):
         if timeout != timeouts[0]:
             message = f"rules of one tool share one `approval_timeout`, and that of {rules[0].about.title} is another"
@@ -39,17 +35,3 @@ def approval(
     if timeouts[0]:
         terms["timeout"] = timeouts[0]
     return terms, checked
-
-
-def _timeout(report: Report, rule: Rule, default: str) -> str:
-    text = rule.approval_timeout or default
-    if not text:
-        return ""
-    try:
-        return duration(text)
-    except ValueError as error:
-        if rule.approval_timeout:
-            rule.about.fault(("approval_timeout",), str(error))
-        else:
-            report.fault(("approvals", "default_timeout"), str(error))
-        return ""

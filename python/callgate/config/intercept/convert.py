@@ -100,7 +100,7 @@ class _Conversion:
         return Converted(data, origins, tuple(_in_order(self.report.notes)))
 
     def _entry(self, tool: str, *, checks_follow: bool) -> Entry:
-        return entry_of(self.report, self.policy, self.counters, tool, checks_follow=checks_follow)
+        return entry_of(self.policy, self.counters, tool, checks_follow=checks_follow)
 
     def _pattern(self, name: str, at: KeyPath, *, of_key: bool = False) -> str:
         if "*" in name and name != EVERY_TOOL:

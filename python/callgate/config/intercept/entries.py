@@ -11,7 +11,6 @@ from callgate.config.intercept.conditions import NEVER, all_met
 if TYPE_CHECKING:
     from callgate.config.document import KeyPath
     from callgate.config.intercept.counters import Counters
-    from callgate.config.intercept.report import Report
     from callgate.config.intercept.rules import Rule
     from callgate.config.intercept.source import Policy
 
@@ -37,11 +36,10 @@ class Entry:
         return {path: source} | {(*path, *inner): of for inner, of in self.parts.items()}
 
 
-def entry_of(report: Report, policy: Policy, counters: Counters, tool: str, *, checks_follow: bool) -> Entry:
+def entry_of(policy: Policy, counters: Counters, tool: str, *, checks_follow: bool) -> Entry:
     """The entry for the rules of a tool.
 
     Args:
-        report: Takes the findings.
         policy: The document.
         counters: Its counters.
         tool: The tool, or ``*``.
@@ -69,7 +67,7 @@ def entry_of(report: Report, policy: Policy, counters: Counters, tool: str, *, c
         if limit is not None:
             entry.add("limits", limit, rule)
     if asking:
-        _add_approval(report, entry, asking, policy.default_timeout)
+        _add_approval(entry, asking, policy.default_timeout)
     return entry
 
 
@@ -86,8 +84,8 @@ def _note_unreached(rules: tuple[Rule, ...], after: Rule) -> None:
         rule.about.note((), f"is never reached, because {after.about.title} denies every call, and is not kept")
 
 
-def _add_approval(report: Report, entry: Entry, asking: list[Rule], default_timeout: str) -> None:
-    terms, checked = approval(report, asking, default_timeout)
+def _add_approval(entry: Entry, asking: list[Rule], default_timeout: str) -> None:
+    terms, checked = approval(asking, default_timeout)
     entry.data["action"] = "require_approval"
     entry.parts["action",] = asking[0].about.path
     if terms:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from callgate.config.intercept.durations import duration
 from callgate.text import nearest, quoted
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ class Fields:
         if value is not None:
             self.findings.fault((*self.steps, key), f"expected text at `{key}`; put it in quotes")
         return ""
+
+    def duration(self, key: str) -> str:
+        """A duration, as callgate writes it; empty if it is absent."""
+        text = self.text(key)
+        try:
+            return duration(text) if text else ""
+        except ValueError as error:
+            self.findings.fault((*self.steps, key), str(error))
+            return ""
 
     def list(self, key: str) -> list[Any]:
         """A list."""

@@ -95,8 +95,8 @@ def _rule(report: Report, path: KeyPath, tool: str, values: Mapping[str, Any]) -
         about.fault(("action",), f"expected `evaluate`, `deny` or `require_approval`, got {quoted(action)}")
     conditions = tuple(_condition(about, index, one) for index, one in fields.sections("conditions"))
     state, rate = fields.section("state"), fields.text("rate_limit")
-    timeout = fields.text("approval_timeout")
-    if timeout and action != "require_approval":
+    timeout = fields.duration("approval_timeout")
+    if fields.values.get("approval_timeout") is not None and action != "require_approval":
         about.fault(("approval_timeout",), "expected it beside `action: require_approval` alone", of_key=True)
     counter = None
     if rate:

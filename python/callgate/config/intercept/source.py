@@ -29,7 +29,7 @@ class Policy:
     hide: tuple[str, ...]
     tools: dict[str, tuple[Rule, ...]]
     default_timeout: str
-    """The Go duration for which an approval waits; empty if the document has none."""
+    """The time for which an approval waits; empty if the document has none."""
 
 
 def read_policy(report: Report) -> Policy:
@@ -91,4 +91,4 @@ def _default_timeout(report: Report, top: Fields) -> str:
         if key in values:
             message = f"`{key}` is not kept: a call waits for one approval, and the configuration says who is notified"
             report.note(("approvals", key), message, of_key=True)
-    return fields.text("default_timeout")
+    return fields.duration("default_timeout")
