@@ -152,6 +152,7 @@ def test_a_sidecar_takes_a_changed_file(tmp_path: Path, *, has_configuration: bo
             setup.write("p.yaml", MAIL.replace("2/day", "3/day"))
             running.hang_up()
         assert [_status(running) for _ in range(2)] == [200, 429]
+        assert run("bench", running.address, "--policy", file, "--duration", "0.1", "--warmup", "0").code == 0
         log = {line["event"]: line for line in running.stop()}
     assert f"{file}:6:21: rule `few` of `mail`: expected `minute`" in log["reload_failed"]["error"]
 

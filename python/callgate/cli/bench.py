@@ -18,6 +18,7 @@ from rich.text import Text
 from callgate._callgate import BenchCalls, bench_hgrm, bench_run, version
 from callgate.cli import bench_compare, bench_report, machine
 from callgate.cli.target import address_of
+from callgate.config.engine_form import engine_path
 from callgate.config.units import parse_duration
 from callgate.errors import ConfigError
 from callgate.text import quoted, reason_of
@@ -246,7 +247,8 @@ def _end(target: str, result: dict[str, Any]) -> None:
 
 def _calls(calls: Path | None, policy: Path | None, catalogue: Path | None, grants: int, seed: int) -> BenchCalls:
     if policy is not None and calls is None:
-        return BenchCalls.from_policy(policy, catalogue, grants=grants, seed=seed)
+        with engine_path(policy) as path:
+            return BenchCalls.from_policy(path, catalogue, grants=grants, seed=seed)
     if calls is None or policy is not None:
         raise typer.BadParameter("give either --calls or --policy", param_hint="--calls")
     if catalogue is not None:
