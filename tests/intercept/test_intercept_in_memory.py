@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -219,6 +220,18 @@ def test_texts_that_yaml_does_not_take_as_they_are(tmp_path: Path) -> None:
         with engine_path(file) as path:
             decision = Engine.from_file(path).check(tool=name, grant="g")
         assert (decision.outcome.value, decision.message) == ("deny", name)
+
+
+def test_no_place_for_temporary_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "nowhere"))
+    with (
+        pytest.raises(ConfigError, match=r"mail.yaml` has to be converted.*; set TMPDIR"),
+        engine_path(folder / "mail.yaml"),
+    ):
+        pass
+    (folder / "own.json").write_text(OWN)
+    with engine_path(folder / "own.json") as path:
+        assert path == folder / "own.json"
 
 
 def test_errors_inside_name_the_source(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from json import dumps
@@ -17,6 +17,7 @@ from callgate.config.intercept import convert, is_intercept
 from callgate.config.intercept.detect import may_be_intercept
 from callgate.errors import ConfigError, PolicyError, TransientError
 from callgate.exact_json import write_json
+from callgate.text import masked, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,10 +120,18 @@ def engine_path(path: Path) -> Iterator[Path]:
     if not forms:
         yield path
         return
-    with TemporaryDirectory(prefix="callgate-policy-") as folder:
-        for file in files:
-            is_converted = file.name in forms
-            Path(folder, file.name).write_bytes(forms[file.name].content if is_converted else read_bytes(file))
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix="callgate-policy-"))
+            for file in files:
+                is_converted = file.name in forms
+                Path(folder, file.name).write_bytes(forms[file.name].content if is_converted else read_bytes(file))
+        except OSError as error:
+            message = (
+                f"`{masked(str(path))}` has to be converted, and there is no folder for temporary files: "
+                f"{reason_of(error)}; set TMPDIR, or convert it with `callgate convert intercept`"
+            )
+            raise ConfigError(message) from None
         try:
             yield Path(folder) if path.is_dir() else Path(folder, path.name)
         except PolicyError as error:
