@@ -1,0 +1,78 @@
+"""Everything that the pages say about one tool, before it is put into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from callgate.workbench.site.arguments import arguments_of
+from callgate.workbench.site.effects import EFFECTS
+from callgate.workbench.site.shown import code, name_of
+from callgate.workbench.site.topics import topic_of
+from callgate.workbench.site.words import sentence, words_of
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from callgate.workbench.catalogue import Correction, Tool
+    from callgate.workbench.site.arguments import Argument
+    from callgate.workbench.site.effects import Effect
+    from callgate.workbench.site.topics import Topic
+    from callgate.workbench.site.words import NameWords
+
+_LONGEST_IN_POLICY: Final = 1000
+"""Characters of a name that policies on pages hold; keys of YAML may have 1,024."""
+
+
+@dataclass(frozen=True)
+class ToolFacts:
+    """A tool with its page."""
+
+    server: str
+    """The server's name, as it is in the catalogue."""
+    tool: Tool
+    """With the correction of a person, if there is one."""
+    correction: Correction | None
+    path: str
+    """The page's file, relative to the site."""
+
+    @property
+    def name(self) -> str:
+        """The name on one line."""
+        return name_of(self.tool.name)
+
+    @property
+    def has_policy(self) -> bool:
+        """True if its page shows policies; its name could be too long for them."""
+        return len(self.tool.name) <= _LONGEST_IN_POLICY
+
+    @cached_property
+    def words(self) -> NameWords:
+        """The words of the name."""
+        return words_of(self.tool.name)
+
+    @cached_property
+    def topic(self) -> Topic | None:
+        """The kind of thing that the name is about."""
+        return topic_of(self.words)
+
+    @cached_property
+    def arguments(self) -> list[Argument]:
+        """The arguments that the schema names."""
+        return arguments_of(self.tool)
+
+    @property
+    def effect(self) -> Effect:
+        """The sentences about its category."""
+        return EFFECTS[self.tool.category]
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a line of our own."""
+        return sentence(self.words.action) or self.effect.short
+
+    @cached_property
+    def code(self) -> Markup:
+        """The name as code."""
+        return code(self.name)

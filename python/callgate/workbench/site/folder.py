@@ -1,0 +1,155 @@
+"""The folder of a site: built beside its place, and swapped in as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from callgate.errors import ConfigError
+from callgate.text import masked, printable, reason_of
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MARKER: Final = ".callgate-catalogue"
+"""The file that names every file of a site, so that nothing else is ever deleted."""
+
+_MOST_MARKER_BYTES: Final = 1 << 27
+
+
+class SiteFolder:
+    """A folder that is written as a whole or not at all.
+
+    Use it as a context manager: the end of the block puts the new files in the place of the old ones, and an error
+    leaves the old ones as they were.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._named = folder
+        # A symbolic link stays, and the folder that it leads to is replaced.
+        self._folder = Path(os.path.realpath(folder))
+        self._files: list[str] = []
+        self._new: Path | None = None
+
+    def __enter__(self) -> SiteFolder:
+        """Refuses a folder with files of others, and makes the new one.
+
+        Raises:
+            ConfigError: The folder has such files, or nothing can be written beside it.
+        """
+        self._check()
+        try:
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            # The umask of this process decides who may read the site, as for any folder that it makes.
+            self._new = Path(tempfile.mkdtemp(prefix=f".{self._folder.name[:60]}.", suffix=".new", dir=self._folder.parent))
+            self._new.chmod(0o777 & ~_umask())
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return self
+
+    def write(self, path: str, content: str | bytes) -> None:
+        """Writes one file; `path` is relative, with `/` between its parts.
+
+        Raises:
+            ConfigError: It cannot be written.
+        """
+        assert self._new is not None, "a site is written inside its `with` block"  # noqa: S101  a fault of this package
+        target = self._new / path
+        data = content.encode() if isinstance(content, str) else content
+        try:
+            try:
+                target.write_bytes(data)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._files.append(path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Puts the new files in place, or removes them after an error."""
+        if self._new is None:
+            return
+        try:
+            if kind is None:
+                self.write(MARKER, json.dumps(sorted([*self._files, MARKER]), indent=0) + "\n")
+                # Again, because building took a while.
+                self._check()
+                self._swap(self._new)
+        finally:
+            shutil.rmtree(self._new, ignore_errors=True)
+
+    def _swap(self, new: Path) -> None:
+        old = new.with_suffix(".old")
+        try:
+            if not self._folder.exists():
+                new.rename(self._folder)
+                return
+            self._folder.rename(old)
+            try:
+                new.rename(self._folder)
+            except OSError:
+                old.rename(self._folder)
+                raise
+        except OSError as error:
+            raise self._unwritable(error) from None
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _check(self) -> None:
+        """Refuses a folder that holds anything but a site of this command."""
+        if not os.path.lexists(self._folder):
+            return
+        if not self._folder.is_dir():
+            message = f"`{self._shown}` is not a folder; name a folder that does not exist yet"
+            raise ConfigError(message)
+        own = self._own_files()
+        for place, folders, files in os.walk(self._folder):
+            links = [name for name in folders if (Path(place) / name).is_symlink()]
+            for name in sorted([*files, *links]):
+                found = Path(place) / name
+                relative = found.relative_to(self._folder).as_posix()
+                if relative not in own:
+                    raise ConfigError(self._foreign(relative, has_marker=bool(own)))
+
+    def _own_files(self) -> frozenset[str]:
+        """The files that the marker names; none without a marker."""
+        marker = self._folder / MARKER
+        try:
+            if marker.is_symlink() or marker.stat().st_size > _MOST_MARKER_BYTES:
+                return frozenset()
+            names = json.loads(marker.read_bytes())
+        except FileNotFoundError:
+            return frozenset()
+        except (OSError, ValueError, RecursionError):
+            return frozenset()
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        return frozenset(names) if is_list else frozenset()
+
+    def _foreign(self, relative: str, *, has_marker: bool) -> str:
+        file = printable(masked(f"{self._named}/{relative}"))
+        if has_marker:
+            return f"`{file}` is not part of the site, and building it again would delete it; move it out of the folder"
+        return (
+            f"`{self._shown}` is not a site that this command has made (it contains `{printable(masked(relative))}`), and "
+            "nothing is overwritten; name a new or empty folder"
+        )
+
+    @property
+    def _shown(self) -> str:
+        return printable(masked(str(self._named)))
+
+    def _unwritable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"cannot write `{self._shown}`: {reason_of(error)}")
+
+
+def _umask() -> int:
+    # Python has no other way to read it.
+    value = os.umask(0o077)
+    os.umask(value)
+    return value

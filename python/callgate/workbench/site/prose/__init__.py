@@ -1,0 +1,1 @@
+"""The texts of pages, in our own words, made from the facts about a tool."""

@@ -1,0 +1,79 @@
+"""Text on pages: our own sentences, and foreign text in them that can neither be markup nor hide anything."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from markupsafe import Markup, escape
+
+from callgate.text import is_text, is_unseen, masked, plain_line, visible
+
+LONGEST_NAME: Final = 120
+"""Characters of a foreign name in headings and sentences."""
+
+_CODE: Final = re.compile(r"`([^`]+)`")
+
+
+def say(template: str, **values: str) -> Markup:
+    """A sentence of ours as HTML.
+
+    Args:
+        template: The sentence. Words in backticks are code, words in braces are values.
+        values: Foreign text, which is escaped; `Markup` stays as it is.
+    """
+    return _markup(template).format(**values)
+
+
+@lru_cache(maxsize=1024)
+def _markup(template: str) -> Markup:
+    # The template is this package's own; escaping leaves braces and backticks alone.
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(template))))  # noqa: S704  escaped before
+
+
+def code(text: str) -> Markup:
+    """A short foreign text as code, which stands apart from the direction of the text around it."""
+    return Markup("<code><bdi>{}</bdi></code>").format(text)
+
+
+def name_of(name: str, longest: int = LONGEST_NAME) -> str:
+    """A foreign name on one line: nothing in it is invisible, and a long one is cut."""
+    return cut(seen(name), longest)
+
+
+def line_of(text: str, longest: int) -> str:
+    """Foreign prose as one line, without secrets; a long one is cut."""
+    # What is cut off need not be looked at: no character becomes shorter than one.
+    return cut(masked(plain_line(replaced(text[: longest * 4]))), longest)
+
+
+def seen(text: str) -> str:
+    """A foreign text with every invisible character escaped, line breaks too."""
+    return visible(replaced(text))
+
+
+def replaced(text: str) -> str:
+    """The text without lone surrogates, which no file of UTF-8 can hold."""
+    return text if is_text(text) else "".join(f"\\u{{{ord(one):x}}}" if "\ud800" <= one <= "\udfff" else one for one in text)
+
+
+def cut(text: str, longest: int) -> str:
+    """The text, or its beginning with an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
+def lines_of(text: str) -> str:
+    """Foreign text of several lines: line breaks and tabs stay, and everything else that is invisible is escaped."""
+    kept = masked(replaced(text).replace("\r\n", "\n"))
+    return "".join(one if one in "\n\t" or not is_unseen(one) else visible(one) for one in kept)
+
+
+def listed(words: list[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def counted(number: int, what: str, plural: str = "") -> str:
+    """A number with its noun."""
+    return f"{number:,} {what if number == 1 else plural or f'{what}s'}"
