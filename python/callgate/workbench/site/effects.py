@@ -159,7 +159,7 @@ EFFECTS: Final[Mapping[Category | None, Effect]] = {
             "makes it a good choice for whoever writes such text."
         ),
         token="With a stolen token, {tool} can be called from anywhere, in the agent's name and without its task.",  # noqa: S106  prose
-        recommended="No rule: the default of the policy denies each call until somebody classifies the tool.",
+        recommended="No rule. The default of the policy denies each call until somebody classifies the tool.",
         chip="Denied",
     ),
 }

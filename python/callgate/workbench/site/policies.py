@@ -47,7 +47,7 @@ def limiting_rule(tool: Tool, checks: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 def denying_rule(tool: Tool) -> dict[str, Any]:
     """A policy that denies each call, with a reason for the model."""
-    return _for(tool, {"action": "deny", "reason": "this tool is switched off; ask the platform team"})
+    return _for(tool, {"action": "deny", "reason": "ask the platform team"})
 
 
 def hiding_rule(tool: Tool) -> dict[str, Any]:

@@ -139,9 +139,7 @@
   );
   fill(server, data.servers.map(([name], number) => [number, name]).filter(([number]) => servers.has(number)));
   form.addEventListener("input", update);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", (event) => {
-    event.preventDefault();
+  clear.addEventListener("click", () => {
     for (const field of fields) {
       field.value = "";
     }

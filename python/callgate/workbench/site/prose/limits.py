@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from callgate.workbench.site.policies import CALLS_PER_MINUTE, tighter_numbers
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from callgate.workbench.site.facts import ToolFacts
 
 _MOST_ARGUMENTS: Final = 5
+_CODE: Final = re.compile(r"`[^`]+`")
 
 
 def rule_means(facts: ToolFacts) -> Iterator[Markup]:
@@ -52,9 +54,10 @@ def rule_means(facts: ToolFacts) -> Iterator[Markup]:
 
 def what_to_limit(facts: ToolFacts) -> Iterator[Markup]:
     """Points of a list."""
-    if facts.topic is not None:
-        yield say(facts.topic.advice)
     known = [one for one in facts.arguments if one.advice]
+    said = {operator for one in known for operator in _CODE.findall(one.advice)}
+    if facts.topic is not None and not said.intersection(_CODE.findall(facts.topic.advice)):
+        yield say(facts.topic.advice)
     for argument in known[:_MOST_ARGUMENTS]:
         yield say("{argument}: ", argument=code(argument.shown)) + say(_lowered(argument.advice))
     if not facts.arguments:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callgate.workbench.site.shown import code, line_of, listed, name_of, say
-from callgate.workbench.site.words import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +54,7 @@ def _action(facts: ToolFacts) -> Markup:
     if words.verb:
         group = ""
         if words.group:
-            group = say(", in its part {group}", group=code("_".join(words.group)))
+            group = say("; the name puts it under {group}", group=code("_".join(words.group)))
         said = say(
             "Going by its name, {tool} of the server {server} {action}{group}.",
             tool=facts.code,
@@ -128,4 +127,5 @@ def _doubts(facts: ToolFacts) -> Iterator[Markup]:
 
 def lead(facts: ToolFacts) -> Markup:
     """The line below the heading."""
-    return say("{summary}. {recommended}", summary=sentence(facts.summary), recommended=facts.effect.recommended)
+    recommended = facts.effect.recommended
+    return say("{summary}. Recommended: {rule}", summary=facts.summary, rule=recommended[:1].lower() + recommended[1:])
