@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from callgate.workbench.catalogue import Catalogue, Tool
+    from callgate.workbench.catalogue import Catalogue, Category, Risk, Tool
     from callgate.workbench.site.listing import Share
 
 TITLE: Final = "Tool catalogue"
@@ -88,14 +88,15 @@ class _Site:
         yield from self._server_list()
         for server in self.servers:
             yield from self._server(server)
-        for share in self._categories:
-            facts = [one for one in self.tools if one.tool.category == share.key]
-            effect = EFFECTS[share.key]  # type: ignore[index]  a category, or None
-            heading = f"Category {share.name}" if share.key else share.name
-            yield from self._share(share, facts, heading, effect.meaning, f"Recommended: {_lowered(effect.recommended)}")
-        for share in self._risks:
-            facts = [one for one in self.tools if one.tool.risk == share.key]
-            yield from self._share(share, facts, RISK_NAMES[share.key], RISK_MEANINGS[share.key], "")  # type: ignore[index]  likewise
+        for category in self._categories:
+            facts = [one for one in self.tools if one.tool.category == category.key]
+            effect = EFFECTS[category.key]
+            heading = f"Category {category.name}" if category.key else category.name
+            rule = f"Recommended: {_lowered(effect.recommended)}"
+            yield from self._share(category, facts, heading, effect.meaning, rule)
+        for risk in self._risks:
+            facts = [one for one in self.tools if one.tool.risk == risk.key]
+            yield from self._share(risk, facts, RISK_NAMES[risk.key], RISK_MEANINGS[risk.key], "")
         for one in self.tools:
             yield self._tool(one)
 
@@ -127,7 +128,7 @@ class _Site:
             yield self._page("server.html", page.path, heading, server=server, page=page, yaml=yaml)
 
     def _share(
-        self, share: Share, tools: Sequence[ToolFacts], heading: str, meaning: str, rule: str
+        self, share: Share[Category] | Share[Risk], tools: Sequence[ToolFacts], heading: str, meaning: str, rule: str
     ) -> Iterator[tuple[str, str]]:
         for page in pages_of(share.path.removesuffix(".html"), tools):
             yield self._page(

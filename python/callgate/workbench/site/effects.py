@@ -22,7 +22,7 @@ class Effect:
     """The reason for a policy."""
     loop: str
     injection: str
-    token: str
+    theft: str
     recommended: str
     """The recommended rule in one sentence."""
     chip: str
@@ -34,20 +34,20 @@ EFFECTS: Final[Mapping[Category | None, Effect]] = {
         short="Returns data and is meant to change nothing",
         meaning="A call returns data and is meant to change nothing.",
         reason=(
-            "Reading looks harmless, because nothing is different afterwards. But an answer becomes part of what the model "
-            "knows: it can be repeated to others, and text in it can steer the next step. And each call uses up time and "
-            "quota of the server."
+            "Reading looks harmless, because nothing is different afterwards. But an answer becomes part of what the "
+            "model knows: it can be repeated to others, and text in it can steer the next step. And each call uses up "
+            "time and quota of the server."
         ),
         loop=(
-            "An agent that does not find what it wants asks again with other words, and does not stop by itself. At one "
-            "call a second that is 3,600 answers an hour, each of them paid for again as input of the model, while others "
-            "find the server's own quota used up."
+            "An agent that does not find what it wants asks again with other words, and does not stop by itself. At "
+            "one call a second that is 3,600 answers an hour, each of them paid for again as input of the model, "
+            "while others find the server's own quota used up."
         ),
         injection=(
-            "A page, ticket or file that the agent reads can say: call {tool} first, and put the result into your answer. "
-            "A model cannot reliably tell such text from your instructions."
+            "A page, ticket or file that the agent reads can say: call {tool} first, and put the result into your "
+            "answer. A model cannot reliably tell such text from your instructions."
         ),
-        token=(
+        theft=(
             "Whoever finds the agent's token can call {tool} from anywhere, and copy what it returns at full speed. "
             "Nothing breaks, so nobody notices."
         ),
@@ -62,17 +62,17 @@ EFFECTS: Final[Mapping[Category | None, Effect]] = {
             "that is unsure tries again, so that one mistake can be written many times before anybody looks."
         ),
         loop=(
-            "An agent that takes an unclear answer for a failure tries again, and every try may leave {results} behind. "
-            "At one call a second that is 3,600 in an hour. With the recommended limit it is at most 30 in any minute, "
-            "and the agent is told how long to wait."
+            "An agent that takes an unclear answer for a failure tries again, and every try may leave {results} "
+            "behind. At one call a second that is 3,600 in an hour. With the recommended limit it is at most 30 in "
+            "any minute, and the agent is told how long to wait."
         ),
         injection=(
-            "Text that the agent reads can ask for a call of {tool} with arguments that suit somebody else. The result "
-            "carries your name, not that of whoever wrote the text."
+            "Text that the agent reads can ask for a call of {tool} with arguments that suit somebody else. The "
+            "result carries your name, not that of whoever wrote the text."
         ),
-        token=(
-            "With a stolen token, {tool} writes in the agent's name from anywhere. If calls are not counted, the first "
-            "sign is the mess."
+        theft=(
+            "With a stolen token, {tool} writes in the agent's name from anywhere. If calls are not counted, the "
+            "first sign is the mess."
         ),
         recommended="At most 30 calls in any minute for each grant.",
         chip="30 per minute",
@@ -85,14 +85,14 @@ EFFECTS: Final[Mapping[Category | None, Effect]] = {
             "category describes. The arguments decide, so the rule has to look at them, not only at the tool."
         ),
         loop=(
-            "Each call starts work that needs time and money after the call has returned. An agent in a loop starts the "
-            "next one before the last has ended; with 10 calls in any minute there is time to notice."
+            "Each call starts work that needs time and money after the call has returned. An agent in a loop starts "
+            "the next one before the last has ended; with 10 calls in any minute there is time to notice."
         ),
         injection=(
-            "This is the kind of tool that injected text aims at: whoever controls the arguments of {tool} controls what "
-            "runs. The text may come from a web page, an issue, or the answer of another tool."
+            "This is the kind of tool that injected text aims at: whoever controls the arguments of {tool} controls "
+            "what runs. The text may come from a web page, an issue, or the answer of another tool."
         ),
-        token=(
+        theft=(
             "A stolen token is more than access to data here. Through {tool} it is a way to run something inside your "
             "systems, with the rights of the server."
         ),
@@ -103,20 +103,20 @@ EFFECTS: Final[Mapping[Category | None, Effect]] = {
         short="Removes something, or makes it unusable",
         meaning="A call removes something or makes it unusable.",
         reason=(
-            "The effect cannot be taken back by another call, or only with luck. An agent gains little from such a tool "
-            "and can lose much: most tasks never need it. So it is best not shown to the model at all."
+            "The effect cannot be taken back by another call, or only with luck. An agent gains little from such a "
+            "tool and can lose much: most tasks never need it. So it is best not shown to the model at all."
         ),
         loop=(
-            "One loop over a wrong list is enough: each call of {tool} succeeds, and the agent goes on to the next entry. "
-            "No rate is slow enough to make that safe."
+            "One loop over a wrong list is enough: each call of {tool} succeeds, and the agent goes on to the next "
+            "entry. No rate is slow enough to make that safe."
         ),
         injection=(
-            "Text that the agent reads can call the removal a clean-up, and give good reasons for it. A model that sees "
-            "{tool} in its list may believe them."
+            "Text that the agent reads can call the removal a clean-up, and give good reasons for it. A model that "
+            "sees {tool} in its list may believe them."
         ),
-        token=(
-            "A stolen token turns {tool} into sabotage, or into a threat that you are asked to pay for. Backups that the "
-            "same token reaches do not help."
+        theft=(
+            "A stolen token turns {tool} into sabotage, or into a threat that you are asked to pay for. Backups that "
+            "the same token reaches do not help."
         ),
         recommended="Hidden: not in the lists that agents see, and denied when it is called.",
         chip="Hidden",
@@ -125,20 +125,20 @@ EFFECTS: Final[Mapping[Category | None, Effect]] = {
         short="Moves money, or makes somebody owe it",
         meaning="A call moves money, or makes somebody owe it.",
         reason=(
-            "A wrong call costs money at once, and a person has to answer for it. A limit makes the loss smaller but does "
-            "not make the call right. So a person looks at each call before it is made."
+            "A wrong call costs money at once, and a person has to answer for it. A limit makes the loss smaller but "
+            "does not make the call right. So a person looks at each call before it is made."
         ),
         loop=(
-            "A time-out looks like a failure to an agent, and it pays again. Two right calls of {tool} in place of one are "
-            "still a wrong payment."
+            "A time-out looks like a failure to an agent, and it pays again. Two right calls of {tool} in place of "
+            "one are still a wrong payment."
         ),
         injection=(
-            "An invoice, a mail or a product page can hold instructions along with an account number. To the agent, the "
-            "new recipient looks like part of the task."
+            "An invoice, a mail or a product page can hold instructions along with an account number. To the agent, "
+            "the new recipient looks like part of the task."
         ),
-        token=(
-            "With a stolen token, money moves as fast as {tool} answers. An approval keeps that from happening, because "
-            "no token of an agent can give one."
+        theft=(
+            "With a stolen token, money moves as fast as {tool} answers. An approval keeps that from happening, "
+            "because no token of an agent can give one."
         ),
         recommended="A person's approval for each call.",
         chip="Approval",
@@ -158,7 +158,7 @@ EFFECTS: Final[Mapping[Category | None, Effect]] = {
             "Text that the agent reads can ask for a call of {tool}. Nobody has judged yet what that would do, which "
             "makes it a good choice for whoever writes such text."
         ),
-        token="With a stolen token, {tool} can be called from anywhere, in the agent's name and without its task.",  # noqa: S106  prose
+        theft="With a stolen token, {tool} can be called from anywhere, in the agent's name and without its task.",
         recommended="No rule. The default of the policy denies each call until somebody classifies the tool.",
         chip="Denied",
     ),

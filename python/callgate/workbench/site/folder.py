@@ -29,13 +29,14 @@ class SiteFolder:
     """
 
     def __init__(self, folder: Path) -> None:
+        """Takes the place of the folder, which need not exist."""
         self._named = folder
         # A symbolic link stays, and the folder that it leads to is replaced.
         self._folder = Path(os.path.realpath(folder))
         self._files: list[str] = []
         self._new: Path | None = None
 
-    def __enter__(self) -> SiteFolder:
+    def __enter__(self) -> SiteFolder:  # noqa: PYI034  `Self` is newer than Python 3.10
         """Refuses a folder with files of others, and makes the new one.
 
         Raises:
@@ -45,7 +46,9 @@ class SiteFolder:
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             # The umask of this process decides who may read the site, as for any folder that it makes.
-            self._new = Path(tempfile.mkdtemp(prefix=f".{self._folder.name[:60]}.", suffix=".new", dir=self._folder.parent))
+            self._new = Path(
+                tempfile.mkdtemp(prefix=f".{self._folder.name[:60]}.", suffix=".new", dir=self._folder.parent)
+            )
             self._new.chmod(0o777 & ~_umask())
         except OSError as error:
             raise self._unwritable(error) from None
@@ -136,8 +139,8 @@ class SiteFolder:
         if has_marker:
             return f"`{file}` is not part of the site, and building it again would delete it; move it out of the folder"
         return (
-            f"`{self._shown}` is not a site that this command has made (it contains `{printable(masked(relative))}`), and "
-            "nothing is overwritten; name a new or empty folder"
+            f"`{self._shown}` is not a site that this command has made (it contains `{printable(masked(relative))}`), "
+            "and nothing is overwritten; name a new or empty folder"
         )
 
     @property

@@ -18,6 +18,7 @@ PAGE: Final = 200
 """Entries of one page."""
 
 T = TypeVar("T")
+K = TypeVar("K", "Category", "Risk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Share(Generic[K]):
     """The tools of one category or risk."""
 
-    key: Category | Risk | None
+    key: K | None
     name: str
     path: str
     """The first page of their list."""
@@ -57,7 +58,7 @@ def by_harm(tools: Sequence[ToolFacts]) -> list[ToolFacts]:
     return sorted(tools, key=lambda facts: order[facts.tool.risk])
 
 
-def categories_of(tools: Sequence[ToolFacts]) -> list[Share]:
+def categories_of(tools: Sequence[ToolFacts]) -> list[Share[Category]]:
     """The share of each category, those that are missing too."""
     known: list[Category | None] = [*CATEGORIES, None]
     return [
@@ -71,7 +72,7 @@ def categories_of(tools: Sequence[ToolFacts]) -> list[Share]:
     ]
 
 
-def risks_of(tools: Sequence[ToolFacts]) -> list[Share]:
+def risks_of(tools: Sequence[ToolFacts]) -> list[Share[Risk]]:
     """The share of each risk, the greatest first."""
     known: list[Risk | None] = [*reversed(RISKS), None]
     return [

@@ -18,9 +18,10 @@ _DIGEST: Final = 10
 
 
 class Stems:
-    """Names of the files of one folder, without suffix. Different names get different stems, also if case is ignored."""
+    """Names of the files of one folder, without suffix; different names get different ones, also without case."""
 
     def __init__(self) -> None:
+        """Begins with an empty folder."""
         self._names: dict[str, str] = {}
 
     def of(self, name: str) -> str:

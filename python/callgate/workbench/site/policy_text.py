@@ -66,7 +66,11 @@ def _scalar(text: str) -> str:
 
 
 def _quoted(text: str, escape: Any) -> str:  # noqa: ANN401  a function of a character
-    return '"' + "".join(escape(one) if _is_hidden(one) else json.dumps(one, ensure_ascii=False)[1:-1] for one in text) + '"'
+    return (
+        '"'
+        + "".join(escape(one) if _is_hidden(one) else json.dumps(one, ensure_ascii=False)[1:-1] for one in text)
+        + '"'
+    )
 
 
 def _is_hidden(character: str) -> bool:

@@ -21,6 +21,7 @@ class RelatedTools:
     """Finds related tools in a time that does not depend on their number."""
 
     def __init__(self, tools: Iterable[ToolFacts]) -> None:
+        """Takes all tools of the site, in the order in which lists show them."""
         self._near: defaultdict[Hashable, list[ToolFacts]] = defaultdict(list)
         """By server and thing, by server and topic, and by server alone; one more than is shown."""
         self._elsewhere: defaultdict[Hashable, dict[str, list[ToolFacts]]] = defaultdict(dict)

@@ -69,7 +69,7 @@ def render(template: str, path: str, head: str, title: str, **values: Any) -> st
 
 def asset(name: str) -> bytes:
     """A file of the site that is the same for all catalogues."""
-    return files("callgate.workbench.site").joinpath("assets", name).read_bytes()
+    return (files("callgate.workbench.site") / "assets" / name).read_bytes()
 
 
 def tool_values(facts: ToolFacts) -> Mapping[str, Any]:

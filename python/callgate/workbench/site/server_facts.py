@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from callgate.workbench.catalogue import CatalogueServer
+    from callgate.workbench.catalogue import CatalogueServer, Risk
     from callgate.workbench.site.facts import ToolFacts
     from callgate.workbench.site.listing import Share
 
@@ -55,7 +55,7 @@ class ServerFacts:
         return "" if title == self.name else title
 
     @cached_property
-    def shares(self) -> list[Share]:
+    def shares(self) -> list[Share[Risk]]:
         """Its tools by risk, without risks that none has."""
         return [share for share in risks_of(self.tools) if share.count]
 
@@ -110,8 +110,8 @@ class ServerFacts:
         known = [facts.tool.attributes.known() for facts in self.tools]
         if all(any(one.get(kind) for one in known) for kind in kinds):
             yield say(
-                "Among its tools are some that {kinds}. An agent that has all of them can be told by a stranger to carry "
-                "private data out, so do not give all of them to one grant.",
+                "Among its tools are some that {kinds}. An agent that has all of them can be told by a stranger to "
+                "carry private data out, so do not give all of them to one grant.",
                 kinds=listed([f"{words}" for words in kinds.values()]),
             )
 

@@ -55,7 +55,11 @@ def seen(text: str) -> str:
 
 def replaced(text: str) -> str:
     """The text without lone surrogates, which no file of UTF-8 can hold."""
-    return text if is_text(text) else "".join(f"\\u{{{ord(one):x}}}" if "\ud800" <= one <= "\udfff" else one for one in text)
+    return (
+        text
+        if is_text(text)
+        else "".join(f"\\u{{{ord(one):x}}}" if "\ud800" <= one <= "\udfff" else one for one in text)
+    )
 
 
 def cut(text: str, longest: int) -> str:

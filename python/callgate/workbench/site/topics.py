@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def topic_of(words: NameWords) -> Topic | None:
     The words of the thing come before those of its group: `vm_create_image` is about an image.
     """
     for part in (words.things, words.words):
-        neighbours = set(zip(part, part[1:], strict=False))
+        neighbours = set(pairwise(part))
         singular = {*part, *(word[:-1] for word in part if word.endswith("s"))}
         pairs = neighbours | {(first, second.removesuffix("s")) for first, second in neighbours}
         for topic in _TOPICS:
@@ -59,10 +60,10 @@ _TOPICS: Final = (
             "reaches whoever holds it."
         ),
         abuse=(
-            "Credentials are the first thing that an attacker looks for. One that ends up in an answer, a log or a chat "
-            "stays valid after the conversation is over, often with more rights than the agent has."
+            "Credentials are the first thing that an attacker looks for. One that ends up in an answer, a log or a "
+            "chat stays valid after the conversation is over, often with more rights than the agent has."
         ),
-        advice="Name the identities for which credentials may be made or read, and keep administrators out of that list.",
+        advice="Name the identities for which credentials may be made or read, and leave administrators out.",
     ),
     _topic(
         "identities and permissions",
@@ -79,12 +80,12 @@ _TOPICS: Final = (
     ),
     _topic(
         "money",
-        "payment charge invoice refund payout price subscription order checkout billing budget transfer wallet balance "
-        "coupon purchase bank card",
+        "payment charge invoice refund payout price subscription order checkout billing budget transfer wallet "
+        "balance coupon purchase bank card",
         stake="It is about money. A wrong call costs something at once, and getting it back depends on somebody else.",
         abuse=(
-            "Small amounts are easy to overlook: many payments below the amount that anybody checks add up to one that "
-            "nobody would have agreed to."
+            "Small amounts are easy to overlook: many payments below the amount that anybody checks add up to one "
+            "that nobody would have agreed to."
         ),
         advice=(
             "Limit the sum, not only the number of calls: `cost` of a limit may be the argument that holds the amount."
@@ -92,8 +93,8 @@ _TOPICS: Final = (
     ),
     _topic(
         "messages",
-        "email mail message sms chat channel slack thread comment reply notification newsletter tweet dm inbox calendar "
-        "event meeting invite",
+        "email mail message sms chat channel slack thread comment reply notification newsletter tweet dm inbox "
+        "calendar event meeting invite",
         stake=(
             "It is about messages between people. They carry private content in one direction and instructions of "
             "strangers in the other."
@@ -120,10 +121,10 @@ _TOPICS: Final = (
         "warehouse dataset",
         stake="It is about a database. One statement may reach every row, whatever the name of the tool suggests.",
         abuse=(
-            "A statement that arrives as an argument is a program. Text that the agent has read may become part of it, "
-            "and then a question reads or changes far more than was asked for."
+            "A statement that arrives as an argument is a program. Text that the agent has read may become part of "
+            "it, and then a question reads or changes far more than was asked for."
         ),
-        advice="Give the server a database user of its own with few rights; rules of text see only what a statement says.",
+        advice="Give the server a database user of its own with few rights: a rule sees a statement only as text.",
     ),
     _topic(
         "queues, streams and caches",
@@ -136,7 +137,7 @@ _TOPICS: Final = (
             "Programs that consume from there trust what they find. A crafted entry, or a new consumer that takes "
             "entries away from the right one, acts on their side without a call to them."
         ),
-        advice="Limit the names of queues, streams or keys that arguments may hold to those that belong to the agent's task.",
+        advice="Limit the names of queues, streams and keys in arguments to those of the agent's task.",
     ),
     _topic(
         "code and releases",
@@ -145,8 +146,8 @@ _TOPICS: Final = (
         pairs="pull-request merge-request",
         stake="It is about code. What is changed or started there may run later, elsewhere, with other rights.",
         abuse=(
-            "Text in an issue or a review can ask the agent for a change. A commit, a workflow or a release that comes "
-            "from it runs with the rights of your build system."
+            "Text in an issue or a review can ask the agent for a change. A commit, a workflow or a release that "
+            "comes from it runs with the rights of your build system."
         ),
         advice="Limit repositories and branches by arguments, and keep the protected branches out.",
     ),
@@ -164,26 +165,26 @@ _TOPICS: Final = (
         "machines and their images",
         "vm instance image ami machine server container pod cluster node volume snapshot disk host droplet desktop",
         stake=(
-            "It is about machines. They cost money for as long as they exist, and an image or a snapshot holds everything "
-            "that was on its disk."
+            "It is about machines. They cost money for as long as they exist, and an image or a snapshot holds "
+            "everything that was on its disk."
         ),
         abuse=(
-            "An image or a snapshot is a copy of a disk, with the keys and data on it; shared with another account, it "
-            "carries them out. New machines are also wanted for their computing time."
+            "An image or a snapshot is a copy of a disk, with the keys and data on it; shared with another account, "
+            "it carries them out. New machines are also wanted for their computing time."
         ),
-        advice="Limit regions, sizes and names in arguments, and give what is made a label by which it can be found again.",
+        advice="Limit regions, sizes and names in arguments, and label what is made, so that it can be found again.",
     ),
     _topic(
         "networks and the web",
         "url webhook dns domain ip network vpc firewall route proxy endpoint request http page browser website link "
         "crawl scrape site",
         stake=(
-            "It reaches other systems. What they answer is written by strangers, and a request is itself a way to send "
-            "data to them."
+            "It reaches other systems. What they answer is written by strangers, and a request is itself a way to "
+            "send data to them."
         ),
         abuse=(
-            "Data leaves inside an address: a page that the agent reads asks it to open a link with the last answer in "
-            "it. Addresses inside your own network answer as well, such as those of a cloud's metadata service."
+            "Data leaves inside an address: a page that the agent reads asks it to open a link with the last answer "
+            "in it. Addresses inside your own network answer as well, such as those of a cloud's metadata service."
         ),
         advice="Hold addresses to known hosts with `host_in`.",
     ),
@@ -205,8 +206,8 @@ _TOPICS: Final = (
             "entry has effects far from where it stands."
         ),
         abuse=(
-            "Automatic rules read labels and metadata. An attacker changes an entry so that a resource is found by the "
-            "wrong rule, or is no longer found by the right one."
+            "Automatic rules read labels and metadata. An attacker changes an entry so that a resource is found by "
+            "the wrong rule, or is no longer found by the right one."
         ),
         advice="Limit the keys that may be changed, and keep those that other rules go by out of the list.",
     ),

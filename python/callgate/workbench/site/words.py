@@ -25,13 +25,13 @@ _VERBS: Final[Mapping[Category, str]] = {
     ),
     "Write": (
         "add append archive assign attach clone comment commit configure connect copy create define disable edit "
-        "enable import insert invite label link lock log mark merge modify move notify open patch pin post publish push "
-        "put register rename reply replace report resize restore save schedule send set share store submit subscribe "
-        "sync tag unlock update upload upsert write"
+        "enable import insert invite label link lock log mark merge modify move notify open patch pin post publish "
+        "push put register rename reply replace report resize restore save schedule send set share store submit "
+        "subscribe sync tag unlock update upload upsert write"
     ),
     "Execute": (
-        "apply boot build call click compile control deploy drive eval evaluate exec execute install invoke kill launch "
-        "navigate press provision reboot restart resume run scale spawn start stop suspend trigger type"
+        "apply boot build call click compile control deploy drive eval evaluate exec execute install invoke kill "
+        "launch navigate press provision reboot restart resume run scale spawn start stop suspend trigger type"
     ),
     "Destructive": (
         "clear delete destroy detach drop erase expire flush format purge remove reset revoke terminate truncate "
@@ -43,22 +43,38 @@ _VERBS: Final[Mapping[Category, str]] = {
 
 _SUGGESTED: Final[Mapping[str, Category]] = {verb: of for of, verbs in _VERBS.items() for verb in verbs.split()}
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ALSO_NOUNS: Final = _words(
+    "archive bill build call charge check comment control copy count deposit download export format import install "
+    "invite invoice label link lock log mark order patch plan post preview process purchase query refund report reset "
+    "restart scale scan schedule share start stop store submit tag test transfer trigger type upload view watch"
+)
+"""Verbs that are nouns where another verb ends the name, as in `order_list`."""
+
+_OF_SEVERAL: Final = _words("browse count list search")
+"""Verbs whose thing is several, whatever the name says."""
+
+
 _THIRD_PERSON: Final = {
     "get": "reads", "fetch": "reads", "lookup": "looks up", "exec": "executes", "eval": "evaluates", "put": "writes",
     "post": "posts", "diff": "compares", "upsert": "adds or changes", "sync": "synchronises", "payout": "pays out",
 }  # fmt: skip
 
-_ACRONYMS: Final = frozenset(
-    "ai ami api arn aws cdn cli cpu crm css csv db dns ec2 ecs eks gcp gpu html http iam id ip json jwt kms llm mcp ml "
-    "pdf pr rds s3 sdk smtp sms sns sql sqs ssh ssl sso tls ttl ui uri url vm vpc vpn xml yaml".split()
+_ACRONYMS: Final = _words(
+    "ai ami api arn aws cdn cli cpu crm css csv db dns ec2 ecs eks gcp gpu html http iam id ip json jwt kms llm mcp "
+    "ml pdf pr rds s3 sdk smtp sms sns sql sqs ssh ssl sso tls ttl ui uri url vm vpc vpn xml yaml"
 )
-_UNCOUNTABLE: Final = frozenset(
+_UNCOUNTABLE: Final = _words(
     "access activity advice analytics audio billing capacity code config configuration content context cost data "
     "documentation email enabled feedback health help history info information infrastructure input inventory java "
     "knowledge mail media memory metadata money music news output permission policy pricing progress research schema "
-    "security software status storage support syntax text time traffic usage version video weather work".split()
+    "security software status storage support syntax text time traffic usage version video weather work"
 )
-_SMALL_WORDS: Final = frozenset("a an and all as at by for from in into of on or the to with via".split())
+_SMALL_WORDS: Final = _words("a an and all as at by for from in into of on or the to with via")
 # Letters whose names begin with a vowel, for the article of an acronym.
 _VOWEL_LETTERS: Final = frozenset("aefhilmnorsx")
 _A_BEFORE_VOWEL: Final = ("uni", "use", "usa", "eu", "one")
@@ -88,7 +104,8 @@ class NameWords:
         if not self.verb:
             return ""
         third = _THIRD_PERSON.get(self.verb) or _third_person(self.verb)
-        return f"{third} {self.thing}" if self.things else third
+        thing = (self.verb in _OF_SEVERAL and self.plural) or self.thing
+        return f"{third} {thing}" if self.things else third
 
     @property
     def thing(self) -> str:
@@ -124,17 +141,26 @@ def words_of(name: str) -> NameWords:
     words = tuple(word.lower() for word in _joined(_WORD.findall(name)))
     if not words or len(words) > _MOST_WORDS or any(len(word) > _LONGEST_WORD for word in words):
         return NameWords(())
-    for number, word in enumerate(words):
-        if word in _SUGGESTED:
-            after = words[number + 1 :]
-            before = words[:number]
-            return NameWords(words, word, things=after or before, group=before if after else ())
-    return NameWords(words, things=words)
+    number = _verb_at(words)
+    if number is None:
+        return NameWords(words, things=words)
+    before, after = words[:number], words[number + 1 :]
+    return NameWords(words, words[number], things=after or before, group=before if after else ())
 
 
 def sentence(text: str) -> str:
     """The text with a capital at its beginning."""
     return text[:1].upper() + text[1:]
+
+
+def _verb_at(words: tuple[str, ...]) -> int | None:
+    """The place of the verb; None without one."""
+    places = [number for number, word in enumerate(words) if word in _SUGGESTED]
+    if not places:
+        return None
+    last = len(words) - 1
+    ends_with_verb = places[-1] == last and words[last] not in _ALSO_NOUNS
+    return last if words[places[0]] in _ALSO_NOUNS and ends_with_verb else places[0]
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -22,32 +22,33 @@ _CODE: Final = re.compile(r"`[^`]+`")
 def rule_means(facts: ToolFacts) -> Iterator[Markup]:
     """Paragraphs about the recommended rule."""
     category = facts.tool.category
-    if category in CALLS_PER_MINUTE:
+    if category is not None and category in CALLS_PER_MINUTE:
         yield say(
-            "A starting point for the category {category}: each grant may call {tool} at most {most} times in any minute. "
-            "A call above that is answered with `rate_limited` and the time after which it may be repeated. Every other "
-            "tool is denied, because the default is `deny`.",
+            "A starting point for the category {category}: each grant may call {tool} at most {most} times in any "
+            "minute. A call above that is answered with `rate_limited` and the time after which it may be repeated. "
+            "Every other tool is denied, because the default is `deny`.",
             category=category,
             tool=facts.code,
             most=str(CALLS_PER_MINUTE[category]),
         )
     elif category == "Destructive":
         yield say(
-            "A starting point for the category Destructive: {tool} is taken out of the list of tools that the agent sees, "
-            "and a call of it is denied with the rule `(hidden)`. A model does not ask for what it does not know.",
+            "A starting point for the category Destructive: {tool} is taken out of the list of tools that the agent "
+            "sees, and a call of it is denied with the rule `(hidden)`. A model does not ask for what it does not "
+            "know.",
             tool=facts.code,
         )
     elif category == "Financial":
         yield say(
-            "A starting point for the category Financial: a call of {tool} waits until a person has seen its arguments and "
-            "agreed. One approval admits one call with exactly these arguments.",
+            "A starting point for the category Financial: a call of {tool} waits until a person has seen its "
+            "arguments and agreed. One approval admits one call with exactly these arguments.",
             tool=facts.code,
         )
     else:
         yield say(
-            "Nothing is recommended for a tool whose effect nobody knows. This policy does not name {tool}, so its default "
-            "denies each call with the rule `(default deny)`. Under a policy with the default `allow`, the tool would be "
-            "allowed, and only the rules for all tools would hold.",
+            "Nothing is recommended for a tool whose effect nobody knows. This policy does not name {tool}, so its "
+            "default denies each call with the rule `(default deny)`. Under a policy with the default `allow`, the "
+            "tool would be allowed, and only the rules for all tools would hold.",
             tool=facts.code,
         )
 
@@ -62,8 +63,8 @@ def what_to_limit(facts: ToolFacts) -> Iterator[Markup]:
         yield say("{argument}: ", argument=code(argument.shown)) + say(_lowered(argument.advice))
     if not facts.arguments:
         yield say(
-            "The catalogue has no list of its arguments. Scan the server, or look at its own documentation, before you "
-            "write rules for them."
+            "The catalogue has no list of its arguments. Scan the server, or look at its own documentation, before "
+            "you write rules for them."
         )
     elif not known:
         yield say(
@@ -87,8 +88,8 @@ def limit_example(facts: ToolFacts) -> Markup:
 def block_example(facts: ToolFacts) -> Markup:
     """The sentence above the examples that block."""
     return say(
-        "With `action: deny` the model still sees {tool} in its list, and is told the reason when it calls. With `hide` it "
-        "does not see the tool at all.",
+        "With `action: deny` the model still sees {tool} in its list, and is told the reason when it calls. With "
+        "`hide` it does not see the tool at all.",
         tool=facts.code,
     )
 
@@ -97,8 +98,8 @@ def ask_example(facts: ToolFacts) -> Markup:
     """The sentence above the example that asks people."""
     terms = {"critical": "Two people have to agree, each with a reason.", "high": "The person has to give a reason."}
     return say(
-        "A request waits for one hour, and an approval can be used for ten minutes. {terms} Approvals need a store, such as "
-        "`callgate serve --state FOLDER` makes; without one, these calls are denied.",
+        "A request waits for one hour, and an approval can be used for ten minutes. {terms} Approvals need a store, "
+        "such as `callgate serve --state FOLDER` makes; without one, these calls are denied.",
         terms=terms.get(facts.tool.risk or "", "One person has to agree."),
     )
 

@@ -31,8 +31,10 @@ def classified_by(facts: ToolFacts) -> Iterator[Markup]:
     tool, correction = facts.tool, facts.correction
     if correction is not None and (correction.category or correction.risk):
         reason = line_of(correction.reason, _LONGEST_EVIDENCE)
-        said = "A person has corrected the classification: “{reason}”." if reason else (
-            "A person has corrected the classification, and gives no reason."
+        said = (
+            "A person has corrected the classification: “{reason}”."
+            if reason
+            else ("A person has corrected the classification, and gives no reason.")
         )
         yield say(said, reason=reason.rstrip("."))
         return
@@ -64,15 +66,16 @@ def _action(facts: ToolFacts) -> Markup:
         )
     elif words.words:
         said = say(
-            "{tool} is a tool of the server {server}. Its name mentions {words}, but no action that this catalogue knows.",
+            "{tool} is a tool of the server {server}. Its name mentions {words}, but no action that this catalogue "
+            "knows.",
             tool=facts.code,
             server=server,
             words=listed([f"“{word}”" for word in dict.fromkeys(words.words)]),
         )
     else:
         said = say(
-            "{tool} is a tool of the server {server}. Its name is not made of plain words, so it does not say what a call "
-            "does.",
+            "{tool} is a tool of the server {server}. Its name is not made of plain words, so it does not say what a "
+            "call does.",
             tool=facts.code,
             server=server,
         )
@@ -83,8 +86,8 @@ def _effect(facts: ToolFacts) -> Markup:
     category = facts.tool.category
     if category is None:
         return say(
-            "It is not classified: nobody has said yet what effect a call has. Rules for categories do not apply to it, "
-            "and a policy whose default is `deny` denies it."
+            "It is not classified: nobody has said yet what effect a call has. Rules for categories do not apply to "
+            "it, and a policy whose default is `deny` denies it."
         )
     effect = say("Its category is {category}. {meaning}", category=category, meaning=facts.effect.meaning)
     if facts.tool.attributes.reversible is False:
@@ -101,14 +104,14 @@ def _doubts(facts: ToolFacts) -> Iterator[Markup]:
         values = {"verb": code(facts.words.verb), "suggested": suggested, "category": tool.category}
         if _HARM[suggested] > _HARM[tool.category]:
             yield say(
-                "Look at this classification again: the word {verb} in the name suggests {suggested}, which is stricter "
-                "than {category}.",
+                "Look at this classification again: the word {verb} in the name suggests {suggested}, which is "
+                "stricter than {category}.",
                 **values,
             )
         elif _HARM[suggested] < _HARM[tool.category]:
             yield say(
-                "The word {verb} alone would suggest {suggested}. The catalogue puts the tool into the stricter category "
-                "{category}, and this page goes by that.",
+                "The word {verb} alone would suggest {suggested}. The catalogue puts the tool into the stricter "
+                "category {category}, and this page goes by that.",
                 **values,
             )
     if tool.annotations.get("readOnlyHint") is True and tool.category not in (None, "Read"):
@@ -119,8 +122,8 @@ def _doubts(facts: ToolFacts) -> Iterator[Markup]:
         )
     if tool.annotations.get("destructiveHint") is True and tool.category in ("Read", "Write"):
         yield say(
-            "The server itself hints that the tool may destroy something, but its category is {category}. Look at this "
-            "classification again.",
+            "The server itself hints that the tool may destroy something, but its category is {category}. Look at "
+            "this classification again.",
             category=tool.category,
         )
 

@@ -35,8 +35,8 @@ def needs_policy(facts: ToolFacts) -> Iterator[Markup]:
         yield say("Its risk is {risk}. {meaning}", risk=tool.risk, meaning=RISK_MEANINGS[tool.risk])
     elif tool.category is not None:
         yield say(
-            "Nobody has said how much harm a wrong call does. Conditions on `risk` in a policy therefore meet a missing "
-            "value: they fulfil no requirement."
+            "Nobody has said how much harm a wrong call does. Conditions on `risk` in a policy therefore meet a "
+            "missing value: they fulfil no requirement."
         )
 
 
@@ -48,7 +48,7 @@ def dangers(facts: ToolFacts) -> Iterator[Danger]:
         results = "changes"
     yield Danger("An agent in a loop", say(effect.loop, tool=facts.code, results=results))
     yield Danger("Injected instructions", say(effect.injection, tool=facts.code) + _steered(facts))
-    yield Danger("A stolen token", say(effect.token, tool=facts.code))
+    yield Danger("A stolen token", say(effect.theft, tool=facts.code))
     if facts.topic is not None:
         yield Danger(f"What is special about {facts.topic.noun}", say(facts.topic.abuse))
 
@@ -68,15 +68,15 @@ def _together(facts: ToolFacts) -> Iterator[Markup]:
     all_three = 3
     if len(parts) == all_three:
         yield say(
-            "The tool {parts}. With all three, one call after another is enough to carry private data out: strangers give "
-            "the instructions, and the tool does the rest.",
+            "The tool {parts}. With all three, one call after another is enough to carry private data out: strangers "
+            "give the instructions, and the tool does the rest.",
             parts=listed(parts),
         )
     elif parts:
         missing = "another tool of the same agent" if len(parts) > 1 else "other tools of the same agent"
         yield say(
-            "The tool {parts}. Together with {missing} that is enough to carry private data out on the word of a stranger, "
-            "so look at what else the agent may call.",
+            "The tool {parts}. Together with {missing} that is enough to carry private data out on the word of a "
+            "stranger, so look at what else the agent may call.",
             parts=listed(parts),
             missing=missing,
         )
