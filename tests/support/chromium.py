@@ -67,6 +67,12 @@ class Chromium:
         found = self.ask("Runtime.evaluate", expression=script, returnByValue=True)
         return found["result"].get("value")
 
+    def resolve(self, script: str) -> Any:
+        """The value of the promise of a script in the page."""
+        found = self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
     def until(self, script: str) -> None:
         """Waits until a script is true."""
         deadline = monotonic() + TIMEOUT_S

@@ -6,6 +6,8 @@ from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from callgate.workbench.site.words import singular
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
@@ -51,7 +53,7 @@ class RelatedTools:
     @staticmethod
     def _near_keys(facts: ToolFacts) -> Iterator[Hashable]:
         if facts.words.things:
-            yield facts.server, "thing", facts.words.things[-1].removesuffix("s")
+            yield facts.server, "thing", singular(facts.words.things[-1])
         if facts.topic is not None:
             yield facts.server, "topic", facts.topic.noun
         yield facts.server
@@ -59,7 +61,7 @@ class RelatedTools:
     @staticmethod
     def _far_keys(facts: ToolFacts) -> Iterator[Hashable]:
         if facts.words.things:
-            yield facts.tool.category, "thing", facts.words.things[-1].removesuffix("s")
+            yield facts.tool.category, "thing", singular(facts.words.things[-1])
         if facts.topic is not None:
             yield facts.tool.category, "topic", facts.topic.noun
         yield facts.tool.category

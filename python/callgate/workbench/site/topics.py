@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from callgate.workbench.site.words import singular
+
 if TYPE_CHECKING:
     from callgate.workbench.site.words import NameWords
 
@@ -30,17 +32,17 @@ class Topic:
 def topic_of(words: NameWords) -> Topic | None:
     """The kind of thing that a name is about; None if it says none.
 
-    The words of the thing come before those of its group: `vm_create_image` is about an image.
+    The last word of the thing comes first, and its group last: `vm_create_image` is about an image, and
+    `update_image_set_metadata` about metadata.
     """
-    for part in (words.things, words.words):
-        neighbours = set(pairwise(part))
-        singular = {*part, *(word[:-1] for word in part if word.endswith("s"))}
-        pairs = neighbours | {(first, second.removesuffix("s")) for first, second in neighbours}
+    things, every = [singular(word) for word in words.things], [singular(word) for word in words.words]
+    for part in (things, every):
         for topic in _TOPICS:
-            if topic.pairs & pairs:
+            if not topic.pairs.isdisjoint(pairwise(part)):
                 return topic
+    for part in (things[-1:], things, every):
         for topic in _TOPICS:
-            if topic.words & singular:
+            if not topic.words.isdisjoint(part):
                 return topic
     return None
 
@@ -67,7 +69,7 @@ _TOPICS: Final = (
     ),
     _topic(
         "identities and permissions",
-        "user role permission iam member account acl grant identity principal sso admin owner",
+        "user role permission policy iam member account acl grant identity principal sso admin owner",
         pairs="access-policy bucket-policy role-policy security-group user-group",
         stake=(
             "It is about who may do what. A change here changes what other rules protect, for the agent itself as well."

@@ -55,6 +55,13 @@ _ALSO_NOUNS: Final = _words(
 )
 """Verbs that are nouns where another verb ends the name, as in `order_list`."""
 
+_PROGRAMS: Final = _words(
+    "aws azure browser confluence docker figma gcp gh git github gitlab gmail google helm jira k8s kubectl linear mcp "
+    "mongo mongodb mysql notion npm page playwright postgres postgresql puppeteer redis shell shopify slack snowflake "
+    "stripe supabase terminal terraform tmux vercel"
+)
+"""Words before a verb that name the program which the tool belongs to, not the thing that it is about."""
+
 _OF_SEVERAL: Final = _words("browse count list search")
 """Verbs whose thing is several, whatever the name says."""
 
@@ -145,7 +152,15 @@ def words_of(name: str) -> NameWords:
     if number is None:
         return NameWords(words, things=words)
     before, after = words[:number], words[number + 1 :]
-    return NameWords(words, words[number], things=after or before, group=before if after else ())
+    is_group = bool(after) or _PROGRAMS.issuperset(before)
+    return NameWords(words, words[number], things=after if is_group else before, group=before if is_group else ())
+
+
+def singular(word: str) -> str:
+    """The word without the ending of a plural."""
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word[:-1] if _is_plural(word) else word
 
 
 def sentence(text: str) -> str:
@@ -155,7 +170,8 @@ def sentence(text: str) -> str:
 
 def _verb_at(words: tuple[str, ...]) -> int | None:
     """The place of the verb; None without one."""
-    places = [number for number, word in enumerate(words) if word in _SUGGESTED]
+    # In `list_of_files`, the list is a thing.
+    places = [number for number, word in enumerate(words) if word in _SUGGESTED and words[number + 1 :][:1] != ("of",)]
     if not places:
         return None
     last = len(words) - 1

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _WITHOUT_RULE: Final[Mapping[Category, str]] = {
     "Read": (
-        "Only if everything that it can return may be known to whoever steers the agent. A limit is still worth having: "
-        "it stops loops, and it makes copying everything slow."
+        "Only if everything that it can return may be known to whoever steers the agent. A limit is still worth "
+        "having, because it stops loops and makes copying everything slow."
     ),
     "Write": (
         "Better not. Nothing then stops a loop or a stolen token, and what was written has to be found and taken back "

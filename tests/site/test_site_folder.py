@@ -1,0 +1,116 @@
+"""The folder of a site: nothing of others is overwritten, and readers never see half of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from callgate.errors import ConfigError
+from callgate.workbench.catalogue import Catalogue, CatalogueServer, Tool
+from callgate.workbench.site import build_site
+from callgate.workbench.site.folder import MARKER, SiteFolder
+from support.catalogue_site import contents
+
+
+def catalogue(*names: str) -> Catalogue:
+    return Catalogue({"s": CatalogueServer({name: Tool(name, category="Read", risk="low") for name in names})})
+
+
+def refused(folder: Path) -> str:
+    before = contents(folder) if folder.is_dir() else {}
+    with pytest.raises(ConfigError) as error:
+        build_site(catalogue("a"), folder)
+    assert (contents(folder) if folder.is_dir() else {}) == before
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+    return str(error.value)
+
+
+def test_removed_tools_lose_their_pages(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "site"
+    build_site(catalogue("a", "b"), folder)
+    assert (folder / "tools/s/b.html").is_file()
+    build_site(catalogue("a"), folder)
+    assert (folder / "tools/s/a.html").is_file()
+    assert not (folder / "tools/s/b.html").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["site"]
+    listed = json.loads((folder / MARKER).read_text())
+    assert listed == sorted(contents(folder))
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    build_site(catalogue("a"), tmp_path / "site")
+    assert (tmp_path / "site/index.html").is_file()
+
+
+def test_folders_of_others_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    assert "is not a site that this command has made (it contains `thesis.txt`)" in refused(folder)
+    # A marker of another program, or one that names nothing.
+    for content in ("{}", "[1]", "no JSON", "[" * 100_000):
+        (folder / MARKER).write_text(content)
+        assert "is not a site that this command has made" in refused(folder)
+
+
+def test_further_files_in_a_site_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    build_site(catalogue("a"), folder)
+    (folder / "tools" / "CNAME").write_text("tools.example.com")
+    assert "site/tools/CNAME` is not part of the site" in refused(folder)
+    (folder / "tools" / "CNAME").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_text("kept")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    assert "site/link` is not part of the site" in refused(folder)
+    assert (tmp_path / "elsewhere" / "kept").read_text() == "kept"
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "site").write_text("x")
+    assert "is not a folder" in refused(tmp_path / "site")
+    assert (tmp_path / "site").read_text() == "x"
+
+
+def test_a_link_stays(tmp_path: Path) -> None:
+    build_site(catalogue("a"), tmp_path / "real")
+    (tmp_path / "site").symlink_to(tmp_path / "real")
+    build_site(catalogue("b"), tmp_path / "site")
+    assert (tmp_path / "site").is_symlink()
+    assert (tmp_path / "real/tools/s/b.html").is_file()
+
+
+def test_an_error_leaves_the_old_site(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    build_site(catalogue("a"), folder)
+    before = contents(folder)
+    with pytest.raises(RuntimeError), SiteFolder(folder) as target:
+        target.write("index.html", "half")
+        raise RuntimeError
+    assert contents(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_file_that_comes_meanwhile_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    build_site(catalogue("a"), folder)
+    with pytest.raises(ConfigError, match="is not part of the site"), SiteFolder(folder) as target:
+        target.write("index.html", "new")
+        (folder / "late").write_text("late")
+    assert (folder / "late").read_text() == "late"
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_the_umask_decides_who_reads(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    build_site(catalogue("a"), tmp_path / "site")
+    assert (tmp_path / "site").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match="cannot write"):
+        build_site(catalogue("a"), tmp_path / "file" / "site")

@@ -1,0 +1,224 @@
+"""The pages: their texts, links and policies, and names that would harm."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import callgate
+from callgate.config.document import parse_document
+from callgate.text import is_unseen
+from callgate.workbench.catalogue import Catalogue, CatalogueServer, Tool
+from callgate.workbench.site import build_site, recommended_rule
+from callgate.workbench.site.listing import PAGE
+from support.catalogue_site import HOSTILE_NAMES, contents, pages_in, read_page, rich_catalogue
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = sorted((ROOT / "tests/cases/seeds").glob("*.policy.json"))
+
+
+def loads(text: str, suffix: str, folder: Path) -> None:
+    path = folder / f"policy{suffix}"
+    path.write_text(text, encoding="utf-8")
+    callgate.Engine.from_file(path)
+
+
+def test_every_policy_loads_and_yaml_is_json(site: Path, tmp_path: Path) -> None:
+    seen = 0
+    for page in pages_in(site):
+        policies = read_page(page).policies
+        for label, text in policies.items():
+            loads(text, ".json" if "JSON" in label else ".yaml", tmp_path)
+            seen += 1
+        if page.parent.parent.name == "tools" and policies:
+            yaml = parse_document("a.yaml", policies["Recommended rule as YAML"].encode()).data
+            assert yaml == json.loads(policies["Recommended rule as JSON"]), page
+            assert len(policies) == 6, page
+    assert seen > 6 * 90
+
+
+def test_the_policy_of_a_server_allows_what_those_of_its_tools_allow(site: Path, tmp_path: Path) -> None:
+    [policy] = read_page(site / "servers/mixed.html").policies.values()
+    (tmp_path / "policy.yaml").write_text(policy)
+    whole = callgate.Engine.from_file(tmp_path / "policy.yaml")
+    for name, tool in rich_catalogue().servers["mixed"].tools.items():
+        one = callgate.Engine.from_dict(recommended_rule(tool))
+        decisions = [engine.decide("g", name, {}, now_ms=0) for engine in (whole, one)]
+        assert len({(decision.outcome, decision.rule) for decision in decisions}) == 1, name
+
+
+@pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.name)
+def test_the_recommended_rule_of_known_tools(path: Path) -> None:
+    expected = json.loads(path.read_text())
+    [name] = expected["tools"]
+    category = "Execute" if expected["tools"][name]["limits"][0]["max"] == 10 else "Write"
+    assert recommended_rule(Tool(name, category=category)) == expected  # type: ignore[arg-type]  one of two
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_rule_is_about_its_tool_alone(name: str) -> None:
+    engine = callgate.Engine.from_dict(recommended_rule(Tool(name, category="Read")))
+    assert engine.decide("g", name, {}, now_ms=0).outcome == "allow"
+    for other in ("x", f"{name}x", name.replace("*", "x").replace("?", "x").replace("\\", "")):
+        if other and other != name:
+            assert engine.decide("g", other, {}, now_ms=0).rule == "(default deny)"
+    hidden = callgate.Engine.from_dict(recommended_rule(Tool(name, category="Destructive")))
+    assert hidden.decide("g", name, {}, now_ms=0).rule == "(hidden)"
+    asked = callgate.Engine.from_dict(recommended_rule(Tool(name, category="Financial")))
+    assert asked.decide("g", name, {}, now_ms=0).outcome != "allow"
+    unknown = callgate.Engine.from_dict(recommended_rule(Tool(name)))
+    assert unknown.decide("g", name, {}, now_ms=0).rule == "(default deny)"
+
+
+def test_every_link_leads_to_a_page_and_a_place_on_it(site: Path) -> None:
+    pages = {page: read_page(page) for page in pages_in(site)}
+    followed = set[Path]()
+    waiting = [site / "index.html"]
+    while waiting:
+        page = waiting.pop()
+        if page in followed:
+            continue
+        followed.add(page)
+        assert len(set(pages[page].ids)) == len(pages[page].ids), page
+        for link in pages[page].links:
+            parts = urlsplit(link)
+            assert not parts.scheme and not parts.netloc and not parts.path.startswith("/"), (page, link)
+            target = (page.parent / parts.path).resolve() if parts.path else page
+            assert target.is_file(), (page, link)
+            assert target.is_relative_to(site.resolve()), (page, link)
+            if parts.fragment:
+                assert parts.fragment in pages[target].ids, (page, link)
+            if target.suffix == ".html":
+                waiting.append(target)
+    # Nothing can be reached by the search alone.
+    unreachable = {page.relative_to(site).as_posix() for page in set(pages) - followed}
+    assert unreachable == set()
+
+
+def test_nothing_of_a_name_is_markup_or_invisible(site: Path) -> None:
+    for path, content in contents(site).items():
+        text = content.decode()
+        hidden = {one for one in text if is_unseen(one)} - {"\n", "\t"}
+        assert hidden == set(), path
+        if not path.endswith(".html"):
+            continue
+        page = read_page(site / path)
+        # Two scripts of the site's own, and two more of the search.
+        assert page.tags.count("script") == (3 if path == "index.html" else 1), path
+        assert not {"img", "iframe", "i", "b", "form"} & set(page.tags), path
+        assert page.handlers == [], path
+        assert "onerror=" not in re.sub(r"&lt;img[^<]*", "", text), path
+        assert 1 < len(page.title) <= 70, path
+
+
+def test_secrets_of_a_source_are_not_shown(site: Path) -> None:
+    for path, content in contents(site).items():
+        for secret in (b"user:password", b"token=secret"):
+            assert secret not in content, path
+    hostile = next(path for path in (site / "servers").glob("b-hostile*.html"))
+    assert "https://mcp.example.com:8443/mcp" in read_page(hostile).text
+
+
+def test_texts_are_whole(site: Path) -> None:
+    for page in pages_in(site):
+        if "hostile" in page.as_posix():
+            continue
+        text = read_page(page).text
+        assert not re.search(r"\bNone\b|[{}`]|\.\.(?!/)|\( | ,|\bUndefined\b", text), (page, text)
+    text = read_page(site / "tools/mixed/create_other_unknown.html").text
+    assert "It is not classified" in text
+    assert "The server gives no description of this tool." in text
+    assert "denies each call with the rule (default deny)" in text
+
+
+def test_the_tool_page_tells_all(site: Path) -> None:
+    text = read_page(site / "tools/files/run_command.html").text
+    for expected in (
+        "Going by its name, run_command of the server files runs a command.",
+        "Its category is Execute.",
+        "No ordinary call takes the effect back.",
+        "A person has corrected the classification: “it <runs> anything”.",
+        "reads data that is not public, returns content that strangers could have written and can send data to others",
+        "Its risk is critical.",
+        "one of eu-central-1, eu-west-1, us-east-1",
+        "1 to 50",
+        "at least 0.5",
+        "Two people have to agree",
+        "Run a command. Second paragraph.",
+        "may destroy something and stays within its own system",
+        "0123456789abcdef" * 4,
+        "What it would steer here: command, path and url.",
+    ):
+        assert expected in text
+    policy = parse_document(
+        "a.yaml", read_page(site / "tools/files/run_command.html").policies["Few calls, with checks"].encode()
+    ).data
+    checks = policy["tools"]["run_command"]["require"]
+    assert checks[0] == {"conditions": [{"path": "args.command", "op": "in", "value": ["uptime", "git status"]}]}
+    assert [check.get("name") for check in checks[1:]] == ["args.amount-lte", "args.api_key-len_lte"]
+
+
+def test_what_is_long_is_cut_with_a_note(site: Path) -> None:
+    [page] = [path for path in pages_in(site) if path.name.startswith("img-src")]
+    text = read_page(page).text
+    assert re.search(r"[\d,]+ further characters are not shown", text)
+    assert text.count("ignore your rules") < 230
+    many = read_page(site / "tools/files/many.html").text
+    assert "140 further arguments are not shown" in many
+    [longest] = [path for path in pages_in(site) if path.stem.startswith("b" * 60)]
+    assert "has 5,000 characters" in read_page(longest).text
+    assert read_page(longest).policies == {}
+    assert all(path.stat().st_size < 200_000 for path in pages_in(site))
+
+
+def test_names_that_differ_by_case_alone_have_pages(site: Path) -> None:
+    files = [path.as_posix().lower() for path in pages_in(site)]
+    assert len(set(files)) == len(files)
+    [folder] = (site / "tools").glob("b-hostile*")
+    assert len(list(folder.glob("*.html"))) == len(HOSTILE_NAMES)
+    assert {read_page(page).text.split(" ")[0] for page in folder.glob("get_file*")} != set()
+
+
+def test_equal_catalogues_give_equal_bytes(site: Path, tmp_path: Path) -> None:
+    build_site(rich_catalogue(), tmp_path / "again", "Tools & <things>")
+    assert contents(tmp_path / "again") == contents(site)
+
+
+def test_related_tools(tmp_path: Path) -> None:
+    def tools(*names: str) -> CatalogueServer:
+        return CatalogueServer({name: Tool(name, category="Write", risk="low") for name in names})
+
+    build_site(
+        Catalogue({"a": tools("create_key", "update_keys", "send_mail"), "b": tools("add_key", "paint")}),
+        tmp_path / "site",
+    )
+    links = read_page(tmp_path / "site/tools/a/create_key.html").links
+    tool_links = [link for link in links if "/tools/" in link]
+    assert [Path(link).name for link in tool_links] == [
+        "update_keys.html", "send_mail.html", "add_key.html", "paint.html",
+    ]  # fmt: skip
+
+
+def test_an_empty_catalogue(tmp_path: Path) -> None:
+    built = build_site(Catalogue(), tmp_path / "site")
+    assert (built.tools, built.servers) == (0, 0)
+    assert "The catalogue has no tools." in read_page(tmp_path / "site/index.html").text
+
+
+def test_lists_have_pages(tmp_path: Path) -> None:
+    number = 2 * PAGE + 1
+    tools = {f"tool_{n}": Tool(f"tool_{n}", category="Read", risk="low") for n in range(number)}
+    build_site(Catalogue({"s": CatalogueServer(tools)}), tmp_path / "site")
+    for stem in ("servers/s", "categories/read", "risks/low"):
+        listed = [
+            Path(link).stem
+            for name in (f"{stem}.html", f"{stem}~2.html", f"{stem}~3.html")
+            for link in read_page(tmp_path / "site" / name).links
+            if "/tools/" in link
+        ]
+        assert sorted(listed) == sorted(tools)
+        assert not (tmp_path / "site" / f"{stem}~4.html").exists()
