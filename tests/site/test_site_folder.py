@@ -87,9 +87,14 @@ def test_an_error_leaves_the_old_site(tmp_path: Path) -> None:
     folder = tmp_path / "site"
     build_site(catalogue("a"), folder)
     before = contents(folder)
-    with pytest.raises(RuntimeError), SiteFolder(folder) as target:
-        target.write("index.html", "half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with SiteFolder(folder) as target:
+            target.write("index.html", "half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
@@ -97,9 +102,14 @@ def test_an_error_leaves_the_old_site(tmp_path: Path) -> None:
 def test_a_file_that_comes_meanwhile_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "site"
     build_site(catalogue("a"), folder)
-    with pytest.raises(ConfigError, match="is not part of the site"), SiteFolder(folder) as target:
-        target.write("index.html", "new")
-        (folder / "late").write_text("late")
+
+    def write() -> None:
+        with SiteFolder(folder) as target:
+            target.write("index.html", "new")
+            (folder / "late").write_text("late")
+
+    with pytest.raises(ConfigError, match="is not part of the site"):
+        write()
     assert (folder / "late").read_text() == "late"
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 

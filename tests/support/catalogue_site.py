@@ -142,7 +142,7 @@ def _with_arguments() -> Iterator[Tool]:
         attributes=Attributes(private_data=True, untrusted_content=True, sends_out=True, reversible=False),
         annotations={"destructiveHint": True, "openWorldHint": False},
     )
-    yield Tool("read_everything", category="Read", risk="high", input_schema=True)  # type: ignore[arg-type]  JSON Schema
+    yield Tool("read_everything", category="Read", risk="high", input_schema=True)  # type: ignore[arg-type]  # as files have it
     yield Tool(
         "many", category="Read", input_schema={"properties": {f"p{n}": {} for n in range(200)}, "required": "p1"}
     )

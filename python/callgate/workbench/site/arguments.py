@@ -179,6 +179,8 @@ def _number(value: object) -> str | None:
 
 def _kind_of(name: str) -> Kind | None:
     words = words_of(name).words
+    if words[-2:] in _SECRET_KEYS:
+        return next(kind for kind in _KINDS if "secret" in kind.words)
     for kind in _KINDS:
         if words and words[-1] in kind.words:
             return kind
@@ -189,6 +191,9 @@ def _kind(words: str, types: str, op: str, value: object, advice: str) -> Kind:
     return Kind(frozenset(words.split()), frozenset(types.split()), advice, op, value)
 
 
+_SECRET_KEYS: Final = frozenset(
+    {("api", "key"), ("access", "key"), ("private", "key"), ("secret", "key"), ("ssh", "key")}
+)
 _TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "null")
 _KINDS: Final = (
     _kind(

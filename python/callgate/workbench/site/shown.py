@@ -32,6 +32,11 @@ def _markup(template: str) -> Markup:
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(template))))  # noqa: S704  escaped before
 
 
+def quoted_prose(text: str) -> Markup:
+    """Foreign prose, in which words in backticks are code as in ours."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
+
+
 def code(text: str) -> Markup:
     """A short foreign text as code, which stands apart from the direction of the text around it."""
     return Markup("<code><bdi>{}</bdi></code>").format(text)

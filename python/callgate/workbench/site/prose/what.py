@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callgate.workbench.site.shown import code, line_of, listed, name_of, say
+from callgate.workbench.site.shown import code, line_of, listed, name_of, quoted_prose, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,13 +36,13 @@ def classified_by(facts: ToolFacts) -> Iterator[Markup]:
             if reason
             else ("A person has corrected the classification, and gives no reason.")
         )
-        yield say(said, reason=reason.rstrip("."))
+        yield say(said, reason=quoted_prose(reason.rstrip(".")))
         return
     if tool.category is None and tool.risk is None:
         return
     evidence = line_of(tool.evidence, _LONGEST_EVIDENCE).rstrip(".")
     if evidence:
-        yield say("Reason for the classification: “{evidence}”.", evidence=evidence)
+        yield say("Reason for the classification: “{evidence}”.", evidence=quoted_prose(evidence))
     else:
         yield say("The catalogue gives no reason for the classification.")
     if tool.confidence is not None:
@@ -70,7 +70,7 @@ def _action(facts: ToolFacts) -> Markup:
             "knows.",
             tool=facts.code,
             server=server,
-            words=listed([f"“{word}”" for word in dict.fromkeys(words.words)]),
+            words=listed([f"“{word}”" for word in dict.fromkeys(words.words) if not word.isdigit()]),
         )
     else:
         said = say(
