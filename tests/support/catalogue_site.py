@@ -25,6 +25,7 @@ HOSTILE_NAMES = (
     '"><a href="https://evil.example/">',
     "'onmouseover='x",
     "\x1b[31mred\x1b]0;owned\x07",
+    "del\x7f \x9b31m",
     "\u202egnp.exe",
     "\u05d0\u05d1\u05d2 shalom",
     "zero\u200bwidth",

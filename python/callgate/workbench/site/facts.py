@@ -37,7 +37,7 @@ class ToolFacts:
     path: str
     """The page's file, relative to the site."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name on one line."""
         return name_of(self.tool.name)
@@ -67,7 +67,12 @@ class ToolFacts:
         """The sentences about its category."""
         return EFFECTS[self.tool.category]
 
-    @property
+    @cached_property
+    def server_name(self) -> str:
+        """The server's name on one line."""
+        return name_of(self.server)
+
+    @cached_property
     def summary(self) -> str:
         """What it does, in a line of our own."""
         return sentence(self.words.action) or self.effect.short

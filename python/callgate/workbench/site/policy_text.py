@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate.exact_json import write_json
 from callgate.text import is_unseen
+from callgate.workbench.site.shown import is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 """Words that some readers of YAML do not read as text."""
+
+_TWO_BYTES: Final = 0xFFFF
 
 
 def policy_json(policy: dict[str, Any]) -> str:
@@ -65,12 +68,19 @@ def _scalar(text: str) -> str:
     return _quoted(text, _yaml_escape)
 
 
-def _quoted(text: str, escape: Any) -> str:  # noqa: ANN401  a function of a character
-    return (
-        '"'
-        + "".join(escape(one) if _is_hidden(one) else json.dumps(one, ensure_ascii=False)[1:-1] for one in text)
-        + '"'
-    )
+def _quoted(text: str, escape: Callable[[str], str]) -> str:
+    quoted = json.dumps(text, ensure_ascii=False)
+    return quoted if is_plain(text) else "".join(escape(one) if _is_hidden(one) else one for one in _characters(text))
+
+
+def _characters(text: str) -> Iterator[str]:
+    """The text in double quotes, character by character; those that are escaped in every format are so already."""
+    yield '"'
+    for one in text:
+        if one in '"\\':
+            yield "\\"
+        yield one
+    yield '"'
 
 
 def _is_hidden(character: str) -> bool:
@@ -78,8 +88,9 @@ def _is_hidden(character: str) -> bool:
 
 
 def _yaml_escape(character: str) -> str:
-    return f"\\U{ord(character):08x}" if ord(character) > 0xFFFF else f"\\u{ord(character):04x}"  # noqa: PLR2004  two bytes
+    return f"\\U{ord(character):08x}" if ord(character) > _TWO_BYTES else f"\\u{ord(character):04x}"
 
 
 def _json_escape(character: str) -> str:
-    return json.dumps(character)[1:-1]
+    # Beyond two bytes, JSON has a pair of surrogates.
+    return json.dumps(character)[1:-1] if ord(character) > _TWO_BYTES else f"\\u{ord(character):04x}"

@@ -138,7 +138,6 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         counted=counted,
-        server_name=name_of,
         risk_names=RISK_NAMES,
         risk_meanings=RISK_MEANINGS,
         effects=EFFECTS,

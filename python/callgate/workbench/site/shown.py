@@ -49,13 +49,20 @@ def name_of(name: str, longest: int = LONGEST_NAME) -> str:
 
 def line_of(text: str, longest: int) -> str:
     """Foreign prose as one line, without secrets; a long one is cut."""
-    # What is cut off need not be looked at: no character becomes shorter than one.
-    return cut(masked(plain_line(replaced(text[: longest * 4]))), longest)
+    # Four times as much, because white space is joined.
+    text = text[: longest * 4]
+    line = " ".join(text.split()) if is_plain(text.replace("\n", " ")) else plain_line(replaced(text))
+    return cut(masked(line), longest)
 
 
 def seen(text: str) -> str:
     """A foreign text with every invisible character escaped, line breaks too."""
-    return visible(replaced(text))
+    return text if is_plain(text) else visible(replaced(text))
+
+
+def is_plain(text: str) -> bool:
+    """True if it has nothing but ASCII on one line. Most texts are plain, and need no look at each character."""
+    return text.isascii() and text.isprintable()
 
 
 def replaced(text: str) -> str:
@@ -75,6 +82,8 @@ def cut(text: str, longest: int) -> str:
 def lines_of(text: str) -> str:
     """Foreign text of several lines: line breaks and tabs stay, and everything else that is invisible is escaped."""
     kept = masked(replaced(text).replace("\r\n", "\n"))
+    if is_plain(kept.replace("\n", "").replace("\t", "")):
+        return kept
     return "".join(one if one in "\n\t" or not is_unseen(one) else visible(one) for one in kept)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class NameWords:
         return " ".join([*map(_written, self.things[:-1]), ending])
 
 
+@lru_cache(maxsize=4096)
 def words_of(name: str) -> NameWords:
     """The words of a name; none if it is too long, or has characters that names seldom have."""
     if len(name) > _LONGEST_NAME or not _READABLE.fullmatch(name):
