@@ -51,6 +51,19 @@ def test_the_policy_of_a_server_allows_what_those_of_its_tools_allow(site: Path,
         assert len({(decision.outcome, decision.rule) for decision in decisions}) == 1, name
 
 
+def test_no_example_is_weaker_than_the_recommended_rule(site: Path, tmp_path: Path) -> None:
+    for name, tool in rich_catalogue().servers["mixed"].tools.items():
+        recommended = callgate.Engine.from_dict(recommended_rule(tool))
+        first = recommended.check(grant="g", tool=name, args={}, now_ms=0)
+        policies = read_page(site / f"tools/mixed/{name}.html").policies
+        for label in ("Few calls, with checks", "Denied, with a reason", "Hidden", "A person agrees to each call"):
+            (tmp_path / "policy.yaml").write_text(policies[label])
+            engine = callgate.Engine.from_file(tmp_path / "policy.yaml")
+            decision = engine.check(grant="g", tool=name, args={}, now_ms=0)
+            expected = first.outcome == "allow" and label.startswith("Few")
+            assert (decision.outcome == "allow") == expected, (name, label)
+
+
 @pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.name)
 def test_the_recommended_rule_of_known_tools(path: Path) -> None:
     expected = json.loads(path.read_text())
@@ -190,7 +203,7 @@ def test_what_is_long_is_cut_with_a_note(site: Path) -> None:
     many = read_page(site / "tools/files/many.html").text
     assert "140 further arguments are not shown" in many
     [longest] = [path for path in pages_in(site) if path.stem.startswith("b" * 60)]
-    assert "has 5,000 characters" in read_page(longest).text
+    assert "it has 5,000 characters" in read_page(longest).text
     assert read_page(longest).policies == {}
     assert all(path.stat().st_size < 200_000 for path in pages_in(site))
 

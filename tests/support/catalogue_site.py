@@ -44,6 +44,8 @@ HOSTILE_NAMES = (
     "a" * 300,
     "\U0001f600" * 100,
     "b" * 5000,
+    "\x01" * 180,
+    "*" * 600,
     "star*name?",
     "back\\slash",
     "two\nlines",

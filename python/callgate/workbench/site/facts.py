@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from callgate.workbench.site.arguments import arguments_of
 from callgate.workbench.site.effects import EFFECTS
+from callgate.workbench.site.policies import key_of
+from callgate.workbench.site.policy_text import yaml_scalar
 from callgate.workbench.site.shown import code, name_of
 from callgate.workbench.site.topics import topic_of
 from callgate.workbench.site.words import sentence, words_of
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from callgate.workbench.site.words import NameWords
 
 _LONGEST_IN_POLICY: Final = 1000
-"""Characters of a name that policies on pages hold; keys of YAML may have 1,024."""
+"""Characters of a name as YAML has it, with its escapes; keys of YAML may have 1,024."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class ToolFacts:
         """The name on one line."""
         return name_of(self.tool.name)
 
-    @property
+    @cached_property
     def has_policy(self) -> bool:
         """True if its page shows policies; its name could be too long for them."""
-        return len(self.tool.name) <= _LONGEST_IN_POLICY
+        return len(yaml_scalar(key_of(self.tool.name))) <= _LONGEST_IN_POLICY
 
     @cached_property
     def words(self) -> NameWords:

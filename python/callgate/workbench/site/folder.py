@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,8 @@ MARKER: Final = ".callgate-catalogue"
 """The file that names every file of a site, so that nothing else is ever deleted."""
 
 _MOST_MARKER_BYTES: Final = 1 << 27
+_LONGEST_NAME: Final = 60
+"""Characters of the folder's name in that of the new one; file systems take some 255 bytes."""
 
 
 class SiteFolder:
@@ -45,11 +47,10 @@ class SiteFolder:
         self._check()
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
-            # The umask of this process decides who may read the site, as for any folder that it makes.
-            self._new = Path(
-                tempfile.mkdtemp(prefix=f".{self._folder.name[:60]}.", suffix=".new", dir=self._folder.parent)
-            )
-            self._new.chmod(0o777 & ~_umask())
+            # Made as any other folder, so that the umask of this process decides who may read the site.
+            name = f".{self._folder.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}.new"
+            (self._folder.parent / name).mkdir()
+            self._new = self._folder.parent / name
         except OSError as error:
             raise self._unwritable(error) from None
         return self
@@ -111,8 +112,19 @@ class SiteFolder:
         if not self._folder.is_dir():
             message = f"`{self._shown}` is not a folder; name a folder that does not exist yet"
             raise ConfigError(message)
-        own = self._own_files()
-        for place, folders, files in os.walk(self._folder):
+        try:
+            self._check_files(self._own_files())
+        except OSError as error:
+            message = f"cannot read `{self._shown}`: {reason_of(error)}"
+            raise ConfigError(message) from None
+
+    def _check_files(self, own: frozenset[str]) -> None:
+        """Refuses a folder with a file that is not its own."""
+
+        def fail(error: OSError) -> None:
+            raise error
+
+        for place, folders, files in os.walk(self._folder, onerror=fail):
             links = [name for name in folders if (Path(place) / name).is_symlink()]
             for name in sorted([*files, *links]):
                 found = Path(place) / name
@@ -149,10 +161,3 @@ class SiteFolder:
 
     def _unwritable(self, error: OSError) -> ConfigError:
         return ConfigError(f"cannot write `{self._shown}`: {reason_of(error)}")
-
-
-def _umask() -> int:
-    # Python has no other way to read it.
-    value = os.umask(0o077)
-    os.umask(value)
-    return value

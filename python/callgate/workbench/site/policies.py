@@ -39,10 +39,16 @@ def recommended_rule(tool: Tool) -> dict[str, Any]:
 
 
 def limiting_rule(tool: Tool, checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A policy that admits few calls, with checks of arguments."""
+    """A policy that admits few calls, with checks of arguments.
+
+    It is never weaker than the recommended rule: where that is no limit, a person agrees to each call as well.
+    """
     minute, day = _TIGHTER[tool.category]
-    limits = [_limit(tool, "rate", "minute", minute), _limit(tool, "day", "day", day)]
-    return _for(tool, {**({"require": [dict(check) for check in checks]} if checks else {}), "limits": limits})
+    rules: dict[str, Any] = {} if tool.category in CALLS_PER_MINUTE else {"action": "require_approval"}
+    if checks:
+        rules["require"] = [dict(check) for check in checks]
+    rules["limits"] = [_limit(tool, "rate", "minute", minute), _limit(tool, "day", "day", day)]
+    return _for(tool, rules)
 
 
 def denying_rule(tool: Tool) -> dict[str, Any]:

@@ -30,9 +30,16 @@ def policy_yaml(policy: dict[str, Any]) -> str:
     return "\n".join(_mapping(policy, "")) + "\n"
 
 
+def yaml_scalar(text: str) -> str:
+    """A text as YAML, plain where no reader takes it for something else."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    return _quoted(text, _yaml_escape)
+
+
 def _mapping(values: dict[str, Any], indent: str) -> Iterator[str]:
     for key, value in values.items():
-        name = f"{indent}{_scalar(key)}:"
+        name = f"{indent}{yaml_scalar(key)}:"
         if isinstance(value, dict) and value:
             yield name
             yield from _mapping(value, f"{indent}  ")
@@ -56,16 +63,10 @@ def _items(values: list[Any], indent: str) -> Iterator[str]:
 
 def _flow(value: Any) -> str:  # noqa: ANN401  JSON
     if isinstance(value, str):
-        return _scalar(value)
+        return yaml_scalar(value)
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
     return "{}" if isinstance(value, dict) else write_json(value)
-
-
-def _scalar(text: str) -> str:
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
-        return text
-    return _quoted(text, _yaml_escape)
 
 
 def _quoted(text: str, escape: Callable[[str], str]) -> str:

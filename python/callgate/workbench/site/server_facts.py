@@ -82,6 +82,11 @@ class ServerFacts:
         if self.server.scanned_at:
             yield "Listed at", line_of(self.server.scanned_at, _LONGEST)
 
+    @property
+    def speaks(self) -> bool:
+        """True if some of the facts are the server's own words."""
+        return bool(self.title or self.server.version)
+
     def overview(self) -> Iterator[Markup]:
         """Paragraphs about the tools together."""
         shares = [share for share in categories_of(self.tools) if share.count]

@@ -84,7 +84,7 @@ _TOPICS: Final = (
         "money",
         "payment charge invoice refund payout price subscription order checkout billing budget transfer wallet "
         "balance coupon purchase bank card",
-        stake="It is about money. A wrong call costs something at once, and getting it back depends on somebody else.",
+        stake="It is about money. Getting it back depends on somebody else, and on how soon somebody notices.",
         abuse=(
             "Small amounts are easy to overlook: many payments below the amount that anybody checks add up to one "
             "that nobody would have agreed to."

@@ -20,15 +20,15 @@ _LONGEST_WORD: Final = 24
 
 _VERBS: Final[Mapping[Category, str]] = {
     "Read": (
-        "analyze browse calculate check compare count describe detect diff download estimate export fetch find get "
-        "inspect list lookup monitor ping preview query read resolve retrieve scan search show summarize tail test "
-        "translate validate verify view watch"
+        "analyze answer ask browse calculate check compare convert count crawl decode describe detect diff download "
+        "encode estimate export extract fetch find get inspect list lookup monitor parse ping preview query read "
+        "resolve retrieve scan search show summarize tail test translate validate verify view watch"
     ),
     "Write": (
-        "add append archive assign attach clone comment commit configure connect copy create define disable edit "
-        "enable import insert invite label link lock log mark merge modify move notify open patch pin post publish "
-        "push put register rename reply replace report resize restore save schedule send set share store submit "
-        "subscribe sync tag unlock update upload upsert write"
+        "add append approve archive assign attach cancel clone close comment complete commit configure connect copy "
+        "create define disable edit enable import insert invite label link lock log mark merge modify move notify "
+        "open patch pin post publish push put register reject rename reply replace report resize restore save "
+        "schedule send set share store submit subscribe sync tag unlock update upload upsert write"
     ),
     "Execute": (
         "apply boot build call click compile control deploy drive eval evaluate exec execute install invoke kill "

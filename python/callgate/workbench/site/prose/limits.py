@@ -77,11 +77,18 @@ def what_to_limit(facts: ToolFacts) -> Iterator[Markup]:
 def limit_example(facts: ToolFacts) -> Markup:
     """The sentence above the example that limits."""
     minute, day = tighter_numbers(facts.tool)
+    if facts.tool.category in CALLS_PER_MINUTE:
+        place = say("They are stricter than the recommended rule, and take its place.")
+    elif facts.tool.category == "Financial":
+        place = say("The approval of each call stays.")
+    else:
+        place = say("Use it only where the tool is really needed: it admits calls, each with an approval.")
     return say(
-        "{minute} in any minute and {day} in any day for each grant, in place of the recommended rule. The values of "
-        "checks are examples: put your own there.",
+        "{minute} in any minute and {day} in any day for each grant. {place} The values of checks are examples: put "
+        "your own there.",
         minute=counted(minute, "call"),
         day=f"{day:,}",
+        place=place,
     )
 
 

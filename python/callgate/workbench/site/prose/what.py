@@ -64,6 +64,12 @@ def _action(facts: ToolFacts) -> Markup:
             action=words.action,
             group=group,
         )
+    elif len(words.words) == 1:
+        said = say(
+            "{tool} is a tool of the server {server}. Its name is no action that this catalogue knows.",
+            tool=facts.code,
+            server=server,
+        )
     elif words.words:
         said = say(
             "{tool} is a tool of the server {server}. Its name mentions {words}, but no action that this catalogue "
