@@ -137,6 +137,19 @@ def test_secrets_of_a_source_are_not_shown(site: Path) -> None:
     assert "https://mcp.example.com:8443/mcp" in read_page(hostile).text
 
 
+def test_secrets_of_texts_are_masked(tmp_path: Path) -> None:
+    secret = "0123456789abcdef" * 4
+    tools = {
+        str(length): Tool(str(length), description="x" * length + f" {secret} key", evidence=secret, title=secret)
+        for length in (0, 3_940, 3_960, 3_990)
+    }
+    build_site(
+        Catalogue({"s": CatalogueServer(tools, title=secret, source={"command": ["x", secret]})}), tmp_path / "s"
+    )
+    for path, content in contents(tmp_path / "s").items():
+        assert secret[:6].encode() not in content, path
+
+
 def test_texts_are_whole(tmp_path: Path) -> None:
     plain = rich_catalogue().servers
     topics = {

@@ -14,7 +14,7 @@ from callgate.workbench.site.policy_text import policy_yaml
 from callgate.workbench.site.related import RelatedTools
 from callgate.workbench.site.render import ASSETS, asset, render, site_title, tool_values
 from callgate.workbench.site.search_index import search_index
-from callgate.workbench.site.server_facts import ServerFacts
+from callgate.workbench.site.server_facts import MOST_IN_POLICY, ServerFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,7 +125,9 @@ class _Site:
         yaml = policy_yaml(policy) if policy is not None else ""
         for page in pages_of(server.stem, server.tools):
             heading = _numbered(server.name, page.number)
-            yield self._page("server.html", page.path, heading, server=server, page=page, yaml=yaml)
+            yield self._page(
+                "server.html", page.path, heading, server=server, page=page, yaml=yaml, most_in_policy=MOST_IN_POLICY
+            )
 
     def _share(
         self, share: Share[Category] | Share[Risk], tools: Sequence[ToolFacts], heading: str, meaning: str, rule: str

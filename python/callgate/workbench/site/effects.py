@@ -181,34 +181,17 @@ RISK_NAMES: Final[Mapping[Risk | None, str]] = {
     None: "Risk not known",
 }
 
-ATTRIBUTES: Final[Mapping[str, tuple[str, str, str]]] = {
-    "private_data": (
-        "Private data",
-        "Reads data that is not public.",
-        "Reads nothing that is not public.",
-    ),
+ATTRIBUTES: Final[Mapping[str, tuple[str, str]]] = {
+    "private_data": ("Private data", "Reads data that is not public."),
     "untrusted_content": (
         "Content of strangers",
         "Returns content that strangers could have written, which may hold instructions for the model.",
-        "Returns nothing that strangers could have written.",
     ),
-    "sends_out": (
-        "Sends data out",
-        "Can send data to others, so it can carry out what another tool has read.",
-        "Sends nothing to others.",
-    ),
-    "reversible": (
-        "Can be undone",
-        "Its effect can be undone by an ordinary call.",
-        "No ordinary call undoes its effect.",
-    ),
-    "open_world": (
-        "Reaches other systems",
-        "Reaches systems beyond its own server.",
-        "Stays within its own server.",
-    ),
+    "sends_out": ("Sends data out", "Can send data to others, so it can carry out what another tool has read."),
+    "reversible": ("Can be undone", "Its effect can be undone by an ordinary call."),
+    "open_world": ("Reaches other systems", "Reaches systems beyond its own server."),
 }
-"""By field: a short name, and the sentences for true and for false."""
+"""By field: a short name, and the meaning."""
 
 HINTS: Final[Mapping[str, tuple[str, str]]] = {
     "readOnlyHint": ("changes nothing", "may change something"),

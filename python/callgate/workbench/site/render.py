@@ -84,7 +84,7 @@ def tool_values(facts: ToolFacts) -> Mapping[str, Any]:
         "why": needs_policy(facts),
         "dangers": dangers(facts),
         "arguments": facts.arguments[:MOST_ARGUMENTS],
-        "description": lines_of(tool.description[:LONGEST_DESCRIPTION]).strip("\n"),
+        "description": lines_of(tool.description, LONGEST_DESCRIPTION).strip("\n"),
         "left_out": max(len(tool.description) - LONGEST_DESCRIPTION, 0),
         "attributes": list(_attributes(facts)),
         "hints": listed(list(_hints(facts)) or [""]),
@@ -114,7 +114,7 @@ def _rules(facts: ToolFacts) -> Rules:
 
 def _attributes(facts: ToolFacts) -> Iterator[tuple[str, str]]:
     known = facts.tool.attributes.known()
-    for name, (title, _, _) in ATTRIBUTES.items():
+    for name, (title, _) in ATTRIBUTES.items():
         if name in known:
             yield title, "yes" if known[name] else "no"
 

@@ -13,6 +13,8 @@ from callgate.text import is_text, is_unseen, masked, plain_line, visible
 LONGEST_NAME: Final = 120
 """Characters of a foreign name in headings and sentences."""
 
+_LONGEST_SECRET: Final = 256
+
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -21,15 +23,15 @@ def say(template: str, **values: str) -> Markup:
 
     Args:
         template: The sentence. Words in backticks are code, words in braces are values.
-        values: Foreign text, which is escaped; `Markup` stays as it is.
+        **values: Foreign text, which is escaped; `Markup` stays as it is.
     """
     return _markup(template).format(**values)
 
 
 @lru_cache(maxsize=1024)
 def _markup(template: str) -> Markup:
-    # The template is this package's own; escaping leaves braces and backticks alone.
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(template))))  # noqa: S704  escaped before
+    # Escaping leaves braces alone.
+    return quoted_prose(template)
 
 
 def quoted_prose(text: str) -> Markup:
@@ -44,7 +46,8 @@ def code(text: str) -> Markup:
 
 def name_of(name: str, longest: int = LONGEST_NAME) -> str:
     """A foreign name on one line: nothing in it is invisible, and a long one is cut."""
-    return cut(seen(name), longest)
+    # No character becomes shorter than one, so the rest of a long name need not be looked at.
+    return cut(seen(name[: longest + 1]), longest)
 
 
 def line_of(text: str, longest: int) -> str:
@@ -67,11 +70,9 @@ def is_plain(text: str) -> bool:
 
 def replaced(text: str) -> str:
     """The text without lone surrogates, which no file of UTF-8 can hold."""
-    return (
-        text
-        if is_text(text)
-        else "".join(f"\\u{{{ord(one):x}}}" if "\ud800" <= one <= "\udfff" else one for one in text)
-    )
+    if is_text(text):
+        return text
+    return "".join(f"\\u{{{ord(one):x}}}" if "\ud800" <= one <= "\udfff" else one for one in text)
 
 
 def cut(text: str, longest: int) -> str:
@@ -79,19 +80,23 @@ def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 
-def lines_of(text: str) -> str:
-    """Foreign text of several lines: line breaks and tabs stay, and everything else that is invisible is escaped."""
-    kept = masked(replaced(text).replace("\r\n", "\n"))
+def lines_of(text: str, longest: int) -> str:
+    """The beginning of a foreign text of several lines, without secrets.
+
+    Line breaks and tabs stay, and everything else that is invisible is escaped.
+    """
+    # A secret at the end is masked before it is cut, so that no half of it stays.
+    kept = masked(replaced(text[: longest + _LONGEST_SECRET]))[:longest].replace("\r\n", "\n")
     if is_plain(kept.replace("\n", "").replace("\t", "")):
         return kept
     return "".join(one if one in "\n\t" or not is_unseen(one) else visible(one) for one in kept)
 
 
-def listed(words: list[str], last: str = "and") -> str:
+def listed(words: list[str]) -> str:
     """`a, b and c`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def counted(number: int, what: str, plural: str = "") -> str:
+def counted(number: int, what: str) -> str:
     """A number with its noun."""
-    return f"{number:,} {what if number == 1 else plural or f'{what}s'}"
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

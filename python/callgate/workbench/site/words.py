@@ -66,7 +66,6 @@ _PROGRAMS: Final = _words(
 _OF_SEVERAL: Final = _words("browse count list search")
 """Verbs whose thing is several, whatever the name says."""
 
-
 _THIRD_PERSON: Final = {
     "get": "reads", "fetch": "reads", "lookup": "looks up", "exec": "executes", "eval": "evaluates", "put": "writes",
     "post": "posts", "diff": "compares", "upsert": "adds or changes", "sync": "synchronises", "payout": "pays out",
@@ -95,7 +94,7 @@ class NameWords:
     words: tuple[str, ...]
     """All words in lower case; empty if the name cannot be read."""
     verb: str = ""
-    """The first word that is a known verb; empty if none is."""
+    """The verb of the action, as it is in the name; empty if no word is a known verb."""
     things: tuple[str, ...] = ()
     """The words of the thing that the verb is about."""
     group: tuple[str, ...] = ()
@@ -129,7 +128,7 @@ class NameWords:
 
     @property
     def plural(self) -> str:
-        """The things of many calls, such as `AMIs`; `results` if the name has none."""
+        """The things of many calls, such as `AMIs`; empty if the name has no other form for them."""
         if not self.things or any(word in _SMALL_WORDS for word in self.things):
             return ""
         last = self.things[-1]
