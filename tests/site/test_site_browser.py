@@ -63,7 +63,7 @@ def pages_to_look_at(site: Path) -> list[Path]:
         *(site / name for name in fixed),
         *(site / "tools" / f"{name}.html" for name in (*tools, "mixed/create_financial_high")),
         *sorted((site / "servers").glob("*.html")),
-        *sorted(site.glob("tools/b-hostile*/*.html"))[::9],
+        *sorted(site.glob("tools/b-hostile*/*.html"))[::6],
     ]
 
 

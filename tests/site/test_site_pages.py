@@ -15,6 +15,7 @@ from callgate.text import is_unseen
 from callgate.workbench.catalogue import CATEGORIES, Catalogue, CatalogueServer, Category, Tool
 from callgate.workbench.site import build_site, recommended_rule
 from callgate.workbench.site.listing import PAGE
+from callgate.workbench.site.shown import name_of
 from support.catalogue_site import HOSTILE_NAMES, contents, pages_in, read_page, rich_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,6 +128,13 @@ def test_nothing_of_a_name_is_markup_or_invisible(site: Path) -> None:
         assert page.handlers == [], path
         assert "onerror=" not in re.sub(r"&lt;img[^<]*", "", text), path
         assert 1 < len(page.title) <= 70, path
+
+
+def test_blanks_of_names_are_seen() -> None:
+    assert name_of("read file") == "read file"
+    assert name_of(" read  file ") == "\\u{20}read \\u{20}file\\u{20}"
+    assert name_of("read\xa0file\u2003") == "read\\u{a0}file\\u{2003}"
+    assert name_of("  ") == "\\u{20}\\u{20}"
 
 
 def test_secrets_of_a_source_are_not_shown(site: Path) -> None:

@@ -118,7 +118,7 @@ EFFECTS: Final[Mapping[Category | None, Effect]] = {
             "A stolen token turns {tool} into sabotage, or into a threat that you are asked to pay for. Backups that "
             "the same token reaches do not help."
         ),
-        recommended="Hidden: not in the lists that agents see, and denied when it is called.",
+        recommended="Hidden. It is not in the lists that agents see, and it is denied when it is called.",
         chip="Hidden",
     ),
     "Financial": Effect(

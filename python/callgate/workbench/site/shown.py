@@ -15,6 +15,9 @@ LONGEST_NAME: Final = 120
 
 _LONGEST_SECRET: Final = 256
 
+_UNSEEN_BLANK: Final = re.compile(r"^ |(?<= ) | $")
+"""A blank that browsers do not show, or not as one of two."""
+
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -31,11 +34,15 @@ def say(template: str, **values: str) -> Markup:
 @lru_cache(maxsize=1024)
 def _markup(template: str) -> Markup:
     # Escaping leaves braces alone.
-    return quoted_prose(template)
+    return _with_code(template)
 
 
 def quoted_prose(text: str) -> Markup:
-    """Foreign prose, in which words in backticks are code as in ours."""
+    """Foreign prose, apart from the direction of the text around it; words in backticks are code as in ours."""
+    return Markup("<bdi>{}</bdi>").format(_with_code(text))
+
+
+def _with_code(text: str) -> Markup:
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
 
 
@@ -59,8 +66,10 @@ def line_of(text: str, longest: int) -> str:
 
 
 def seen(text: str) -> str:
-    """A foreign text with every invisible character escaped, line breaks too."""
-    return text if is_plain(text) else visible(replaced(text))
+    """A foreign text with every invisible character escaped: also line breaks, and all blanks but one between words."""
+    if not is_plain(text):
+        text = "".join(_escaped(one) if one.isspace() and one != " " else one for one in visible(replaced(text)))
+    return _UNSEEN_BLANK.sub(lambda found: _escaped(found[0]), text)
 
 
 def is_plain(text: str) -> bool:
@@ -72,7 +81,11 @@ def replaced(text: str) -> str:
     """The text without lone surrogates, which no file of UTF-8 can hold."""
     if is_text(text):
         return text
-    return "".join(f"\\u{{{ord(one):x}}}" if "\ud800" <= one <= "\udfff" else one for one in text)
+    return "".join(_escaped(one) if "\ud800" <= one <= "\udfff" else one for one in text)
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{{{ord(character):x}}}"
 
 
 def cut(text: str, longest: int) -> str:
@@ -86,7 +99,8 @@ def lines_of(text: str, longest: int) -> str:
     Line breaks and tabs stay, and everything else that is invisible is escaped.
     """
     # A secret at the end is masked before it is cut, so that no half of it stays.
-    kept = masked(replaced(text[: longest + _LONGEST_SECRET]))[:longest].replace("\r\n", "\n")
+    kept = masked(replaced(text[: longest + _LONGEST_SECRET]))[:longest]
+    kept = "\n".join(line.rstrip() for line in kept.split("\n"))
     if is_plain(kept.replace("\n", "").replace("\t", "")):
         return kept
     return "".join(one if one in "\n\t" or not is_unseen(one) else visible(one) for one in kept)

@@ -52,7 +52,9 @@ def classified_by(facts: ToolFacts) -> Iterator[Markup]:
 def _action(facts: ToolFacts) -> Markup:
     server, words = code(name_of(facts.server)), facts.words
     title = line_of(facts.tool.title, _LONGEST_TITLE)
-    also = say(" The server calls it “{title}”.", title=title) if title and title != facts.name else say("")
+    also = (
+        say(" The server calls it “{title}”.", title=quoted_prose(title)) if title and title != facts.name else say("")
+    )
     if words.verb:
         group = ""
         if words.group:
