@@ -110,12 +110,12 @@ _TOPICS: Final = (
     _topic(
         "personal data",
         "customer contact patient employee person people lead profile candidate student citizen passenger guest",
-        stake="It is about people's data. Whatever a call returns goes to the model's provider and into logs.",
+        stake="It is about people's data. A mistake concerns people whom nobody has asked, and may have to be reported.",
         abuse=(
-            "One record looks harmless. A loop over identifiers copies the whole collection, one allowed call after "
+            "One record looks harmless. A loop over identifiers reaches the whole collection, one allowed call after "
             "another, and each of them looks like work."
         ),
-        advice="Keep the number of calls in a day close to what a person would need; a copy of everything needs many.",
+        advice="Keep the calls of a day close to what a person would need: reaching everybody needs many.",
     ),
     _topic(
         "databases",

@@ -101,7 +101,7 @@ def questions_about(facts: ToolFacts) -> Iterator[Question]:
             say("Can the server's description be trusted?"),
             say(
                 "No. Its author is whoever runs the server, and a model believes what it reads there. It can change "
-                "after somebody has reviewed it; pinned tools are denied when that happens."
+                "after somebody has reviewed it. Where callgate pins tools with `enforce`, a changed tool is denied."
             ),
         )
 
