@@ -110,7 +110,7 @@ _TOPICS: Final = (
     _topic(
         "personal data",
         "customer contact patient employee person people lead profile candidate student citizen passenger guest",
-        stake="It is about people's data. A mistake concerns people whom nobody has asked, and may have to be reported.",
+        stake="It is about people's data. A mistake concerns people whom nobody asked, and may have to be reported.",
         abuse=(
             "One record looks harmless. A loop over identifiers reaches the whole collection, one allowed call after "
             "another, and each of them looks like work."
