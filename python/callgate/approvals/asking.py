@@ -72,6 +72,8 @@ class Surroundings:
     """Called with each new call that waits for people."""
     failed: Callable[[str], None] = lambda _: None
     """Called with the reason for which questions could not be answered."""
+    now_us: Callable[[], int] = clock.now_us
+    """The time in Unix microseconds."""
 
 
 class Asking:
@@ -81,7 +83,7 @@ class Asking:
         """Takes the queue; `start` begins."""
         self._queue = queue
         self._around = surroundings or Surroundings()
-        self._looks = Looks(queue)
+        self._looks = Looks(queue, self._around.now_us)
         self._unreturned: list[tuple[str, str, bool]] = []
         self._waiting: dict[str, None] = {}
         """Fingerprints of calls that wait for people, the newest last."""
@@ -165,7 +167,7 @@ class Asking:
                 self._queue.fail(question["number"])
                 self._around.failed(f"a question about `{question['tool']}` cannot be read: {error}")
         try:
-            outcomes: Sequence[Outcome] = store.approvals.ask([ask for _, ask in asks], clock.now_us())
+            outcomes: Sequence[Outcome] = store.approvals.ask([ask for _, ask in asks], self._around.now_us())
         except StoreError as error:
             self._around.failed(str(error))
             for number, _ in asks:
@@ -209,9 +211,9 @@ class Asking:
                 # What has ended meanwhile has nothing to give back.
                 with suppress(StateError, UnknownIdError):
                     if is_permit:
-                        store.permits.give_back(use_id, clock.now_us())
+                        store.permits.give_back(use_id, self._around.now_us())
                     else:
-                        store.approvals.restore(of, use_id, _GIVEN_BACK_BY, clock.now_us())
+                        store.approvals.restore(of, use_id, _GIVEN_BACK_BY, self._around.now_us())
             except StoreError as error:  # noqa: PERF203  each may fail by itself
                 self._around.failed(str(error))
                 self._unreturned = waiting[index : index + _MOST_KEPT]

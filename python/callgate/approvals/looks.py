@@ -12,7 +12,7 @@ from callgate.store.model import State
 from callgate.store.pages import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from callgate._callgate import ApprovalQueue
     from callgate.store.approvals.viewed import Viewed
@@ -27,9 +27,10 @@ _LASTING: Final = frozenset({State.PENDING, State.APPROVED, State.DENIED})
 class Looks:
     """Answers the looks of one queue."""
 
-    def __init__(self, queue: ApprovalQueue) -> None:
-        """Takes the queue."""
+    def __init__(self, queue: ApprovalQueue, now_us: Callable[[], int] = clock.now_us) -> None:
+        """Takes the queue, and the time in Unix microseconds."""
         self._queue = queue
+        self._now_us = now_us
         self._seen: int | None = None
         self._next_s = 0.0
 
@@ -39,7 +40,7 @@ class Looks:
         Raises:
             StoreError: The store does not answer.
         """
-        viewed = store.approvals.view([approval_id for _, approval_id in looks], clock.now_us())
+        viewed = store.approvals.view([approval_id for _, approval_id in looks], self._now_us())
         for number, approval_id in looks:
             found = viewed.get(approval_id)
             self._queue.show(number, None if found is None else _approval(found))
@@ -63,7 +64,7 @@ class Looks:
             # Nobody looked for changes since these looks began, or the store is another one.
             self._queue.repeat_looks()
         elif last > self._seen:
-            changed = store.approvals.since(self._seen, clock.now_us())
+            changed = store.approvals.since(self._seen, self._now_us())
             self._queue.repeat_looks([one.id for one in changed] if len(changed) < MOST else None)
         self._seen = last
 

@@ -1,0 +1,470 @@
+"""The keys of a file of policy tests, with their types and meanings."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, WrapValidator, model_validator
+
+from callgate.config.fields import Count, Duration, Flag, Instant, Section, Text, with_meanings
+from callgate.outcome import Outcome
+from callgate.text import quoted
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidatorFunctionWrapHandler
+
+ANY_OUTCOME: Final = "any"
+"""The word for a call whose decision does not matter."""
+
+NO_SHADOW: Final = "none"
+"""The word for a decision that full enforcement would give as well."""
+
+MOST_TIMES: Final = 100_000
+"""Most calls of one step."""
+
+
+class AnswerOutcome(str, Enum):
+    """The result of a person's answer."""
+
+    APPROVED = "approved"
+    PENDING = "pending"
+    DENIED = "denied"
+    REFUSED = "refused"
+
+
+def _number(value: object) -> int | Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        message = "expected a number"
+        raise ValueError(message)  # noqa: TRY004  pydantic turns a ValueError into a fault of this field
+    # As it is written: the document gives the float that is nearest to it.
+    return value if isinstance(value, int) else Decimal(repr(value))
+
+
+def _is_one_line(value: str) -> str:
+    if "\n" in value or "\r" in value:
+        message = "expected one line"
+        raise ValueError(message)
+    return value
+
+
+def _times(value: int) -> int:
+    if not 1 <= value <= MOST_TIMES:
+        message = f"expected 1 to {MOST_TIMES:,}"
+        raise ValueError(message)
+    return value
+
+
+def _word_or(section: type[Section], expected: str) -> WrapValidator:
+    """A text, or keys and values of a section; dispatched by hand, so that a fault has its place."""
+
+    def dispatched(value: object, _: ValidatorFunctionWrapHandler) -> object:
+        if isinstance(value, (str, section)):
+            return value
+        if not isinstance(value, dict):
+            message = f"expected {expected}"
+            raise ValueError(message)  # noqa: TRY004  as above
+        return section.model_validate(value)
+
+    return WrapValidator(dispatched)
+
+
+def _path_or_document(value: object, _: ValidatorFunctionWrapHandler) -> object:
+    if isinstance(value, dict) or (isinstance(value, str) and value and "\0" not in value):
+        return value
+    message = "expected a path, or the document itself"
+    raise ValueError(message)
+
+
+Number = Annotated[
+    int | Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number"})
+]
+"""An exact number."""
+
+Line = Annotated[Text, AfterValidator(_is_one_line)]
+"""Text on one line."""
+
+PathOrDocument = Annotated[str | dict[str, Any], WrapValidator(_path_or_document)]
+"""A path that starts at the folder of the test file, or the document itself."""
+
+OneRequired: Final = {"minProperties": 1}
+
+
+def _expectation_schema(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    with_meanings(schema, section)
+    schema.update(OneRequired)
+
+
+class ShadowExpectation(Section):
+    """The decision that full enforcement would have given, where it differs."""
+
+    outcome: Outcome
+    """Its outcome."""
+
+    rule: str | None = None
+    """Its rule pointer."""
+
+
+class Expectation(Section):
+    """The fields of a decision that are compared; those that are not named may be anything."""
+
+    model_config = ConfigDict(json_schema_extra=_expectation_schema)
+
+    outcome: Outcome | None = None
+    """The outcome."""
+
+    rule: str | None = None
+    """The whole rule pointer; empty for a plain allow."""
+
+    message: str | None = None
+    """The whole message."""
+
+    message_contains: Text | None = None
+    """A part of the message."""
+
+    remaining: dict[Text, Number] = Field(default={})
+    """Units left after the call, by counter; with `times`, after the last call."""
+
+    over: dict[Text, Number] = Field(default={})
+    """Units taken above `max`, by counter; with `times`, after the last call."""
+
+    retry_after: Duration | None = None
+    """Time until the units of the call are free; with `times`, of the last call."""
+
+    policy: Text | None = None
+    """The name of the policy that decides."""
+
+    shadow: Annotated[
+        ShadowExpectation | str | None, _word_or(ShadowExpectation, "an outcome, `none`, or `outcome` and `rule`")
+    ] = None
+    """The outcome that full enforcement would have given, where it differs: a word, `none`, or `outcome` and `rule`."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Expectation:
+        if not self.model_fields_set:
+            message = "expected at least one field, such as `outcome`"
+            raise ValueError(message)
+        return self
+
+
+def _call_schema(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    with_meanings(schema, section)
+    schema["not"] = {"required": ["args", "args_json"]}
+
+
+class Call(Section):
+    """One call of a tool."""
+
+    model_config = ConfigDict(json_schema_extra=_call_schema)
+
+    tool: Text
+    """Name of the tool."""
+
+    args: dict[str, Any] | None = None
+    """The arguments."""
+
+    args_json: str | None = None
+    """The arguments as JSON text, in place of `args`: for numbers that must stay as they are written, and bad input."""
+
+    grant: Text | None = None
+    """The grant that is charged; else that of `defaults`, else `test`."""
+
+    server: Text | None = None
+    """Name of the server; else that of `defaults`, else `srv`, or the one server of the configured grant."""
+
+    session: str | None = None
+    """Id of the session; else that of `defaults`."""
+
+    labels: dict[Text, str] | None = None
+    """Labels of the grant; else those of `defaults`. With `config`, the grant's own labels are used."""
+
+    @model_validator(mode="after")
+    def _one_form_of_arguments(self) -> Call:
+        if self.args is not None and self.args_json is not None:
+            message = "`args` and `args_json` are both given; keep one"
+            raise ValueError(message)
+        return self
+
+
+class Defaults(Section):
+    """The fields of calls that do not name them."""
+
+    grant: Text | None = None
+    """The grant that is charged."""
+
+    server: Text | None = None
+    """Name of the server."""
+
+    session: str | None = None
+    """Id of the session."""
+
+    labels: dict[Text, str] | None = None
+    """Labels of the grant."""
+
+
+class FreezeTarget(Section):
+    """The calls that a freeze stops; all calls if it names nothing."""
+
+    server: Text | None = None
+    """Calls at this server alone."""
+
+    tool: Text | None = None
+    """With `server`: calls of these tools alone, a name or a pattern."""
+
+    grant: Text | None = None
+    """Calls of this grant alone."""
+
+
+class Freeze(FreezeTarget):
+    """A freeze: an operator's stop of calls."""
+
+    reason: Line = "test"
+    """The reason, which callers are told."""
+
+    duration: Duration | None = None
+    """Time until its end; without one it lasts until `thaw`."""
+
+
+class Term(Section):
+    """The condition for one argument of a permit, if it is not a word."""
+
+    at_most: Number | None = None
+    """The greatest number."""
+
+    one_of: list[Any] | None = Field(default=None, min_length=1)
+    """The values that are allowed."""
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Term:
+        if len(self.model_fields_set) != 1:
+            message = "expected one of `at_most` and `one_of`"
+            raise ValueError(message)
+        return self
+
+
+def _term_words(value: str | Term) -> str | Term:
+    if isinstance(value, str) and value not in {"exactly", "any"}:
+        message = f"expected `exactly`, `any`, or one of the keys `at_most` and `one_of`, got {quoted(value)}"
+        raise ValueError(message)
+    return value
+
+
+TermOrWord = Annotated[
+    Term | str,
+    AfterValidator(_term_words),
+    _word_or(Term, "`exactly`, `any`, or one of the keys `at_most` and `one_of`"),
+]
+"""A condition for one argument of a permit."""
+
+ACTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "call": ("expect", "times", "name"),
+    "wait": (),
+    "at": (),
+    "approve": ("expect", "of", "groups", "reason"),
+    "deny": ("expect", "of", "groups", "reason"),
+    "permit": ("expect", "of", "groups", "reason", "uses", "duration", "terms"),
+    "roll_back": (),
+    "freeze": (),
+    "thaw": (),
+    "reload": (),
+}
+"""The keys that say what a step does, each with the keys that go with it."""
+
+
+def _step_schema(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    with_meanings(schema, section)
+    schema["oneOf"] = [
+        {
+            "required": [action, "expect"] if action == "call" else [action],
+            "propertyNames": {"enum": [action, *more]},
+        }
+        for action, more in ACTIONS.items()
+    ]
+    schema["properties"]["expect"]["anyOf"][1] = {
+        "enum": [*(word.value for word in Outcome), ANY_OUTCOME, *(word.value for word in AnswerOutcome)]
+    }
+
+
+class Step(Section):
+    """One step of a test: what happens, and what is expected of it. Steps follow each other without time between."""
+
+    model_config = ConfigDict(json_schema_extra=_step_schema)
+
+    call: Annotated[Call | str | None, _word_or(Call, "a call, or the name of one of `calls`")] = None
+    """Makes a call: the call itself, or the name of one of `calls`."""
+
+    expect: Annotated[Expectation | str | None, _word_or(Expectation, "an outcome, or the fields of a decision")] = None
+    """What is expected. Of a call: an outcome, `any`, or the fields of the decision. Of an answer: `approved`,
+    `pending` (more people have to approve), `denied`, or `refused` (this person may not answer)."""
+
+    times: Annotated[Count, AfterValidator(_times), WithJsonSchema({"type": "integer", "minimum": 1})] = 1
+    """Number of equal calls in a row. `outcome`, `rule`, `message`, `policy` and `shadow` are expected of each."""
+
+    name: Text | None = None
+    """A name of the call, for `of` and `roll_back`."""
+
+    wait: Duration | None = None
+    """Lets time pass."""
+
+    at: Instant | None = None
+    """Moves the time to this instant, which is not before the present one."""
+
+    approve: Line | None = None
+    """Approves the approval that the last call waits for; names the person."""
+
+    deny: Line | None = None
+    """Denies the approval that the last call waits for; names the person."""
+
+    permit: Line | None = None
+    """Approves it with a permit for several calls; names the person."""
+
+    of: Text | None = None
+    """The name of the call whose approval is meant, if it is not the last one that waits."""
+
+    groups: list[Text] | None = None
+    """The groups of the person; else those of `people`."""
+
+    reason: Line | None = None
+    """The person's reason."""
+
+    uses: Count | None = None
+    """Uses of the permit; by default as many as the policy lets."""
+
+    duration: Duration | None = None
+    """Length of the permit; by default the longest that the policy lets."""
+
+    terms: dict[str, TermOrWord] = Field(default={})
+    """Conditions by argument: `exactly`, `any`, `{at_most: NUMBER}` or `{one_of: [VALUE]}`; else `exactly`."""
+
+    roll_back: Text | None = None
+    """Rolls back a call that was allowed: its name, or `last` for the last one that was allowed."""
+
+    freeze: Freeze | None = None
+    """Freezes calls."""
+
+    thaw: FreezeTarget | None = None
+    """Ends a freeze with the same names."""
+
+    reload: PathOrDocument | None = None
+    """Replaces the policy, as an operator does while callgate runs."""
+
+    @property
+    def action(self) -> str:
+        """The key that says what the step does."""
+        return next(name for name in ACTIONS if name in self.model_fields_set)
+
+    @model_validator(mode="after")
+    def _one_action(self) -> Step:
+        found = [name for name in ACTIONS if name in self.model_fields_set]
+        if not found:
+            message = f"expected one of the keys {', '.join(f'`{name}`' for name in ACTIONS)}"
+            raise ValueError(message)
+        if len(found) > 1:
+            message = f"a step does one thing, got {' and '.join(f'`{name}`' for name in found)}; make two steps"
+            raise ValueError(message)
+        [action] = found
+        if getattr(self, action) is None:
+            message = f"`{action}` has no value"
+            raise ValueError(message)
+        for name in type(self).model_fields:
+            if name in self.model_fields_set and name != action and name not in ACTIONS[action]:
+                fitting = " or ".join(f"`{other}`" for other, more in ACTIONS.items() if name in more)
+                message = f"`{name}` goes with {fitting}, not with `{action}`"
+                raise ValueError(message)
+        return self
+
+
+def _case_schema(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    with_meanings(schema, section)
+    schema["oneOf"] = [
+        {"required": ["steps"], "properties": {"call": False, "expect": False, "times": False}},
+        {"required": ["call", "expect"], "properties": {"steps": False}},
+    ]
+    schema["properties"]["expect"]["anyOf"][1] = {"enum": [word.value for word in Outcome]}
+
+
+class Case(Section):
+    """One test: steps in sequence, or one call. Its counters, approvals and freezes are its own."""
+
+    model_config = ConfigDict(json_schema_extra=_case_schema)
+
+    name: Line
+    """Its name in reports; no two tests of a file have the same."""
+
+    description: str | None = None
+    """A text for people."""
+
+    start: Instant | None = None
+    """The time at its beginning; else that of the file."""
+
+    steps: list[Step] | None = Field(default=None, min_length=1)
+    """The steps."""
+
+    call: Annotated[Call | str | None, _word_or(Call, "a call, or the name of one of `calls`")] = None
+    """The only call, in place of `steps`."""
+
+    expect: Annotated[Expectation | str | None, _word_or(Expectation, "an outcome, or the fields of a decision")] = None
+    """What is expected of `call`."""
+
+    times: Annotated[Count, AfterValidator(_times), WithJsonSchema({"type": "integer", "minimum": 1})] = 1
+    """Number of equal calls in a row, as in a step."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Case:
+        if self.steps is None and self.call is None:
+            message = "expected `steps`, or `call` and `expect`"
+            raise ValueError(message)
+        if self.steps is not None and not self.model_fields_set.isdisjoint({"call", "expect", "times"}):
+            message = "`steps` and a single call are both given; make the call a step"
+            raise ValueError(message)
+        return self
+
+
+def _suite_schema(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    with_meanings(schema, section)
+    schema["properties"]["$schema"] = {"type": "string", "description": "The schema, for editors."}
+
+
+class Suite(Section):
+    """A file of policy tests."""
+
+    model_config = ConfigDict(json_schema_extra=_suite_schema)
+
+    version: Literal["1"] = "1"
+    """The version of this format."""
+
+    description: str | None = None
+    """A text for people."""
+
+    policy: PathOrDocument | None = None
+    """The policy under test: a file, a folder with a file for each server, or the document itself."""
+
+    catalogue: PathOrDocument | None = None
+    """Categories, risks and input schemas of tools: a file, or the document itself."""
+
+    config: Text | None = None
+    """A configuration, in place of `policy` and `catalogue`: its servers, policies, grants and catalogue."""
+
+    people: dict[Line, list[Text]] = Field(default={})
+    """The people who answer approvals, each with the groups of the person. All of them are approvers."""
+
+    calls: dict[Text, Call] = Field(default={})
+    """Calls by name, for several steps."""
+
+    defaults: Defaults = Defaults()
+    """Fields of calls that do not name them."""
+
+    start: Instant | None = None
+    """The time at the beginning of each test; 2026-01-01T00:00:00Z without one."""
+
+    tests: list[Case] = Field(min_length=1)
+    """The tests."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Suite:
+        if self.config is not None and (self.policy is not None or self.catalogue is not None):
+            other = "policy" if self.policy is not None else "catalogue"
+            message = f"`config` brings its own policies and catalogue, and `{other}` is given as well; keep one"
+            raise ValueError(message)
+        return self
