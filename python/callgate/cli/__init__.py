@@ -18,7 +18,7 @@ from callgate.text import did_you_mean, masked, quoted, reason_of
 # name, and the examples of its help in `EXAMPLES`.
 _GROUPS: Final = {
     "Start": ("init", "serve", "wrap", "connect"),
-    "Policies and configurations": ("validate", "check", "config", "schema", "convert", "recommend", "catalogue"),
+    "Policies and configurations": ("validate", "check", "config", "schema", "convert", "recommend", "catalogue", "test"),
     "Operation": ("status", "top", "tail", "limits", "approvals", "permits", "freeze", "thaw", "bench"),
     "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),
     "About callgate": ("version",),

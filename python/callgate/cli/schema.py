@@ -13,6 +13,7 @@ from callgate.config.schema import config_schema
 EXAMPLES: Final = (
     "callgate schema policy",
     "callgate schema config",
+    "callgate schema tests",
     "callgate schema openapi",
 )
 
@@ -25,6 +26,7 @@ class Document(str, Enum):
     CONFIG = "config"
     RATE_LIMITS = "rate-limits"
     FREEZES = "freezes"
+    TESTS = "tests"
     OPENAPI = "openapi"
 
 
@@ -36,6 +38,10 @@ def schema(
         text = policy_schema()
     elif document is Document.CONFIG:
         text = json.dumps(config_schema(), indent=2)
+    elif document is Document.TESTS:
+        from callgate.workbench.policy_tests.schema import suite_schema  # noqa: PLC0415  it takes long to import
+
+        text = json.dumps(suite_schema(), indent=2)
     else:
         name = "openapi.json" if document is Document.OPENAPI else f"{document.value}.schema.json"
         text = files("callgate").joinpath(name).read_text(encoding="utf-8")

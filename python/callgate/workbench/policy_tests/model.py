@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, WrapValidator, model_validator
 
-from callgate.config.fields import Count, Duration, Flag, Instant, Section, Text, with_meanings
+from callgate.config.fields import Count, Duration, Instant, Section, Text, with_meanings
 from callgate.outcome import Outcome
 from callgate.text import quoted
 
@@ -77,9 +77,7 @@ def _path_or_document(value: object, _: ValidatorFunctionWrapHandler) -> object:
     raise ValueError(message)
 
 
-Number = Annotated[
-    int | Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number"})
-]
+Number = Annotated[int | Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
 """An exact number."""
 
 Line = Annotated[Text, AfterValidator(_is_one_line)]
@@ -177,7 +175,7 @@ class Call(Section):
     """Id of the session; else that of `defaults`."""
 
     labels: dict[Text, str] | None = None
-    """Labels of the grant; else those of `defaults`. With `config`, the grant's own labels are used."""
+    """Labels of the grant; else those of `defaults`. Only as long as no grants are configured, which have their own."""
 
     @model_validator(mode="after")
     def _one_form_of_arguments(self) -> Call:
