@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
     from callgate.config.document import KeyPath
     from callgate.config.faults import Fault
-    from callgate.workbench.policy_tests.model import Freeze, FreezeTarget, TermOrWord
+    from callgate.workbench.policy_tests.model import Defaults, Freeze, FreezeTarget, TermOrWord
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _START: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _LAST: Final = datetime(9000, 1, 1, tzinfo=timezone.utc)
 _US: Final = timedelta(microseconds=1)
 _GRANT: Final = "test"
+_OF_CALLS: Final = ("grant", "server", "session", "labels")
+"""Fields of calls that have defaults."""
 LAST: Final = "last"
 """The word for the last call that was allowed."""
 
@@ -147,22 +149,23 @@ class _Planner:
         self._suite = suite
         self._document = document
         self._names: set[str] = set()
+        self._start_us = self._us(suite.start or _START, ("start",))
 
     def case(self, case: Case, index: int) -> PlannedCase:
         """One test, with the time of each step."""
         at: KeyPath = ("tests", index)
+        faults_before = len(self.faults)
         if case.name in self._names:
             self._fault((*at, "name"), f"two tests of this file have the name {quoted(case.name)}; rename one")
         self._names.add(case.name)
-        start = case.start or self._suite.start or _START
-        start_us = self._us(start, (*at, "start"))
+        start_us = self._start_us if case.start is None else self._us(case.start, (*at, "start"))
         if case.steps is None:
             only = Step.model_construct({"call", "expect"}, call=case.call, expect=case.expect, times=case.times)
             steps = [(at, only)]
         else:
             steps = [((*at, "steps", number), step) for number, step in enumerate(case.steps)]
         planned = list(self._steps(steps, start_us))
-        if not any(_expects(step) for step in planned):
+        if len(self.faults) == faults_before and not any(_expects(step) for step in planned):
             message = f"the test {quoted(case.name)} expects nothing; give a call of it `expect` with an outcome"
             self._fault(at, message)
         return PlannedCase(case.name, at, start_us, tuple(planned))
@@ -265,15 +268,9 @@ class _Planner:
         else:
             call = given
         defaults = self._suite.defaults
-        labels = defaults.labels if call.labels is None else call.labels
-        return {
-            "tool": call.tool,
-            "args": call.args if call.args_json is None else call.args_json,
-            "grant": call.grant or defaults.grant or _GRANT,
-            "server": call.server or defaults.server,
-            "session": defaults.session if call.session is None else call.session,
-            "labels": labels,
-        }
+        of = {name: value for name in _OF_CALLS if (value := _first(call, defaults, name)) is not None}
+        args = call.args if call.args_json is None else call.args_json
+        return {"grant": _GRANT, **of, "tool": call.tool, "args": args}
 
     def _check_target(self, target: FreezeTarget, at: KeyPath) -> None:
         is_pair = target.grant is not None and target.server is not None
@@ -295,6 +292,12 @@ class _Planner:
 
     def _fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> None:
         self.faults.append(self._document.fault(path, message, of_key=of_key))
+
+
+def _first(call: Call, defaults: Defaults, name: str) -> object:
+    """The field of a call, else that of the defaults."""
+    given = getattr(call, name)
+    return getattr(defaults, name) if given is None else given
 
 
 def _expects(step: AnyStep) -> bool:

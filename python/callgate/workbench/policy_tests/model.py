@@ -156,8 +156,8 @@ class Call(Section):
 
     model_config = ConfigDict(json_schema_extra=_call_schema)
 
-    tool: Text
-    """Name of the tool."""
+    tool: str
+    """Name of the tool: any text, because callers send any."""
 
     args: dict[str, Any] | None = None
     """The arguments."""
@@ -165,16 +165,16 @@ class Call(Section):
     args_json: str | None = None
     """The arguments as JSON text, in place of `args`: for numbers that must stay as they are written, and bad input."""
 
-    grant: Text | None = None
+    grant: str | None = None
     """The grant that is charged; else that of `defaults`, else `test`."""
 
-    server: Text | None = None
-    """Name of the server; else that of `defaults`, else `srv`, or the one server of the configured grant."""
+    server: str | None = None
+    """Name of the server; else that of `defaults`, else `srv`."""
 
     session: str | None = None
     """Id of the session; else that of `defaults`."""
 
-    labels: dict[Text, str] | None = None
+    labels: dict[str, str] | None = None
     """Labels of the grant; else those of `defaults`. Only as long as no grants are configured, which have their own."""
 
     @model_validator(mode="after")
@@ -250,8 +250,8 @@ def _term_words(value: str | Term) -> str | Term:
 
 TermOrWord = Annotated[
     Term | str,
-    AfterValidator(_term_words),
     _word_or(Term, "`exactly`, `any`, or one of the keys `at_most` and `one_of`"),
+    AfterValidator(_term_words),
 ]
 """A condition for one argument of a permit."""
 

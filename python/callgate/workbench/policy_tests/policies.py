@@ -247,9 +247,9 @@ def _placed(error: InvalidConfigError, content: bytes, document: Document | None
     """The faults of a document that stands inside another one, placed there."""
     if document is None:
         return error
-    inner = Positions("inner.json", content)
-    faults = (
-        document.fault((*at, *inner.path_at(fault.line, fault.column, of_section=False)), fault.message)
-        for fault in error.faults
-    )
-    return InvalidConfigError(list(faults))
+    inner, faults = Positions("inner.json", content), []
+    for fault in error.faults:
+        path = inner.path_at(fault.line, fault.column)
+        of_key = bool(path) and inner.place(path, of_key=True) == (fault.line, fault.column)
+        faults.append(document.fault((*at, *path), fault.message, of_key=of_key))
+    return InvalidConfigError(faults)

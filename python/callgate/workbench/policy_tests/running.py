@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from callgate.errors import CallgateError
 from callgate.outcome import Outcome
 from callgate.store.model import State
+from callgate.text import nearest
 from callgate.workbench.policy_tests.cases import (
     LAST,
     AnswerStep,
@@ -18,6 +19,7 @@ from callgate.workbench.policy_tests.cases import (
     RollBackStep,
     ThawStep,
 )
+from callgate.workbench.policy_tests.coverage.items import items_of
 from callgate.workbench.policy_tests.expectations import Difference, differences
 from callgate.workbench.policy_tests.model import AnswerOutcome
 from callgate.workbench.policy_tests.policies import Place
@@ -148,8 +150,18 @@ class _Run:
                 continue
             if found := differences(step.expect, decision, is_last=number == step.times):
                 nth = f", call {number} of {step.times}" if step.times > 1 else ""
-                return self._failure(step, tuple(found), nth=nth, decided=decided)
+                return self._failure(step, tuple(map(self._with_hint, found)), nth=nth, decided=decided)
         return None
+
+    def _with_hint(self, difference: Difference) -> Difference:
+        """The same with the nearest rule, if no policy has the one that is expected."""
+        rule = difference.expected
+        known = {item.rule for one in self._policies.known for item in items_of(one.policy)}
+        if difference.field != "rule" or not rule.startswith("/") or rule in known | {f"{one}/cost" for one in known}:
+            return difference
+        near = nearest(rule, sorted(known))
+        hint = "; no policy has the rule that is expected" + ("" if near is None else f": did you mean `{near}`?")
+        return replace(difference, got=difference.got + hint)
 
     def _remember(self, decision: Decision, name: str | None) -> None:
         if name is not None:
@@ -197,7 +209,7 @@ class _Run:
 def _words(step: AnyStep) -> str:
     match step:
         case CallStep():
-            of = {name: step.call[name] for name in ("grant", "server", "session") if step.call[name]}
+            of = {name: step.call[name] for name in ("grant", "server", "session") if name in step.call}
             return f"call `{step.call['tool']}` ({', '.join(f'{name} `{value}`' for name, value in of.items())})"
         case AnswerStep():
             return f"{step.verb} by `{step.person}`"

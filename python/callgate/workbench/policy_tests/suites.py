@@ -186,6 +186,9 @@ class _Loader:
         if override.policy is not None:
             return read_policies(override.policy, self._catalogue(), self._files)
         if suite.config is not None:
+            if override.catalogue is not None:
+                message = "`config` brings its own catalogue, and --catalogue is given as well; keep one"
+                raise InvalidConfigError([self._document.fault(("config",), message)])
             return self._at(("config",), lambda: read_configuration(self._folder / str(suite.config), self._files))
         if suite.policy is None:
             message = "no policy: expected the key `policy` or `config`, or the option --policy or --config"

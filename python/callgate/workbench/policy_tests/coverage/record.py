@@ -80,7 +80,7 @@ class Coverage:
             return
         tool, category = str(call["tool"]), None
         if policies.catalogue is not None:
-            found = policies.catalogue.tool(str(call["server"] or _SERVER), tool)
+            found = policies.catalogue.tool(str(call.get("server", _SERVER)), tool)
             category = None if found is None else found.category
         sides = self._reached.setdefault(version, set())
         sides.update(reached(known.policy, decided.explanation, tool, category))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from callgate.workbench.policy_tests.coverage import coverage_document
 
 if TYPE_CHECKING:
+    from callgate._callgate import Decision
     from callgate.workbench.policy_tests.running import CaseResult, Failure
     from callgate.workbench.policy_tests.suite_run import RunResult
 
@@ -47,5 +48,10 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "time": failure.instant,
         "reason": failure.reason,
         "differences": [{"field": one.field, "expected": one.expected, "got": one.got} for one in failure.differences],
-        "decision": None if decided is None else decided.decision.to_dict(),
+        "decision": None if decided is None else _decision(decided.decision),
     }
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    # The id of a reservation is random, and says nothing about the test.
+    return {name: value for name, value in decision.to_dict().items() if name != "reservation"}
