@@ -58,9 +58,9 @@ def _of_entry(entry: Entry) -> Iterator[Item]:
         return
     if entry.action == "deny":
         # It decides at once, so that the entry has no other side.
-        yield Item("action", entry.at, f"{entry.pointer}/action", f"{entry.key}: action deny", ("refuses",))
+        yield Item("action", entry.at, f"{entry.pointer}/action", "action deny", ("refuses",))
     else:
-        yield Item("entry", entry.at, entry.pointer, entry.key, ("applies",))
+        yield Item("entry", entry.at, entry.pointer, "entry", ("applies",))
     for check in (*entry.require, *entry.deny_if):
         yield from of_check(check)
     if entry.schema is not None:

@@ -18,9 +18,10 @@ def coverage_lines(coverage: Coverage, *, all_items: bool = False) -> Iterator[s
     for policy in policies:
         rows = [_row(one) for one in policy.items if all_items or one.missed]
         yield visible(f"{policy.known.positions.file}: {_share(policy.reached, policy.total)}")
-        widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
-        for row in rows:
-            yield f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip()
+        widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+        for *cells, said in rows:
+            columns = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+            yield f"  {'  '.join(columns)}  {said}"
     reached, total = sum(one.reached for one in policies), sum(one.total for one in policies)
     yield f"coverage: {_share(reached, total)}"
 
@@ -67,9 +68,8 @@ def _item(covered: CoveredItem) -> dict[str, Any]:
     }
 
 
-def _row(covered: CoveredItem) -> tuple[str, str, str]:
+def _row(covered: CoveredItem) -> tuple[str, str, str, str]:
     place, item, missed = covered.place, covered.item, covered.missed
-    rule = f"{item.rule}  {item.text}" if item.kind in {"condition", "check", "limit"} else item.text
     if not missed:
         said = "reached"
     elif len(missed) == len(item.sides):
@@ -78,7 +78,7 @@ def _row(covered: CoveredItem) -> tuple[str, str, str]:
         said = f"never: {', '.join(missed)}"
     if covered.untried and len(missed) < len(item.sides):
         said += f" (not tried: {', '.join(covered.untried)})"
-    return f"{place.line}:{place.column}", visible(rule), said
+    return f"{place.line}:{place.column}", visible(item.rule), visible(item.text), said
 
 
 def _share(reached: int, total: int) -> str:
