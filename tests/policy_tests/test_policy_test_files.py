@@ -82,8 +82,10 @@ OUTCOMES = "`allow`, `deny`, `rate_limited`, `approval_required`, `any`"
         (
             "{name: a, start: yesterday, call: good, expect: deny}",
             [
-                "5:20: `tests[0].start`: expected a time with its zone as in RFC 3339, such as "
-                + "`2027-01-31T00:00:00Z`, got `yesterday`"
+                (
+                    "5:20: `tests[0].start`: expected a time with its zone as in RFC 3339, such as "
+                    "`2027-01-31T00:00:00Z`, got `yesterday`"
+                )
             ],
         ),
     ],
@@ -105,8 +107,10 @@ def test_a_test(tmp_path: Path, test: str, faults: list[str]) -> None:
         ("{wait: }", "7:5: `tests[0].steps[0]`: `wait` has no value"),
         (
             "{wait: long}",
-            "7:12: `tests[0].steps[0].wait`: "
-            + "expected a duration such as `500ms`, `30s`, `5m`, `12h` or `7d`, got `long`",
+            (
+                "7:12: `tests[0].steps[0].wait`: "
+                "expected a duration such as `500ms`, `30s`, `5m`, `12h` or `7d`, got `long`"
+            ),
         ),
         ("{at: 2025-12-31T23:59:59Z}", "7:10: time does not go back: the step before is at `2026-01-01T00:00:00Z`"),
         ("{approve: alce}", "7:15: `alce` is not among `people`; did you mean `alice`?"),
@@ -119,8 +123,10 @@ def test_a_test(tmp_path: Path, test: str, faults: list[str]) -> None:
         ("{freeze: {tool: x}}", "7:14: expected no names, `server`, `grant`, or `server` and `tool`"),
         (
             "{permit: alice, terms: {a: maybe}}",
-            "7:32: `tests[0].steps[0].terms.a`: "
-            + "expected `exactly`, `any`, or one of the keys `at_most` and `one_of`, got `maybe`",
+            (
+                "7:32: `tests[0].steps[0].terms.a`: "
+                "expected `exactly`, `any`, or one of the keys `at_most` and `one_of`, got `maybe`"
+            ),
         ),
         (
             "{permit: alice, terms: {a: {at_most: 1, one_of: [1]}}}",

@@ -161,13 +161,13 @@ def _run(options: _Options, files: Files, *, is_compact: bool) -> int:
             _write(options.junit, failed_junit_xml(str(error), began, hostname))
         raise
     told.end()
-    if options.junit is not None:
-        _write(options.junit, junit_xml(result, began, hostname))
     is_under = options.fail_under is not None and result.coverage.is_under(options.fail_under)
     if options.as_json:
         _print_json(result, has_coverage=options.has_coverage)
     else:
         _print_result(result, options, began=began if is_compact else None)
+    if options.junit is not None:
+        _write(options.junit, junit_xml(result, began, hostname))
     if is_under:
         typer.echo(f"coverage is under {options.fail_under:g} %", err=True)
     return _FAILED if result.failed or is_under else 0

@@ -86,12 +86,10 @@ Line = Annotated[Text, AfterValidator(_is_one_line)]
 PathOrDocument = Annotated[str | dict[str, Any], WrapValidator(_path_or_document)]
 """A path that starts at the folder of the test file, or the document itself."""
 
-OneRequired: Final = {"minProperties": 1}
-
 
 def _expectation_schema(schema: dict[str, Any], section: type[BaseModel]) -> None:
     with_meanings(schema, section)
-    schema.update(OneRequired)
+    schema["minProperties"] = 1
 
 
 class ShadowExpectation(Section):
@@ -214,8 +212,15 @@ class FreezeTarget(Section):
     """Calls of this grant alone."""
 
 
+def _freeze_schema(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    with_meanings(schema, FreezeTarget)
+    with_meanings(schema, section)
+
+
 class Freeze(FreezeTarget):
     """A freeze: an operator's stop of calls."""
+
+    model_config = ConfigDict(json_schema_extra=_freeze_schema)
 
     reason: Line = "test"
     """The reason, which callers are told."""
