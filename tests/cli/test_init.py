@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-FILES = {"callgate.yaml", "policy.yaml", "README.md", ".gitignore"}
+FILES = {"callgate.yaml", "policy.yaml", "policy_test.yaml", "README.md", ".gitignore"}
 
 
 def invoked(*words: str | Path) -> Result:
@@ -39,6 +40,18 @@ def test_what_it_writes_is_valid(tmp_path: Path, options: tuple[str, ...]) -> No
     assert invoked("validate", folder / "policy.yaml").output == f"{folder / 'policy.yaml'}: ok\n"
     assert "A name alone does not make a tool harmless" in (folder / "policy.yaml").read_text()
     assert len((folder / "README.md").read_text().splitlines()) <= 10
+
+
+def test_the_tests_that_it_writes_pass(tmp_path: Path) -> None:
+    assert invoked("init", tmp_path).exit_code == 0
+    done = invoked("test", "--json", "--coverage", tmp_path)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.output)
+    assert (result["passed"], result["failed"]) == (4, 0)
+    # They find a mistake: a limit that is not what it was.
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(policy.read_text().replace("5/minute", "6/minute"))
+    assert invoked("test", tmp_path).exit_code == 1
 
 
 def test_what_it_writes_is_served(tmp_path: Path) -> None:

@@ -64,11 +64,38 @@ tools:
   "create_*": {rate_limit: "5/minute"}
 """
 
+_TESTS: Final = """\
+# Tests of the policy. `callgate test` runs them; `callgate test --coverage` names the rules that they do not reach.
+policy: policy.yaml
+
+tests:
+  - name: agents read
+    call: {tool: get_report}
+    expect: allow
+
+  - name: agents do not delete, and do not see the tools that do
+    call: {tool: delete_report}
+    expect: {outcome: deny, rule: (hidden)}
+
+  - name: a tool that no entry names is refused
+    call: {tool: pay}
+    expect: {outcome: deny, rule: (default deny)}
+
+  - name: five things are created in a minute, and more after it
+    steps:
+      - {call: {tool: create_report}, times: 5, expect: allow}
+      - call: {tool: create_report}
+        expect: {outcome: rate_limited, rule: /tools/create_*/limits/create_*_rate, retry_after: 1m}
+      - wait: 1m
+      - {call: {tool: create_report}, expect: allow}
+"""
+
 _README: Final = """\
 # callgate working folder
 
 - `policy.yaml`: what agents may do. `callgate.yaml`: the servers, and who may call.
 - Check both after each change: `callgate config check callgate.yaml`
+- Test the policy: `callgate test` runs the tests in `policy_test.yaml`.
 - Ask the policy: `callgate check --policy policy.yaml --grant demo --tool search --explain`
 - Start callgate: `callgate serve --config callgate.yaml`; it reloads changed files automatically.
 - Agents reach a server with an `upstream` at `http://127.0.0.1:9191/mcp/<server>`.
@@ -90,7 +117,7 @@ def init(
         str | None, typer.Option(metavar="URL", help="URL of the MCP server, to which callgate forwards allowed calls.")
     ] = None,
 ) -> None:
-    """Write a working folder: a policy, a configuration and a README. Asks for the server only on a terminal."""
+    """Write a working folder: a policy with tests, a configuration and a README. Asks for the server only on a terminal."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         if server is None:
             server = typer.prompt("Name of the MCP server", default=_SERVER)
@@ -128,6 +155,7 @@ def _contents(server: str, upstream: str | None) -> dict[str, str]:
     return {
         "callgate.yaml": _CONFIGURATION.format(name=name, upstream=url),
         "policy.yaml": _POLICY,
+        "policy_test.yaml": _TESTS,
         "README.md": _README.format(grants=create),
         ".gitignore": _IGNORED,
     }
