@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import callgate
+from callgate.config.document import parse_document
 from callgate.config.load import load
+from callgate.workbench.policy_tests.cases import read_cases
 from support import prepared
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ def name_of(page: Path) -> str:
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_says_how_it_is_tested(block: Block) -> None:
     assert block.language in LANGUAGES, f"{block}: a block is one of {sorted(LANGUAGES)}"
-    assert block.kind in {None, "policy", "catalogue", "config", "limits"}, (
+    assert block.kind in {None, "policy", "catalogue", "config", "limits", "tests"}, (
         f"{block}: unknown kind of example `{block.kind}`"
     )
 
@@ -120,6 +122,10 @@ def test_data(block: Block, tmp_path: Path) -> None:
         path = tmp_path / f"callgate.{block.language}"
         path.write_text(block.text, encoding="utf-8")
         load(path)
+        return
+    if block.kind == "tests":
+        # The commands of the page run them.
+        read_cases(parse_document(f"page_test.{block.language}", block.text.encode()))
         return
     if block.kind == "limits":
         limits = (f"page.{block.language}", block.text.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 from callgate.config.document import parse_document, read_document
 from callgate.config.faults import InvalidConfigError
 from callgate.workbench.policy_tests.cases import read_cases
-from callgate.workbench.policy_tests.model import ACTIONS, Step
+from callgate.workbench.policy_tests.model import ACTIONS, Call, Case, Expectation, Step, Suite
 from callgate.workbench.policy_tests.schema import suite_schema
 from support.program import run
 
@@ -111,3 +112,12 @@ def test_every_field_has_its_meaning() -> None:
     assert len(fields) > 50
     assert [name for name, field in fields if not field.get("description") and "$ref" not in field] == []
     assert {*ACTIONS, *(name for names in ACTIONS.values() for name in names)} == set(Step.model_fields)
+
+
+def test_the_page_describes_every_key() -> None:
+    page = (ROOT / "docs" / "testing-policies.md").read_text(encoding="utf-8")
+    described = {
+        name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    sections = (Suite, Case, Step, Call, Expectation)
+    assert [name for one in sections for name in one.model_fields if name not in described] == []

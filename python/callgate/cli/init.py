@@ -117,7 +117,7 @@ def init(
         str | None, typer.Option(metavar="URL", help="URL of the MCP server, to which callgate forwards allowed calls.")
     ] = None,
 ) -> None:
-    """Write a working folder: a policy with tests, a configuration and a README. Asks for the server only on a terminal."""
+    """Write a working folder: a policy, tests, a configuration and a README. Asks for the server only on a terminal."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         if server is None:
             server = typer.prompt("Name of the MCP server", default=_SERVER)

@@ -11,7 +11,7 @@ import typer
 
 from callgate.config.files import Files
 from callgate.errors import CallgateError, ConfigError
-from callgate.text import masked, reason_of
+from callgate.text import masked, reason_of, visible
 
 EXAMPLES: Final = (
     "callgate test",
@@ -189,12 +189,12 @@ class _Progress:
         colour = "green" if case.has_passed else "red"
         if self._is_verbose:
             name, _, word = result_line(case).rpartition(" ")
-            typer.echo(f"{name} {typer.style(word, fg=colour)}")
+            typer.echo(f"{masked(name)} {typer.style(word, fg=colour)}")
             return
         if case.file != self._file:
             self.end()
             self._file = case.file
-            typer.echo(f"{masked(case.file)} ", nl=False)
+            typer.echo(f"{masked(visible(case.file))} ", nl=False)
         typer.echo(typer.style("." if case.has_passed else "F", fg=colour), nl=False)
 
     def end(self) -> None:
