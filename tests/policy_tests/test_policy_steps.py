@@ -199,7 +199,7 @@ def test_each_test_begins_anew(tmp_path: Path) -> None:
         ("{message: no}", [("message", "no", "nothing")]),
         ("{message_contains: no}", [("message_contains", "no", "nothing")]),
         ("{remaining: {image_rate: 0.5}}", [("remaining.image_rate", "0.5", "1")]),
-        ("{remaining: {calls: 1}}", [("remaining.calls", "1", "no such limit applied, but image_rate")]),
+        ("{remaining: {calls: 1}}", [("remaining.calls", "1", "no such limit, only image_rate")]),
         ("{over: {image_rate: 1}}", [("over.image_rate", "1", "0")]),
         ("{retry_after: 1m}", [("retry_after", "1m", "nothing")]),
         ("{policy: main}", [("policy", "main", "policy")]),
@@ -212,6 +212,11 @@ def test_each_field_can_fail(tmp_path: Path, expect: str, found: list[tuple[str,
     assert failure is not None
     got = [one if wanted[2] is not None else (*one[:2], None) for one, wanted in zip(failure[2], found, strict=True)]
     assert got == found
+
+
+def test_a_limit_of_a_call_without_limits(tmp_path: Path) -> None:
+    failure = run(tmp_path, "{call: {tool: nix}, expect: {remaining: {image_rate: 1}}}")
+    assert failure == (1, "", [("remaining.image_rate", "1", "no limit")])
 
 
 def test_a_rule_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -174,18 +174,25 @@ def watching(folder: Path) -> Iterator[Watching]:
     watching.close()
 
 
+def replace(path: Path, text: str) -> None:
+    """Writes a file in one step, so that no run reads half of it."""
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
 def test_watch(folder: Path, watching: Watching) -> None:
     assert len(watching.until(" 2 passed")) == 1
     # The policy, then the tests, then a fault, then a new file.
-    (folder / "policy.yaml").write_text(POLICY.replace("2/", "1/"))
-    assert watching.until(" 1 failed, 1 passed")[0] == "FAILED policy_test.yaml::two calls"
-    (folder / "policy_test.yaml").write_text(TESTS.replace("times: 2", "times: 1"))
-    assert len(watching.until(" 2 passed")) == 1
-    (folder / "policy.yaml").write_text("version: '1'\n")
-    assert watching.until("`default`: `allow` or `deny`")[-1].startswith("policy.yaml:1:1: ")
-    (folder / "policy.yaml").write_text(POLICY)
+    replace(folder / "policy.yaml", POLICY.replace("2/", "1/"))
+    assert "FAILED policy_test.yaml::two calls" in watching.until(" 1 failed, 1 passed")
+    replace(folder / "policy_test.yaml", TESTS.replace("times: 2", "times: 1"))
     watching.until(" 2 passed")
-    (folder / "new_test.yaml").write_text(FAILING)
+    replace(folder / "policy.yaml", "version: '1'\n")
+    assert watching.until("`default`: `allow` or `deny`")[-1].startswith("policy.yaml:1:1: ")
+    replace(folder / "policy.yaml", POLICY)
+    watching.until(" 2 passed")
+    replace(folder / "new_test.yaml", FAILING)
     watching.until(" 1 failed, 3 passed")
     assert watching.stop() == 1
 

@@ -60,6 +60,10 @@ OUTCOMES = "`allow`, `deny`, `rate_limited`, `approval_required`, `any`"
             "{name: a, call: {tool: t, args: {}, args_json: ''}, expect: deny}",
             ["5:19: `tests[0].call`: `args` and `args_json` are both given; keep one"],
         ),
+        (
+            "{name: a, call: good, expect: {remaining: {c: 1e999}}}",
+            ["5:49: `tests[0].expect.remaining.c`: expected a number"],
+        ),
         ("{name: a}", ["5:3: `tests[0]`: expected `steps`, or `call` and `expect`"]),
         (
             "{name: a, call: good, expect: deny, steps: [{wait: 1s}]}",

@@ -74,8 +74,8 @@ def _of_numbers(expect: Expectation, decision: Decision) -> Iterator[Difference]
     for name, wanted, found in (("remaining", expect.remaining, remaining), ("over", expect.over, over)):
         for counter, number in wanted.items():
             if counter not in found:
-                applied = ", ".join(found) or _NOTHING
-                yield Difference(f"{name}.{counter}", str(number), f"no such limit applied, but {applied}")
+                others = f"no such limit, only {', '.join(found)}" if found else "no limit"
+                yield Difference(f"{name}.{counter}", str(number), others)
             elif found[counter] != number:
                 yield Difference(f"{name}.{counter}", str(number), str(found[counter]))
     if expect.retry_after is not None:

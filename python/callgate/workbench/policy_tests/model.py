@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -35,9 +36,9 @@ class AnswerOutcome(str, Enum):
 
 
 def _number(value: object) -> int | Decimal:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         message = "expected a number"
-        raise ValueError(message)  # noqa: TRY004  pydantic turns a ValueError into a fault of this field
+        raise ValueError(message)
     # As it is written: the document gives the float that is nearest to it.
     return value if isinstance(value, int) else Decimal(repr(value))
 

@@ -222,7 +222,7 @@ def read_configuration(path: Path, files: Files) -> PolicySet:
 
 
 def _known(file: str, content: bytes) -> KnownPolicy:
-    """One policy as callgate reads it: the place for other formats, whose documents are converted here."""
+    """One policy with its rules."""
     policy = parse_policy(file, content)
     return KnownPolicy(policy, _version(file, content), policy.document)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -225,7 +226,7 @@ class World:
         chosen = {name: _condition(term) for name, term in step.terms.items()}
         terms = make_terms(arguments, chosen, looked_at(evidence), masked_names(evidence))
         return PermitOffer(
-            approval.id[::-1],
+            make_id(os.urandom(ID_BYTES)),
             terms,
             bounds.max_uses if step.uses is None else step.uses,
             bounds.max_duration_us if step.duration_us is None else step.duration_us,
