@@ -15,6 +15,8 @@ from support.policy_tests import failures, run_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from callgate.workbench.policy_tests import RunResult
+
 CASES = decision_cases()
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -35,6 +37,23 @@ def test_case(case: Case, tmp_path: Path) -> None:
     result = run_file(path)
     assert failures(result) == {}
     assert [one.calls for one in result.cases] == [len(case.calls)]
+    assert {expect["rule"] for _, expect in case.calls if decides(expect)} <= deciding_rules(result)
+
+
+def decides(expect: dict[str, Any]) -> bool:
+    """True if a rule of the policy decided, and not the fault of a limit that could not be applied."""
+    return expect["rule"].startswith("/") and not (expect["outcome"] == "deny" and "/limits/" in expect["rule"])
+
+
+def deciding_rules(result: RunResult) -> set[str]:
+    """The rules that reached a side on which they decide, by the coverage."""
+    covered = [one for policy in result.coverage.policies() for one in policy.items]
+    return {
+        one.item.rule
+        for one in covered
+        # A comparison decides on either side, a check or a limit on one.
+        if one.reached & {"refuses", "asks", "invalid", "true", "false", "missing", "wrong type"}
+    }
 
 
 def freezes(case: Case) -> list[dict[str, Any]]:

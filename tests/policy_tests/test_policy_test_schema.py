@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from callgate.config.document import parse_document, read_document
 from callgate.config.faults import InvalidConfigError
 from callgate.workbench.policy_tests.cases import read_cases
-from callgate.workbench.policy_tests.model import ACTIONS, Call, Case, Expectation, Step, Suite
+from callgate.workbench.policy_tests.model import ACTIONS, Case, Step, Suite
+from callgate.workbench.policy_tests.parts import Call, Expectation
 from callgate.workbench.policy_tests.schema import suite_schema
 from support.program import run
 

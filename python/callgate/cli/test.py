@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from callgate.config.files import Files
 from callgate.errors import CallgateError, ConfigError
 from callgate.text import masked, reason_of, visible
+
+if TYPE_CHECKING:
+    from callgate.workbench.policy_tests import RunResult
+    from callgate.workbench.policy_tests.running import CaseResult
 
 EXAMPLES: Final = (
     "callgate test",
@@ -181,7 +185,8 @@ class _Progress:
         self._is_quiet = is_quiet
         self._file: str | None = None
 
-    def tell(self, case: Any) -> None:  # noqa: ANN401  a `CaseResult`, whose module is imported when it is used
+    def tell(self, case: "CaseResult") -> None:
+        """Prints the result of one test."""
         from callgate.workbench.policy_tests.reports import result_line  # noqa: PLC0415
 
         if self._is_quiet:
@@ -204,7 +209,8 @@ class _Progress:
             self._file = None
 
 
-def _print_result(result: Any, options: _Options, *, began: datetime | None) -> None:  # noqa: ANN401  as above
+def _print_result(result: "RunResult", options: _Options, *, began: datetime | None) -> None:
+    """Prints failures, coverage and numbers; with a time, without empty lines."""
     from callgate.workbench.policy_tests.coverage import coverage_lines  # noqa: PLC0415
     from callgate.workbench.policy_tests.reports import failure_lines, summary_line  # noqa: PLC0415
 
@@ -225,7 +231,7 @@ def _print_result(result: Any, options: _Options, *, began: datetime | None) -> 
     typer.secho(f"{time}{summary_line(result)}", fg="red" if result.failed else "green")
 
 
-def _print_json(result: Any, *, has_coverage: bool) -> None:  # noqa: ANN401  as above
+def _print_json(result: "RunResult", *, has_coverage: bool) -> None:
     from callgate.exact_json import write_json  # noqa: PLC0415
     from callgate.workbench.policy_tests.reports import run_document  # noqa: PLC0415
 

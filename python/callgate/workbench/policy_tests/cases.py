@@ -12,23 +12,15 @@ from callgate.config.fields import format_instant
 from callgate.config.judge import in_order, read_from, section_of
 from callgate.outcome import Outcome
 from callgate.text import did_you_mean, quoted
-from callgate.workbench.policy_tests.model import (
-    ANY_OUTCOME,
-    NO_SHADOW,
-    AnswerOutcome,
-    Call,
-    Case,
-    Expectation,
-    Step,
-    Suite,
-)
+from callgate.workbench.policy_tests.model import Case, Step, Suite
+from callgate.workbench.policy_tests.parts import ANY_OUTCOME, NO_SHADOW, AnswerOutcome, Call, Expectation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from callgate.config.document import KeyPath
     from callgate.config.faults import Fault
-    from callgate.workbench.policy_tests.model import Defaults, Freeze, FreezeTarget, TermOrWord
+    from callgate.workbench.policy_tests.parts import Defaults, Freeze, FreezeTarget, TermOrWord
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _START: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from callgate.config.units import format_duration
-from callgate.workbench.policy_tests.model import NO_SHADOW, ShadowExpectation
+from callgate.workbench.policy_tests.parts import NO_SHADOW, ShadowExpectation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from callgate._callgate import Decision, LimitState
-    from callgate.workbench.policy_tests.model import Expectation
+    from callgate.workbench.policy_tests.parts import Expectation
 
 _NOTHING = "nothing"
 

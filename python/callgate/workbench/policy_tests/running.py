@@ -21,7 +21,7 @@ from callgate.workbench.policy_tests.cases import (
 )
 from callgate.workbench.policy_tests.coverage.items import items_of
 from callgate.workbench.policy_tests.expectations import Difference, differences
-from callgate.workbench.policy_tests.model import AnswerOutcome
+from callgate.workbench.policy_tests.parts import AnswerOutcome
 from callgate.workbench.policy_tests.policies import Place
 from callgate.workbench.policy_tests.world import AnswerRefusedError, World
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from callgate._callgate import Decision, Engine, Explanation
     from callgate.store.model import Approval
     from callgate.workbench.policy_tests.cases import AnswerStep
-    from callgate.workbench.policy_tests.model import Freeze, FreezeTarget, TermOrWord
+    from callgate.workbench.policy_tests.parts import Freeze, FreezeTarget, TermOrWord
     from callgate.workbench.policy_tests.policies import PolicySet
 
 _ISSUER: Final = "https://people.invalid"
