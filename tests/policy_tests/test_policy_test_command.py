@@ -93,7 +93,12 @@ def test_policies_of_the_command_line(folder: Path) -> None:
 
 
 def test_options_that_do_not_go_together(folder: Path) -> None:
-    for words in (("--config", "c.yaml", "--policy", "p.yaml"), ("--watch", "--json"), ("--fail-under", "101")):
+    for words in (
+        ("--config", "c.yaml", "--policy", "p.yaml"),
+        ("--watch", "--json"),
+        ("--watch", "--junit", "j.xml"),
+        ("--fail-under", "101"),
+    ):
         done = run("test", *words, cwd=folder)
         assert (done.code, done.out) == (2, "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from callgate.config.document import parse_document
 from callgate.config.faults import InvalidConfigError
 from callgate.config.files import Files
 from callgate.exact_json import write_json
-from callgate.workbench.policy_tests import find_files
+from callgate.workbench.policy_tests import Override, find_files, is_changed, load_suites
 from callgate.workbench.policy_tests.cases import read_cases
 from support.policy_tests import faults_of, run_text
 
@@ -216,6 +217,39 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
         ConfigError, match=r"no tests in `.*empty`: files of tests have names such as `policy_test.yaml`"
     ):
         find_files([tmp_path / "empty"], Files())
+
+
+def test_changes_of_files(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("version: '1'\ndefault: deny\n")
+    (tmp_path / "a_test.yaml").write_text("policy: policy.yaml\ntests: [{name: a, call: {tool: t}, expect: deny}]\n")
+    (tmp_path / "state").mkdir()
+
+    def read() -> Files:
+        files = Files()
+        load_suites(find_files([tmp_path], files), Override(), files)
+        return files
+
+    files = read()
+    # The state of a sidecar changes all the time.
+    (tmp_path / "state" / "callgate.db").write_text("x")
+    (tmp_path / "notes.md").write_text("x")
+    assert not is_changed(files)
+    for change in (
+        lambda: (tmp_path / "policy.yaml").write_text("version: '1'\ndefault: allow\n"),
+        lambda: os.utime(tmp_path / "a_test.yaml", ns=(0, 0)),
+        lambda: (tmp_path / "b_test.yaml").write_text((tmp_path / "a_test.yaml").read_text()),
+        (tmp_path / "b_test.yaml").unlink,
+    ):
+        files = read()
+        assert not is_changed(files)
+        change()
+        assert is_changed(files)
+    (tmp_path / "policy.yaml").unlink()
+    failed = Files()
+    with pytest.raises(InvalidConfigError):
+        load_suites(find_files([tmp_path], failed), Override(), failed)
+    (tmp_path / "policy.yaml").write_text("version: '1'\ndefault: deny\n")
+    assert is_changed(failed)
 
 
 WORDS = st.sampled_from(

@@ -102,8 +102,9 @@ def test(
     )
     if not watch:
         raise typer.Exit(_run(options, Files(), is_compact=False))
-    if as_json:
-        raise typer.BadParameter("prints one document, and --watch runs many times", param_hint="--json")
+    for name, is_given in (("--json", as_json), ("--junit", junit is not None)):
+        if is_given:
+            raise typer.BadParameter("is for one run, and --watch runs many times", param_hint=name)
     raise typer.Exit(_watch(options))
 
 
@@ -111,12 +112,12 @@ def _watch(options: _Options) -> int:
     """Runs at once, and after each change of a file that was read; the code of the last run."""
     # Imported when it is used: it takes long.
     from callgate.control.watch import Watcher  # noqa: PLC0415
+    from callgate.workbench.policy_tests import is_changed  # noqa: PLC0415
 
     changed, code = Event(), 0
     watcher, is_started = Watcher(changed.set), False
     try:
         while True:
-            changed.clear()
             files = Files()
             try:
                 code = _run(options, files, is_compact=True)
@@ -127,9 +128,10 @@ def _watch(options: _Options) -> int:
             if not is_started:
                 watcher.start()
                 is_started = True
-            # With a bound, so that Ctrl-C is heard on every system.
-            while not changed.wait(1.0):
-                pass
+            while not is_changed(files):
+                # With a bound, so that Ctrl-C is heard on every system.
+                if changed.wait(1.0):
+                    changed.clear()
     except KeyboardInterrupt:
         return code
     finally:
