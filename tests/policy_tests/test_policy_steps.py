@@ -132,6 +132,8 @@ def test_permits(tmp_path: Path) -> None:
     terms = "{permit: alice, terms: {amount: {at_most: 7.5}, id: {one_of: [a, b]}}}"
     within = [other % ("b", "7.5", "allow"), other % ("c", "5", "approval_required")]
     assert run(tmp_path, asks, terms, *within, other % ("b", "7.6", "approval_required")) is None
+    some = "{permit: alice, terms: {amount: {one_of: [5, 7.5]}}}"
+    assert run(tmp_path, asks, some, other % ("a", "7.5", "allow"), other % ("a", "7", "approval_required")) is None
     # Rules judge each call as ever.
     assert run(tmp_path, asks, "{permit: alice, terms: {amount: {at_most: 500}}}", other % ("a", "101", "deny")) is None
     assert run(tmp_path, asks, "{permit: alice, uses: 4, expect: refused}") is None

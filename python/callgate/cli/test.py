@@ -24,7 +24,6 @@ EXAMPLES: Final = (
     "callgate test --watch",
 )
 _FAILED: Final = 1
-_WRONG: Final = 2
 _MOST_PERCENT: Final = 100.0
 
 
@@ -105,25 +104,24 @@ def test(
     for name, is_given in (("--json", as_json), ("--junit", junit is not None)):
         if is_given:
             raise typer.BadParameter("is for one run, and --watch runs many times", param_hint=name)
-    raise typer.Exit(_watch(options))
+    _watch(options)
 
 
-def _watch(options: _Options) -> int:
-    """Runs at once, and after each change of a file that was read; the code of the last run."""
+def _watch(options: _Options) -> None:
+    """Runs at once, and after each change of a file that was read, until Ctrl-C."""
     # Imported when it is used: it takes long.
     from callgate.control.watch import Watcher  # noqa: PLC0415
     from callgate.workbench.policy_tests import is_changed  # noqa: PLC0415
 
-    changed, code = Event(), 0
-    watcher, is_started = Watcher(changed.set), False
+    changed, is_started = Event(), False
+    watcher = Watcher(changed.set)
     try:
         while True:
             files = Files()
             try:
-                code = _run(options, files, is_compact=True)
+                _run(options, files, is_compact=True)
             except CallgateError as error:
                 typer.echo(masked(str(error)), err=True)
-                code = _WRONG
             watcher.watch(files)
             if not is_started:
                 watcher.start()
@@ -133,7 +131,7 @@ def _watch(options: _Options) -> int:
                 if changed.wait(1.0):
                     changed.clear()
     except KeyboardInterrupt:
-        return code
+        pass
     finally:
         if is_started:
             watcher.stop()

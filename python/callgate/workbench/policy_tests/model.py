@@ -79,7 +79,7 @@ class Step(Section):
     """Makes a call: the call itself, or the name of one of `calls`."""
 
     expect: Annotated[Expectation | str | None, word_or(Expectation, "an outcome, or the fields of a decision")] = None
-    """What is expected. Of a call: an outcome, `any`, or the fields of the decision. Of an answer: `approved`,
+    """The expectation. Of a call: an outcome, `any`, or the fields of the decision. Of an answer: `approved`,
     `pending` (more people have to approve), `denied`, or `refused` (this person may not answer)."""
 
     times: Times = 1
@@ -189,7 +189,7 @@ class Case(Section):
     """The only call, in place of `steps`."""
 
     expect: Annotated[Expectation | str | None, word_or(Expectation, "an outcome, or the fields of a decision")] = None
-    """What is expected of `call`."""
+    """The expectation of `call`."""
 
     times: Times = 1
     """Number of equal calls in a row, as in a step."""

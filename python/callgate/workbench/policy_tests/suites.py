@@ -217,7 +217,7 @@ class _Loader:
         return self._at(("catalogue",), lambda: read_catalogue_of(self._folder / given, self._document, self._files))
 
     def _at(self, at: KeyPath, read: Callable[[], _Read]) -> _Read:
-        """What `read` reads; a file that cannot be read is a fault of the key that names it."""
+        """The result of a reader; a file that cannot be read is a fault of the key that names it."""
         try:
             return read()
         except InvalidConfigError:

@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -15,14 +16,14 @@ from callgate.approvals.asking import Asking, Surroundings
 from callgate.approvals.offer import looked_at, make_terms, masked_names, permit_bounds
 from callgate.approvals.shown import read_evidence
 from callgate.errors import StoreError
-from callgate.exact_json import read_json
+from callgate.exact_json import read_json, write_json
 from callgate.store.approvals.answer import Answer
 from callgate.store.errors import AnswerError, StateError
 from callgate.store.ids import ID_BYTES, make_id
 from callgate.store.live import read_live
 from callgate.store.model import Actor, PermitOffer, Person, State, Verdict
 from callgate.store.place import at_path
-from callgate.store.store import open_store
+from callgate.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,30 +101,31 @@ class World:
         self._now_us = now_us
         self._policies = policies
         self._failures: list[str] = []
-        self._open = ExitStack()
-        self._store = self._queue = None
-        if asks:
-            terms = policies.approvals
-            path = stores.copy()
-            self._open.callback(path.unlink, missing_ok=True)
-            self._store = open_store(at_path(path), per_grant=terms.per_grant, in_all=terms.in_all)
-            self._open.callback(self._store.close)
-            self._queue = ApprovalQueue(deadline_ms=_DEADLINE_MS, max_arguments_bytes=terms.max_arguments_bytes)
-            surroundings = Surroundings(
-                mask=lambda: terms.mask,
-                owner_of=self._owner_of,
-                failed=self._failures.append,
-                now_us=lambda: self._now_us,
-            )
-            asking = Asking(self._queue, surroundings)
-            asking.start(self._store)
-            self._open.callback(asking.stop)
-            self._open.callback(self._queue.close)
-        try:
+        self._store: Store | None = None
+        self._queue: ApprovalQueue | None = None
+        with ExitStack() as opened:
+            if asks:
+                self._open_store(stores, opened)
             self.engine: Engine = policies.build(self._queue)
-        except BaseException:
-            self._open.close()
-            raise
+            self._open = opened.pop_all()
+
+    def _open_store(self, stores: StoreTemplate, opened: ExitStack) -> None:
+        terms = self._policies.approvals
+        path = stores.copy()
+        opened.callback(path.unlink, missing_ok=True)
+        self._store = open_store(at_path(path), per_grant=terms.per_grant, in_all=terms.in_all)
+        opened.callback(self._store.close)
+        self._queue = ApprovalQueue(deadline_ms=_DEADLINE_MS, max_arguments_bytes=terms.max_arguments_bytes)
+        surroundings = Surroundings(
+            mask=lambda: terms.mask,
+            owner_of=self._owner_of,
+            failed=self._failures.append,
+            now_us=lambda: self._now_us,
+        )
+        asking = Asking(self._queue, surroundings)
+        asking.start(self._store)
+        opened.callback(asking.stop)
+        opened.callback(self._queue.close)
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -162,7 +164,7 @@ class World:
 
     def freeze(self, freeze: Freeze) -> None:
         """Freezes calls."""
-        until_us = None if freeze.duration is None else self._now_us + round(freeze.duration.total_seconds() * 1e6)
+        until_us = None if freeze.duration is None else self._now_us + freeze.duration // timedelta(microseconds=1)
         self.engine.freeze(
             reason=freeze.reason,
             server=freeze.server,
@@ -247,4 +249,7 @@ class World:
 def _condition(term: TermOrWord) -> dict[str, Any]:
     if isinstance(term, str):
         return {term: True}
-    return {"one_of": term.one_of} if term.one_of is not None else {"at_most": term.at_most}
+    if term.one_of is None:
+        return {"at_most": term.at_most}
+    # The store compares exact numbers, and a document has the nearest floats.
+    return {"one_of": read_json(write_json(term.one_of))}
