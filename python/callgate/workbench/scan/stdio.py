@@ -1,0 +1,158 @@
+"""MCP servers as programs: bounded messages, a bounded tail of stderr, and an end with the whole process group."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.lowlevel
+import mcp_types as types
+from mcp.shared.message import SessionMessage
+
+from callgate.text import quoted, reason_of
+from callgate.workbench.scan.errors import ListingError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio.abc import ByteReceiveStream, Process
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from mcp.client._transport import TransportStreams
+
+    from callgate.workbench.scan.capture import Capture
+    from callgate.workbench.scan.target import StdioTarget
+
+_INHERITED: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
+"""The variables that clients of MCP let their servers inherit, and those of the language and of temporary files."""
+_STDERR_BYTES: Final = 8 << 10
+_GRACE_S: Final = 1.0
+"""Time to end by itself after its input was closed, and again after SIGTERM."""
+_POLL_S: Final = 0.01
+_GONE: Final = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, ConnectionError)
+
+
+def environment_of(target: StdioTarget) -> dict[str, str]:
+    """The environment of the program: a few variables of this process, and those of the target."""
+    # A value that begins so is a function of the shell.
+    own = {name: value for name in _INHERITED if (value := os.environ.get(name)) and not value.startswith("()")}
+    return {**own, **target.environment}
+
+
+class Tail:
+    """The last bytes that a program wrote to stderr."""
+
+    def __init__(self) -> None:
+        """Begins without any."""
+        self.content = b""
+
+    def add(self, chunk: bytes) -> None:
+        """Adds what came."""
+        self.content = (self.content + chunk)[-_STDERR_BYTES:]
+
+
+@asynccontextmanager
+async def stdio_transport(target: StdioTarget, capture: Capture, tail: Tail) -> AsyncIterator[TransportStreams]:
+    """A running program, and the streams of its messages.
+
+    Raises:
+        ListingError: It cannot be started.
+    """
+    try:
+        process = await anyio.open_process(
+            list(target.command), env=environment_of(target), cwd=target.folder, start_new_session=True
+        )
+    except (OSError, ValueError) as error:
+        message = f"{quoted(target.command[0])} cannot be started: {reason_of(error)}"
+        raise ListingError(message) from None
+    received, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    write, to_send = anyio.create_memory_object_stream[SessionMessage](0)
+    try:
+        async with anyio.create_task_group() as tasks, received, read, write, to_send:
+            tasks.start_soon(_read, process, received, capture)
+            tasks.start_soon(_write, process, to_send)
+            tasks.start_soon(_keep, process, tail)
+            try:
+                yield read, write
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await _end(process)
+                tasks.cancel_scope.cancel()
+    finally:
+        # What it has started may live on, even if it has ended itself.
+        _signal(process, signal.SIGKILL)
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+
+
+async def _read(
+    process: Process, received: MemoryObjectSendStream[SessionMessage | Exception], capture: Capture
+) -> None:
+    assert process.stdout is not None  # noqa: S101  it was opened with pipes
+    async with received:
+        with suppress(*_GONE):
+            async for line in _lines(process.stdout, capture):
+                capture.read(line)
+                try:
+                    message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+                except ValueError:
+                    # Servers print greetings where only messages belong; other clients pass over them as well.
+                    continue
+                await received.send(SessionMessage(message))
+
+
+async def _lines(stream: ByteReceiveStream, capture: Capture) -> AsyncIterator[bytes]:
+    """The lines, each within the bounds."""
+    limit = capture.bounds.message_bytes
+    parts = list[bytes]()
+    size = 0
+    while True:
+        chunk = await stream.receive()
+        capture.count(len(chunk))
+        *ended, rest = chunk.split(b"\n")
+        for line in ended:
+            yield b"".join((*parts, line))
+            parts, size = [], 0
+        parts.append(rest)
+        size += len(rest)
+        if size > limit:
+            raise capture.fail(f"it sent a message larger than {limit >> 20} MiB")
+
+
+async def _write(process: Process, to_send: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    assert process.stdin is not None  # noqa: S101  it was opened with pipes
+    with suppress(*_GONE):
+        async for item in to_send:
+            text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+            await process.stdin.send(f"{text}\n".encode())
+
+
+async def _keep(process: Process, tail: Tail) -> None:
+    assert process.stderr is not None  # noqa: S101  it was opened with pipes
+    with suppress(*_GONE):
+        while True:
+            tail.add(await process.stderr.receive())
+
+
+async def _end(process: Process) -> None:
+    """Closes the program's input, then ends its process group."""
+    if process.stdin is not None:
+        with suppress(*_GONE, OSError):
+            await process.stdin.aclose()
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        if number is not None:
+            _signal(process, number)
+        with anyio.move_on_after(_GRACE_S):
+            # `wait` also waits for the ends of pipes, which what it has started may hold open.
+            while process.returncode is None:
+                await anyio.sleep(_POLL_S)
+        if process.returncode is not None:
+            return
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    # INVARIANT: the group's id is the program's own, because it was started in a session of its own.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
