@@ -146,7 +146,7 @@ async def _end(process: Process) -> None:
             _signal(process, number)
         with anyio.move_on_after(_GRACE_S):
             # `wait` also waits for the ends of pipes, which what it has started may hold open.
-            while process.returncode is None:
+            while process.returncode is None:  # noqa: ASYNC110  nothing tells of the end alone
                 await anyio.sleep(_POLL_S)
         if process.returncode is not None:
             return
