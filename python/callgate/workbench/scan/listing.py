@@ -21,7 +21,7 @@ from callgate.workbench.scan.errors import ListingError
 from callgate.workbench.scan.http import http_transport, sse_transport
 from callgate.workbench.scan.secrets import redacted
 from callgate.workbench.scan.stdio import Tail, stdio_transport
-from callgate.workbench.scan.target import Bounds, HttpTarget, StdioTarget, Target
+from callgate.workbench.scan.target import Bounds, StdioTarget, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -212,23 +212,24 @@ def _listing(target: Target, client: Client, tools: list[Any], pages: int) -> Li
 def _failure(error: BaseException | None, capture: Capture) -> ListingError:
     if isinstance(error, ListingError):
         return error
-    if capture.status in _UNAUTHORIZED:
-        return ListingError(f"it wants authentication (HTTP {capture.status}); give its token with `--header`")
-    if capture.status is not None and capture.status >= 400:  # noqa: PLR2004  an error
-        return ListingError(f"it answers with HTTP {capture.status}, so this is no endpoint of MCP")
+    status = capture.status
+    if status in _UNAUTHORIZED:
+        return ListingError(f"it wants authentication (HTTP {status}); give its token with --token-file or --header")
+    if status is not None and status >= 400:  # noqa: PLR2004  an error
+        return ListingError(f"it answers with HTTP {status}, so this is no endpoint of MCP")
+    return ListingError(_reason(error))
+
+
+def _reason(error: BaseException | None) -> str:
     if isinstance(error, MCPError):
         code, said = error.error.code, quoted(plain_line(error.error.message))
-        if code == CONNECTION_CLOSED:
-            return ListingError("it ended before its tools were listed")
-        if code == REQUEST_TIMEOUT:
-            return ListingError("it does not answer")
-        return ListingError(f"it answers with error {code}: {said}")
+        known = {CONNECTION_CLOSED: "it ended before its tools were listed", REQUEST_TIMEOUT: "it does not answer"}
+        return known.get(code, f"it answers with error {code}: {said}")
     if isinstance(error, httpx2.ConnectError):
-        return ListingError(f"no connection: {quoted(reason_of(error))}")
+        return f"no connection: {quoted(reason_of(error))}"
     if isinstance(error, httpx2.HTTPError):
-        return ListingError(f"HTTP failed: {quoted(reason_of(error))}")
-    kind = type(error).__name__
-    return ListingError(f"its replies are no MCP that the client understands ({kind})")
+        return f"HTTP failed: {quoted(reason_of(error))}"
+    return f"its replies are no MCP that the client understands ({type(error).__name__})"
 
 
 def _first(error: BaseException) -> BaseException:
