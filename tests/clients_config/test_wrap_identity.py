@@ -16,9 +16,11 @@ from callgate.workbench.clients.places import USER, Place, client_named
 
 WRAPPING = Wrapping("/opt/callgate", ("--policy", "/p/a b.json", "--state", '/s/"x"\\'), "http://127.0.0.1:9191")
 NAMES = st.sampled_from(["files", "a b", 'q"uote', "dot.ted", "ä", "--x", "日本"])
-WORDS = st.lists(st.sampled_from(["-y", "@scope/pkg", "", "--", "a b", "\\", '"', "ü", "🦀", "${HOME}", "#x", "//y"]), max_size=4)
-BLANKS = st.sampled_from(["", " ", "\n", "\t", "\n\n  ", " // note \" [ { , \n", "/* a ] } */ ", "  \n/* b\n */\n"])
-TOML_BLANKS = st.sampled_from(["", " ", "\n", "\n\n  ", "\n # note ] , \"\n", "\t"])
+WORDS = st.lists(
+    st.sampled_from(["-y", "@scope/pkg", "", "--", "a b", "\\", '"', "ü", "🦀", "${HOME}", "#x", "//y"]), max_size=4
+)
+BLANKS = st.sampled_from(["", " ", "\n", "\t", "\n\n  ", ' // note " [ { , \n', "/* a ] } */ ", "  \n/* b\n */\n"])
+TOML_BLANKS = st.sampled_from(["", " ", "\n", "\n\n  ", '\n # note ] , "\n', "\t"])
 
 
 def entry_of(client: str, name: str, content: bytes) -> Entry:
@@ -55,7 +57,9 @@ def documents(draw: st.DrawFn, entry: dict[str, Any], shape: Any) -> bytes:
 
     def written(value: Any) -> str:
         if isinstance(value, dict):
-            parts = [f"{blank()}{json.dumps(key)}{blank()}:{blank()}{written(one)}{blank()}" for key, one in value.items()]
+            parts = [
+                f"{blank()}{json.dumps(key)}{blank()}:{blank()}{written(one)}{blank()}" for key, one in value.items()
+            ]
             return "{" + ",".join(parts) + end(parts) + "}"
         if isinstance(value, list):
             parts = [f"{blank()}{written(one)}{blank()}" for one in value]
@@ -94,7 +98,11 @@ def test_commands_as_lists(data: st.DataObject, words: list[str]) -> None:
 @given(data=st.data(), is_plain=st.booleans())
 def test_urls(data: st.DataObject, is_plain: bool) -> None:
     entry = {"type": "http", "url": "https://images.example/mcp?a=b%20c", "x": 1}
-    shape = (lambda name, one: {"servers": {name: one}}) if is_plain else (lambda name, one: {"mcp": {"servers": {name: one}}})
+    shape = (
+        (lambda name, one: {"servers": {name: one}})
+        if is_plain
+        else (lambda name, one: {"mcp": {"servers": {name: one}}})
+    )
     before, after = there_and_back("vscode", "mcp.json", data.draw(documents(entry, shape)))
     assert after.url.startswith("http://127.0.0.1:9191/mcp/")
     assert after.original_url == before.url

@@ -44,6 +44,7 @@ class Capture:
         """HTTP status of the last reply."""
         # Ids as text: some servers answer a number with its text, which the SDK takes.
         self._open = set[str]()
+        self._ids = dict[str, types.RequestId]()
         self._results = dict[str, Any]()
         self._fault = "it came in no form that is known"
         self._page: Any = None
@@ -70,6 +71,7 @@ class Capture:
         """Notes a request of the client before it is sent."""
         if isinstance(message, types.JSONRPCRequest) and message.method == LIST:
             self._open.add(str(message.id))
+            self._ids[str(message.id)] = message.id
 
     def read(self, text: bytes | str) -> None:
         """Reads one whole message of the server, if a request for a list is open."""
@@ -90,17 +92,28 @@ class Capture:
         Raises:
             ListingError: It can be read in two ways, or not at all.
         """
-        key = str(message.id) if isinstance(message, (types.JSONRPCResponse, types.JSONRPCError)) else None
+        if not isinstance(message, (types.JSONRPCResponse, types.JSONRPCError)):
+            return message
+        key = str(message.id)
         if key not in self._open:
             return message
-        self._open.discard(key)
-        if not isinstance(message, types.JSONRPCResponse):
+        if isinstance(message, types.JSONRPCError) and key not in self._results:
+            self._open.discard(key)
             return message
         if key not in self._results:
             raise self.fail(f"its list cannot be read: {quoted(self._fault)}")
+        return self._empty(key)
+
+    def unreadable(self) -> types.JSONRPCMessage | None:
+        """The message in place of a reply that the SDK could not read, if it is one to a request for a list."""
+        key = next((key for key in self._results if key in self._open), None)
+        return None if key is None else self._empty(key)
+
+    def _empty(self, key: str) -> types.JSONRPCMessage:
+        self._open.discard(key)
         self._page = self._results.pop(key)
         page: dict[str, Any] = {"tools": [], "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-        return types.JSONRPCResponse(jsonrpc="2.0", id=message.id, result=page)
+        return types.JSONRPCResponse(jsonrpc="2.0", id=self._ids.pop(key), result=page)
 
     def page(self) -> dict[str, Any]:
         """The page that came last.
@@ -139,7 +152,8 @@ class _Reading:
     def _passed(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
         if isinstance(item, SessionMessage):
             return SessionMessage(self._capture.received(item.message), item.metadata)
-        return item
+        message = self._capture.unreadable()
+        return item if message is None else SessionMessage(message)
 
     async def receive(self) -> SessionMessage | Exception:
         return self._passed(await self._stream.receive())

@@ -12,7 +12,15 @@ import anyio
 import httpx2
 from mcp import MCPError
 from mcp.client import Client
-from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, REQUEST_TIMEOUT, Implementation
+from mcp_types import (
+    CONNECTION_CLOSED,
+    METHOD_NOT_FOUND,
+    REQUEST_TIMEOUT,
+    Implementation,
+    ListToolsRequest,
+    ListToolsResult,
+    PaginatedRequestParams,
+)
 
 from callgate._callgate import version
 from callgate.text import plain_line, quoted, reason_of
@@ -31,9 +39,9 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 8
 """Servers that are listed at the same time."""
-_PROBE_SHARE: Final = 0.3
-"""Share of the time for one request: a server that never answers the newest version's first request is asked again in
-an older version, and that must still fit."""
+_PROBE_SHARE: Final = 0.5
+"""Share of the time for the first request: a server that never answers that of the newest version is asked again in an
+older version, and that must still fit."""
 _OLDER: Final = frozenset({400, 404, 405, 406, 415, 501})
 """Statuses after which the specification tells clients to try the older transport."""
 _UNAUTHORIZED: Final = frozenset({401, 403})
@@ -171,7 +179,11 @@ async def _pages(
     cursor: str | None = None
     for number in range(1, bounds.pages + 1):
         try:
-            await client.list_tools(cursor=cursor)
+            await client.session.send_request(
+                ListToolsRequest(params=PaginatedRequestParams(cursor=cursor)),
+                ListToolsResult,
+                request_read_timeout_seconds=2 * bounds.seconds,
+            )
         except MCPError as error:
             if error.error.code == METHOD_NOT_FOUND and cursor is None and client.server_capabilities.tools is None:
                 return _listing(target, client, tools, number)
@@ -222,9 +234,13 @@ def _failure(error: BaseException | None, capture: Capture) -> ListingError:
 
 def _reason(error: BaseException | None) -> str:
     if isinstance(error, MCPError):
-        code, said = error.error.code, quoted(plain_line(error.error.message))
-        known = {CONNECTION_CLOSED: "it ended before its tools were listed", REQUEST_TIMEOUT: "it does not answer"}
-        return known.get(code, f"it answers with error {code}: {said}")
+        code, message = error.error.code, error.error.message
+        # Servers use these codes as well, for errors of their own.
+        if code == CONNECTION_CLOSED and message == "Connection closed":
+            return "it ended before its tools were listed"
+        if code == REQUEST_TIMEOUT and message.startswith("Request "):
+            return "it does not answer"
+        return f"it answers with error {code}: {quoted(plain_line(message))}"
     if isinstance(error, httpx2.ConnectError):
         return f"no connection: {quoted(reason_of(error))}"
     if isinstance(error, httpx2.HTTPError):

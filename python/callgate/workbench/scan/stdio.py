@@ -97,10 +97,11 @@ async def _read(
                 capture.read(line)
                 try:
                     message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
-                except ValueError:
-                    # Servers print greetings where only messages belong; other clients pass over them as well.
-                    continue
-                await received.send(SessionMessage(message))
+                except ValueError as error:
+                    # Perhaps a greeting, where only messages belong: the SDK goes on.
+                    await received.send(error)
+                else:
+                    await received.send(SessionMessage(message))
 
 
 async def _lines(stream: ByteReceiveStream, capture: Capture) -> AsyncIterator[bytes]:
