@@ -8,7 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MODE = sys.argv[1]
 TOOL = {"name": "fine", "description": "A fine tool.", "inputSchema": {"type": "object"}}
@@ -36,7 +40,9 @@ LISTS: dict[str, list[Any]] = {
     "duplicates": [TOOL, {**TOOL, "description": "Another one."}, {**TOOL, "name": "twin"}, {**TOOL, "name": "twin"}],
     "long": [{**TOOL, "description": "d" * 10_000_000}, {**TOOL, "name": "other"}],
     "many": tools(100_000),
-    "escapes": [{**TOOL, "name": "\x1b[2Jclear\u202e", "description": "<img src=x onerror=alert(1)>\x1b]0;owned\x07\u200b"}],
+    "escapes": [
+        {**TOOL, "name": "\x1b[2Jclear\u202e", "description": "<img src=x onerror=alert(1)>\x1b]0;owned\x07\u200b"}
+    ],
     "broken": [
         {**TOOL, "name": "no-schema", "inputSchema": "object"},
         {**TOOL, "name": "bad-type", "inputSchema": {"type": 5}},
@@ -51,50 +57,62 @@ LISTS: dict[str, list[Any]] = {
 }
 
 
+def raw(request: Any, tools_text: str) -> None:
+    """A list as text, which no writer of JSON would write."""
+    write(f'{{"jsonrpc":"2.0","id":{json.dumps(request["id"])},"result":{{"tools":{tools_text}}}}}')
+
+
+def on_pages(request: Any, number: int) -> None:
+    page = tools(9)[(number - 1) * 3 : number * 3]
+    reply(request, {"tools": page, **({"nextCursor": f"after {number}"} if number < 3 else {})})
+
+
+def on_no_end(_request: Any, _number: int) -> None:
+    while True:
+        sys.stdout.write("x" * 65536)
+
+
+def on_floods(_request: Any, _number: int) -> None:
+    while True:
+        write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x" * 10_000}}))
+
+
+def on_error(request: Any, _number: int) -> None:
+    error = {"code": -32000, "message": f"no\x1b[31m {os.environ.get('SECRET', '')}"}
+    write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}))
+
+
+def on_dies(_request: Any, _number: int) -> None:
+    sys.stderr.write(f"cannot go on: \x1b[31m{os.environ.get('SECRET', '')} {os.environ.get('HIDDEN', 'unset')}\n")
+    sys.exit(3)
+
+
+NUMBERS = '{"maximum":3.14159265358979323846,"x-big":1e400,"minimum":18446744073709551617}'
+DEEP = "[" * 100_000 + "]" * 100_000
+ANSWERS: dict[str, Callable[[Any, int], None]] = {
+    "endless": lambda request, number: reply(request, {"tools": [], "nextCursor": str(number)}),
+    "circle": lambda request, _: reply(request, {"tools": [TOOL], "nextCursor": "again"}),
+    "grows": lambda request, number: reply(request, {"tools": tools(1000), "nextCursor": str(number)}),
+    "twice": lambda request, _: raw(request, '[{"name":"a","name":"b"}]'),
+    "deep": lambda request, _: raw(request, f'[{{"name":"a","inputSchema":{DEEP}}}]'),
+    "exact": lambda request, _: raw(request, f'[{{"name":"fine","inputSchema":{NUMBERS}}}]'),
+    "no-list": lambda request, _: reply(request, {"tools": {"a": 1}}),
+    "cursor": lambda request, _: reply(request, {"tools": [], "nextCursor": 7}),
+    "hangs": lambda _request, _: time.sleep(1000),
+    "text-ids": lambda request, _: reply(request, {"tools": [TOOL]}, str(request["id"])),
+    "pages": on_pages,
+    "no-end": on_no_end,
+    "floods": on_floods,
+    "error": on_error,
+    "dies": on_dies,
+}
+
+
 def on_list(request: Any, number: int) -> None:
-    if MODE in LISTS:
-        reply(request, {"tools": LISTS[MODE]})
-    elif MODE == "endless":
-        reply(request, {"tools": [], "nextCursor": str(number)})
-    elif MODE == "circle":
-        reply(request, {"tools": [TOOL], "nextCursor": "again"})
-    elif MODE == "pages":
-        page = tools(9)[(number - 1) * 3 : number * 3]
-        reply(request, {"tools": page, **({"nextCursor": f"after {number}"} if number < 3 else {})})
-    elif MODE == "grows":
-        reply(request, {"tools": tools(1000), "nextCursor": str(number)})
-    elif MODE == "no-end":
-        while True:
-            sys.stdout.write("x" * 65536)
-    elif MODE == "floods":
-        while True:
-            write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x" * 10_000}}))
-    elif MODE == "twice":
-        write('{"jsonrpc":"2.0","id":%s,"result":{"tools":[{"name":"a","name":"b"}]}}' % json.dumps(request["id"]))
-    elif MODE == "deep":
-        schema = "[" * 100_000 + "]" * 100_000
-        write('{"jsonrpc":"2.0","id":%s,"result":{"tools":[{"name":"a","inputSchema":%s}]}}' % (request["id"], schema))
-    elif MODE == "no-list":
-        reply(request, {"tools": {"a": 1}})
-    elif MODE == "cursor":
-        reply(request, {"tools": [], "nextCursor": 7})
-    elif MODE == "error":
-        error = {"code": -32000, "message": f"no\x1b[31m {os.environ.get('SECRET', '')}"}
-        write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}))
-    elif MODE == "dies":
-        sys.stderr.write(f"cannot go on: \x1b[31m{os.environ.get('SECRET', '')} {os.environ.get('HIDDEN', 'unset')}\n")
-        sys.exit(3)
-    elif MODE == "hangs":
-        time.sleep(1000)
-    elif MODE == "text-ids":
-        reply(request, {"tools": [TOOL]}, str(request["id"]))
-    elif MODE == "exact":
-        write(
-            '{"jsonrpc":"2.0","id":%s,"result":{"tools":[{"name":"fine","inputSchema":{"maximum":3.14159265358979323846,'
-            '"x-big":1e400,"minimum":18446744073709551617}}]}}' % json.dumps(request["id"])
-        )
+    if MODE in ANSWERS:
+        ANSWERS[MODE](request, number)
     else:
-        reply(request, {"tools": [TOOL]})
+        reply(request, {"tools": LISTS.get(MODE, [TOOL])})
 
 
 def main() -> None:
@@ -102,8 +120,7 @@ def main() -> None:
         # Neither it nor what it has started ends by itself.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child = subprocess.Popen([sys.executable, "-c", "import signal,time; signal.signal(15, 1); time.sleep(1000)"])
-        with open(sys.argv[2], "w", encoding="utf-8") as file:
-            file.write(f"{os.getpid()} {child.pid}")
+        Path(sys.argv[2]).write_text(f"{os.getpid()} {child.pid}", encoding="utf-8")
     if MODE == "greets":
         write("Welcome to the server!")
         write("{not JSON")
