@@ -12,15 +12,7 @@ import anyio
 import httpx2
 from mcp import MCPError
 from mcp.client import Client
-from mcp_types import (
-    CONNECTION_CLOSED,
-    METHOD_NOT_FOUND,
-    REQUEST_TIMEOUT,
-    Implementation,
-    ListToolsRequest,
-    ListToolsResult,
-    PaginatedRequestParams,
-)
+from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, Implementation
 
 from callgate._callgate import version
 from callgate.text import plain_line, quoted, reason_of
@@ -39,9 +31,6 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 8
 """Servers that are listed at the same time."""
-_PROBE_SHARE: Final = 0.5
-"""Share of the time for the first request: a server that never answers that of the newest version is asked again in an
-older version, and that must still fit."""
 _OLDER: Final = frozenset({400, 404, 405, 406, 415, 501})
 """Statuses after which the specification tells clients to try the older transport."""
 _UNAUTHORIZED: Final = frozenset({401, 403})
@@ -154,7 +143,6 @@ async def _converse(
         with capture.scope:
             client = Client(
                 captured(transport, capture),
-                read_timeout_seconds=max(1.0, capture.bounds.seconds * _PROBE_SHARE),
                 client_info=Implementation(name="callgate", version=version()),
                 cache=None,
             )
@@ -179,11 +167,7 @@ async def _pages(
     cursor: str | None = None
     for number in range(1, bounds.pages + 1):
         try:
-            await client.session.send_request(
-                ListToolsRequest(params=PaginatedRequestParams(cursor=cursor)),
-                ListToolsResult,
-                request_read_timeout_seconds=2 * bounds.seconds,
-            )
+            await client.list_tools(cursor=cursor)
         except MCPError as error:
             if error.error.code == METHOD_NOT_FOUND and cursor is None and client.server_capabilities.tools is None:
                 return _listing(target, client, tools, number)
@@ -235,11 +219,9 @@ def _failure(error: BaseException | None, capture: Capture) -> ListingError:
 def _reason(error: BaseException | None) -> str:
     if isinstance(error, MCPError):
         code, message = error.error.code, error.error.message
-        # Servers use these codes as well, for errors of their own.
+        # Servers use this code as well, for errors of their own.
         if code == CONNECTION_CLOSED and message == "Connection closed":
             return "it ended before its tools were listed"
-        if code == REQUEST_TIMEOUT and message.startswith("Request "):
-            return "it does not answer"
         return f"it answers with error {code}: {quoted(plain_line(message))}"
     if isinstance(error, httpx2.ConnectError):
         return f"no connection: {quoted(reason_of(error))}"
