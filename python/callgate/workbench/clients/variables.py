@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _REFERENCE: Final = re.compile(
-    r"\$\{(?P<braces>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\}"
+    r"\$\{(?P<folder>workspaceFolder|userHome)\}"
+    r"|\$\{(?P<braces>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\}"
     r"|\$\{env:(?P<env>[^}:]+)\}"
-    r"|\$\{(?P<folder>workspaceFolder|userHome)\}"
     r"|\$\{(?P<input>input|command|config):(?P<what>[^}]*)\}"
     r"|\{env:(?P<opencode>[^}]+)\}"
     r"|\{file:(?P<file>[^}]+)\}"
