@@ -24,7 +24,7 @@ POLICY: dict[str, Any] = {
         "get-sum": {"deny_if": [{"conditions": [{"path": "args.a", "op": "gt", "value": 10}], "on_deny": "too much"}]}
     },
 }
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     {"do": "list"},
     {"do": "call", "name": "echo", "arguments": {"message": "hello"}},
     {"do": "call", "name": "get-sum", "arguments": {"a": 11, "b": 1}},

@@ -46,6 +46,8 @@ def wrapping(
         if (policy is None) == (config is None):
             raise typer.BadParameter("give either --policy or --config", param_hint="--policy")
         plan = Source(config, policy, {}).read(Files())
+        # Reads the policies as well: a wrap that does not start would cost the client its server.
+        plan.engine(counters="memory").close()
         for entry in programs:
             fault = None if policy is None else without_policy(entry.name, policy)
             if config is not None and entry.name not in plan.config.servers:

@@ -1,0 +1,193 @@
+"""`callgate scan`: sources of servers, consent, the catalogue, changes and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callgate.workbench.catalogue import read_catalogue
+from support.clients_config.home import Home
+from support.program import Done, run
+from support.scan.hostile import PROGRAM
+from support.terminal import terminal
+
+SERVER = """
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "n", "version": "1"}}
+    if message["method"] == "tools/list":
+        result = {"tools": json.load(open(sys.argv[1]))}
+    elif message["method"] != "initialize":
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no"}}), flush=True)
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+"""
+
+
+def offer(folder: Path, **descriptions: str) -> list[str]:
+    """Makes a server list these tools; gives its command."""
+    tools = [{"name": name, "description": text, "inputSchema": {}} for name, text in descriptions.items()]
+    (folder / "tools.json").write_text(json.dumps(tools))
+    (folder / "server.py").write_text(SERVER)
+    return [sys.executable, "server.py", "tools.json"]
+
+
+def scan(folder: Path, *words: str | Path, command: list[str] | None = None) -> Done:
+    given = command or [sys.executable, "server.py", "tools.json"]
+    return run("scan", "--name", "srv", "--yes", *words, "--", *given, cwd=folder)
+
+
+def test_a_scan_writes_a_catalogue_and_the_next_one_says_what_changed(tmp_path: Path) -> None:
+    offer(tmp_path, a="Does a.", b="Does b.", c="Does c.")
+    first = scan(tmp_path)
+    assert first.code == 0, first
+    assert first.out.splitlines()[1].split()[:4] == ["srv", "3", "first", "scan"]
+    assert "wrote `catalogue.json`: 1 server, 3 tools" in first.err
+    file = tmp_path / "catalogue.json"
+    assert list(read_catalogue(file).servers["srv"].tools) == ["a", "b", "c"]
+    same = scan(tmp_path, "--fail-on-change")
+    assert same.code == 0
+    before = file.read_bytes()
+    offer(tmp_path, a="Does a.", b="Reads secrets.", d="Does d.")
+    changed = scan(tmp_path, "--fail-on-change")
+    assert changed.code == 1
+    assert changed.out.splitlines()[2:] == ["~ srv: b: description", "+ srv: d", "- srv: c"]
+    assert file.read_bytes() == before
+    document = json.loads(scan(tmp_path, "--json").out)
+    assert document["changes"] == [
+        {"server": "srv", "tool": "b", "change": "changed", "members": ["description"]},
+        {"server": "srv", "tool": "d", "change": "added"},
+        {"server": "srv", "tool": "c", "change": "removed"},
+    ]
+    assert list(read_catalogue(file).servers["srv"].tools) == ["a", "b", "d"]
+    assert run("validate", "--catalogue", file, _policy(tmp_path), cwd=tmp_path).code == 0
+
+
+def _policy(folder: Path) -> Path:
+    file = folder / "p.json"
+    file.write_text('{"version": "1", "name": "p", "default": "deny", "tools": {"a": {}}}')
+    return file
+
+
+def test_what_people_wrote_stays(tmp_path: Path) -> None:
+    offer(tmp_path, a="Does a.")
+    file = tmp_path / "mine.json"
+    correction = {"a": {"risk": "high", "reason": "seen"}}
+    servers = {"other": {"tools": {"x": {"category": "Write"}}}, "srv": {"tools": {"a": {"category": "Read"}}}}
+    file.write_text(json.dumps({"version": "1", "servers": servers, "overrides": {"srv": correction}, "x-n": 1}))
+    file.chmod(0o640)
+    done = scan(tmp_path, "--out", file)
+    assert done.code == 0, done
+    after = read_catalogue(file)
+    assert after.servers["other"].tools["x"].category == "Write"
+    assert (after.servers["srv"].tools["a"].category, after.servers["srv"].tools["a"].description) == (
+        "Read",
+        "Does a.",
+    )
+    assert (after.overrides["srv"]["a"].risk, after.extra) == ("high", {"x-n": 1})
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("mode", ["broken", "duplicates", "escapes", "long"])
+def test_catalogues_of_bad_servers_can_be_read(tmp_path: Path, mode: str) -> None:
+    done = scan(tmp_path, command=[sys.executable, str(PROGRAM), mode])
+    assert done.code == 0, done
+    assert "\x1b" not in done.out + done.err
+    assert read_catalogue(tmp_path / "catalogue.json").servers["srv"].tools
+    # A second scan finds the same.
+    assert scan(tmp_path, "--fail-on-change", command=[sys.executable, str(PROGRAM), mode]).code == 0
+
+
+def test_a_program_is_not_started_without_consent(tmp_path: Path) -> None:
+    mark = tmp_path / "started"
+    command = [sys.executable, "-c", f"open({str(mark)!r}, 'w')", "--token", "s3cret-of-mine"]
+    done = run("scan", "--name", "srv", "--", *command, cwd=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert "nobody can be asked" in done.err
+    assert f"srv: {sys.executable} -c" in done.err
+    assert "--token '***'" in done.err
+    assert "of-mine" not in done.err
+    assert not mark.exists()
+
+
+def test_a_person_is_asked_once(tmp_path: Path) -> None:
+    command = offer(tmp_path, a="Does a.")
+    paths = [command[0], *(str(tmp_path / name) for name in command[1:])]
+    out = tmp_path / "c.json"
+    for answer, is_written in (("n", False), ("y", True)):
+        with terminal("scan", "--name", "srv", "--out", out, "--", *paths) as screen:
+            screen.wait_for("start them?")
+            screen.type(f"{answer}\n")
+            assert screen.process.wait(60) == (0 if is_written else 1)
+        assert out.exists() == is_written
+
+
+def test_a_server_that_fails_leaves_the_rest(tmp_path: Path) -> None:
+    offer(tmp_path, a="Does a.")
+    assert scan(tmp_path).code == 0
+    before = (tmp_path / "catalogue.json").read_bytes()
+    done = scan(tmp_path, command=[sys.executable, str(PROGRAM), "dies"])
+    assert done.code == 2
+    assert "srv: failed: it ended before its tools were listed" in done.err
+    assert "  | cannot go on" in done.err
+    assert (tmp_path / "catalogue.json").read_bytes() == before
+
+
+def test_servers_of_clients_are_scanned_behind_callgate_too(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    command = offer(tmp_path, a="Does a.")
+    words = [str(tmp_path / word) if word.startswith(("server", "tools")) else word for word in command[1:]]
+    entry: dict[str, Any] = {"command": command[0], "args": words, "env": {"KEY": "s3cret-of-mine"}}
+    home.write(".cursor/mcp.json", {"mcpServers": {"srv": entry, "off": {**entry, "disabled": True}}})
+    home.write(".gemini/settings.json", {"mcpServers": {"srv": entry}})
+    home.write(".kiro/settings/mcp.json", {"mcpServers": {"srv": {**entry, "args": [*words, "other"]}}})
+    assert home.run("clients", "wrap", "--policy", home.policy("srv"), "--client", "cursor", "srv").code == 0
+    done = home.run("scan", "--clients", "--yes", "--json")
+    assert done.code == 0, done
+    document = json.loads(done.out)
+    assert [one["server"] for one in document["servers"]] == ["srv", "srv@kiro"]
+    assert document["servers"][0]["source"]["command"] == [command[0], *words]
+    found = {(one["client"], one["server"]): one["state"] for one in document["clients"]}
+    assert found[("cursor", "srv")] == "behind callgate"
+    assert found[("gemini", "srv")] == "shadow"
+    assert "`off` of Cursor is not scanned: it is switched off" in done.err
+    assert "of-mine" not in done.out + done.err + (tmp_path / "catalogue.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ((), "missing SERVER"),
+        (("--yes", "--", "server"), "missing --name"),
+        (("--clients", "--config", "c"), "either --config or --clients"),
+        (("--client", "cursor", "https://a.example/mcp"), "it needs --clients"),
+        (("--out", "c.yaml", "https://a.example/mcp"), "ends with `.json`"),
+        (("--header", "s3cret-of-mine", "https://a.example/mcp"), "expected NAME:VALUE"),
+        (("https://a.example/mcp", "https://a.example/sse"), "two servers would be named `a.example`"),
+        (("https://[broken/mcp",), "expected a URL"),
+        (("--env", "NOT_SET_ANYWHERE", "--name", "x", "--", "server"), "is not set"),
+    ],
+)
+def test_wrong_options_are_refused(tmp_path: Path, words: tuple[str, ...], reason: str) -> None:
+    done = run("scan", *words, cwd=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert reason in done.err
+    assert "of-mine" not in done.err
+
+
+def test_without_the_mcp_client_the_command_that_installs_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mcp").mkdir()
+    (tmp_path / "mcp" / "__init__.py").write_text("raise ImportError")
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from callgate.cli import main; main()"
+    words = [sys.executable, "-c", code, str(tmp_path), "scan", "https://a.example/mcp"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("install it with `pip install 'callgate[scan]'`")
