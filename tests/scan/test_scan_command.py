@@ -22,11 +22,13 @@ for line in sys.stdin:
     message = json.loads(line)
     if "id" not in message:
         continue
-    result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "n", "version": "1"}}
+    info = {"name": "n", "version": "1"}
+    result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
     if message["method"] == "tools/list":
         result = {"tools": json.load(open(sys.argv[1]))}
     elif message["method"] != "initialize":
-        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no"}}), flush=True)
+        error = {"code": -32601, "message": "no"}
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}), flush=True)
         continue
     print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
 """
