@@ -163,10 +163,29 @@ def test_unknown_names_are_refused_with_the_nearest(home: Home) -> None:
     assert "is no folder" in home.run("clients", "list", "--project", "none").err
 
 
-def test_a_file_that_nobody_may_write_is_left(home: Home) -> None:
+def test_whatever_stands_in_the_place_of_a_copy_is_replaced(home: Home) -> None:
     file = home.write(".cursor/mcp.json", CURSOR)
     os.mkfifo(home.path / ".cursor" / "mcp.json.callgate-backup")
-    done = home.run("clients", "wrap", "--policy", home.policy("files"), "files")
-    # A copy is a file of its own, whatever stood in its place.
-    assert done.code == 0
+    assert home.run("clients", "wrap", "--policy", home.policy("files"), "files").code == 0
     assert file.with_name("mcp.json.callgate-backup").read_text() == CURSOR
+
+
+def test_a_file_that_cannot_be_written_does_not_keep_the_others_back(home: Home) -> None:
+    cursor, codex = home.write(".cursor/mcp.json", CURSOR), home.write(".codex/config.toml", CODEX)
+    # Nobody can put a file in the place of a folder.
+    (home.path / ".cursor" / "mcp.json.callgate-backup").mkdir()
+    done = home.run("clients", "wrap", "--policy", home.policy("files"), "files")
+    assert done.code == 2
+    assert "cannot write the copy" in done.err
+    assert cursor.read_text() == CURSOR
+    assert "callgate" in codex.read_text()
+
+
+def test_what_leads_to_a_gateway_is_not_wrapped_again(home: Home) -> None:
+    connect = {"command": "callgate", "args": ["connect", "https://gate.example/mcp/aws"]}
+    content = {"mcpServers": {"aws": connect, "gcp": {"url": "https://gate.example/mcp/gcp"}}}
+    file = home.write(".cursor/mcp.json", content)
+    done = home.run("clients", "wrap", "--gateway", "https://gate.example")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.count("is behind callgate already") == 2
+    assert json.loads(file.read_text()) == content

@@ -122,3 +122,9 @@ def test_a_failed_scan_changes_nothing() -> None:
     merged = merge(before, [Listing(TARGET, failure="it does not answer")], NOW)
     assert merged.catalogue == before
     assert (merged.changes, merged.first) == ((), ())
+
+
+def test_what_a_server_says_of_itself_fits_a_catalogue() -> None:
+    listing = Listing(TARGET, [tool("a")], title="\ud800" + "t" * 5000, version="v" * 5000, pages=1)
+    found = merge(Catalogue(), [listing], NOW).catalogue.servers["srv"]
+    assert (found.title[:2], len(found.title), len(found.version)) == ("\N{REPLACEMENT CHARACTER}t", 1024, 1024)

@@ -116,7 +116,8 @@ def wrap_command(
 ) -> None:
     """Put servers behind callgate: programs behind `callgate wrap`, servers over HTTP behind a gateway."""
     entries, is_complete = read_entries(client or [], project, servers or [])
-    open_ones = [entry for entry in entries if not _is_behind(entry)]
+    gateways = gateways_of(config, [] if gateway is None else [gateway])
+    open_ones = [entry for entry in entries if state_of(entry, gateways).word != BEHIND]
     wrapping = clients_change.wrapping(
         open_ones,
         policy=policy,

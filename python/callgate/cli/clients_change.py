@@ -18,7 +18,7 @@ from callgate.errors import ConfigError
 from callgate.text import quoted, visible
 from callgate.workbench.clients.change import Wrapping
 from callgate.workbench.clients.entries import STDIO, Entry
-from callgate.workbench.clients.writing import changed_files, write_change
+from callgate.workbench.clients.writing import FileChange, changed_files, write_change
 from callgate.workbench.scan.secrets import shown_command, shown_url
 
 if TYPE_CHECKING:
@@ -79,27 +79,39 @@ def wrapping(
 
 def apply(entries: Sequence[Entry], change: Callable[[Entry], str], *, dry_run: bool) -> bool:
     """Changes servers of files, and prints each change; true if one was left as it is."""
-    files, errors = changed_files(entries, change)
+    files, refusals = changed_files(entries, change)
+    errors: list[ConfigError] = [*refusals]
+    written = 0
     for file in files:
-        typer.echo(visible(str(file.file.place.path)))
-        for one in file.changes:
-            typer.echo(f"  {visible(one.before.name)}")
-            typer.echo(f"  - {_shown(one.before)}")
-            typer.echo(f"  + {_shown(one.after)}")
-        if not dry_run:
-            target, backup = write_change(file)
-            if target != file.file.place.path.absolute():
-                typer.echo(f"  the file is a link to {visible(str(target))}, which was changed")
-            typer.echo(f"  the file before is {visible(str(backup))}")
-    for error in errors:
-        typer.echo(str(error), err=True)
-    if not files:
-        typer.echo("nothing was changed", err=True)
-    elif dry_run:
-        typer.echo("nothing was changed: --dry-run", err=True)
+        try:
+            written += _apply_file(file, dry_run=dry_run)
+        except ConfigError as error:  # noqa: PERF203  a file that cannot be written must not keep the others back
+            errors.append(error)
+    for one in errors:
+        typer.echo(str(one), err=True)
+    if not written:
+        typer.echo("nothing was changed: --dry-run" if dry_run and files else "nothing was changed", err=True)
     else:
         typer.echo("restart the clients: they read their configuration when they start", err=True)
     return bool(errors)
+
+
+def _apply_file(change: FileChange, *, dry_run: bool) -> bool:
+    """Writes one file and prints its changes; true if it was written."""
+    path = change.file.place.path
+    place = None if dry_run else write_change(change)
+    typer.echo(visible(str(path)))
+    for one in change.changes:
+        typer.echo(f"  {visible(one.before.name)}")
+        typer.echo(f"  - {_shown(one.before)}")
+        typer.echo(f"  + {_shown(one.after)}")
+    if place is None:
+        return False
+    target, backup = place
+    if target != path.absolute():
+        typer.echo(f"  the file is a link to {visible(str(target))}, which was changed")
+    typer.echo(f"  the file before is {visible(str(backup))}")
+    return True
 
 
 def say_left(entry: Entry, reason: str) -> None:

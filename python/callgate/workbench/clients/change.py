@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from callgate.errors import ConfigError
-from callgate.text import quoted
+from callgate.text import quoted, visible
 from callgate.workbench.clients.entries import HTTP, STDIO, Entry, entries_of, parse_client_file
 from callgate.workbench.clients.wrapped import end_of_options, routed, wrapped_url
 
@@ -254,5 +254,5 @@ def _is_toml(entry: Entry) -> bool:
 
 def _refused(entry: Entry, reason: str) -> UnchangeableError:
     return UnchangeableError(
-        f"{entry.place.path}: {quoted(entry.name)} of {entry.place.client.title} is left: {reason}"
+        f"{visible(str(entry.place.path))}: {quoted(entry.name)} of {entry.place.client.title} is left: {reason}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from callgate.text import quoted
+from callgate.text import is_text, quoted
 from callgate.workbench.clients.entries import STDIO, Entry
 from callgate.workbench.clients.variables import UnresolvedError
 from callgate.workbench.scan.target import HttpTarget, StdioTarget, Target
@@ -25,8 +25,8 @@ def targets_of(entries: Iterable[Entry], project: Path | None) -> tuple[list[Tar
     left_out = list[str]()
     for entry in entries:
         shown = f"{quoted(entry.name)} of {entry.place.client.title}"
-        if entry.is_disabled or not entry.kind:
-            reason = "it is switched off" if entry.is_disabled else "it has neither a command nor a URL that is known"
+        reason = _reason_against(entry)
+        if reason is not None:
             left_out.append(f"{shown} is not scanned: {reason}")
             continue
         try:
@@ -56,6 +56,16 @@ def target_of(entry: Entry, project: Path | None) -> Target:
     if entry.kind == STDIO:
         return StdioTarget(entry.name, found.command, found.environment, found.folder)
     return HttpTarget(entry.name, found.url, found.headers)
+
+
+def _reason_against(entry: Entry) -> str | None:
+    if entry.is_disabled:
+        return "it is switched off"
+    if not entry.kind:
+        return "it has neither a command nor a URL that is known"
+    if not entry.name or not is_text(entry.name) or "\0" in entry.name:
+        return "no catalogue can hold its name"
+    return None
 
 
 def _numbered(entry: Entry) -> Iterable[str]:

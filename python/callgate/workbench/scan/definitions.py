@@ -72,6 +72,11 @@ def tools_of(target: Target, listed: Sequence[Any]) -> tuple[dict[str, Tool], li
     return tools, list(dict.fromkeys(warnings))
 
 
+def whole_characters(text: str) -> str:
+    """The text with a replacement character for each half of a surrogate pair that stands alone."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _judged(entry: dict[str, Any]) -> dict[str, Any]:
     """The members of a definition that count for its digest (docs/pinning.md)."""
     return {key: value for key, value in entry.items() if key not in ("_meta", "icons", "execution")}
@@ -140,7 +145,7 @@ class _Definition:
             return ""
         if not is_text(value):
             self._warnings.append(f"the {key} of {quoted(self.name)} has halves of characters, which are replaced")
-            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            value = whole_characters(value)
         if len(value) > MAX_TEXT:
             self._warnings.append(
                 f"the {key} of {quoted(self.name)} has {len(value)} characters; the first {MAX_TEXT} are kept"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from callgate.workbench.catalogue import Attributes, Catalogue, CatalogueServer, Tool
-from callgate.workbench.scan.definitions import tools_of
+from callgate.workbench.scan.definitions import MAX_NAME, tools_of, whole_characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -84,13 +84,18 @@ def merge(
             changes += _changes(name, before, tools, is_elsewhere=known.source != listing.target.source())
         servers[name] = CatalogueServer(
             tools={key: _kept(name, before.get(key), tool, classify) for key, tool in tools.items()},
-            title=listing.title,
-            version=listing.version,
+            title=_short(listing.title),
+            version=_short(listing.version),
             source=listing.target.source(),
             scanned_at=scanned_at,
             extra={} if known is None else known.extra,
         )
     return Merge(replace(catalogue, servers=servers), tuple(changes), tuple(first), warnings)
+
+
+def _short(text: str) -> str:
+    """A text of a server about itself, which a catalogue can hold."""
+    return whole_characters(text[:MAX_NAME])
 
 
 def _kept(server: str, before: Tool | None, tool: Tool, classify: Classify | None) -> Tool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
 
 from callgate.workbench.scan.secrets import hidden_words, shown_command, shown_url, without_user
 
@@ -56,7 +57,9 @@ class HttpTarget:
 
     def secrets(self) -> frozenset[str]:
         """Texts that a message must not repeat."""
-        return frozenset(self.headers.values())
+        parts = urlsplit(self.url)
+        words = (word for value in self.headers.values() for word in (value, value.rpartition(" ")[2]))
+        return frozenset({*words, *(value for _, value in parse_qsl(parts.query)), parts.password or ""})
 
 
 @dataclass(frozen=True, slots=True)
