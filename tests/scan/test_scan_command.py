@@ -12,8 +12,10 @@ import pytest
 
 from callgate.workbench.catalogue import read_catalogue
 from support.clients_config.home import Home
+from support.http_server import serving
 from support.program import Done, run
 from support.scan.hostile import PROGRAM
+from support.scan.web import server
 from support.terminal import terminal
 
 SERVER = """
@@ -162,6 +164,30 @@ def test_servers_of_clients_are_scanned_behind_callgate_too(tmp_path: Path) -> N
     assert found[("gemini", "srv")] == "shadow"
     assert "`off` of Cursor is not scanned: it is switched off" in done.err
     assert "of-mine" not in done.out + done.err + (tmp_path / "catalogue.json").read_text()
+
+
+def test_upstreams_of_a_configuration_are_scanned_with_their_headers(tmp_path: Path) -> None:
+    handler = server("usual")
+    (tmp_path / "p.json").write_text('{"version": "1", "name": "p", "default": "allow"}')
+    (tmp_path / "token").write_text("s3cret-of-mine\n")
+    with serving(handler) as port:
+        upstream = {
+            "url": f"http://127.0.0.1:{port}/mcp",
+            "headers": {"authorization": {"file": "token", "prefix": "Bearer "}},
+        }
+        servers = {name: {"policy": "p", "upstream": upstream} for name in ("one", "two")}
+        servers["none"] = {"policy": "p"}
+        configuration = {"servers": servers, "policies": {"p": "p.json"}}
+        (tmp_path / "callgate.yaml").write_text(json.dumps(configuration))
+        done = run("scan", "--config", "callgate.yaml", cwd=tmp_path)
+        assert done.code == 0, done
+        unknown = run("scan", "--config", "callgate.yaml", "none", cwd=tmp_path)
+    assert {seen["authorization"] for seen in handler.seen} == {"Bearer s3cret-of-mine"}
+    text = (tmp_path / "catalogue.json").read_text()
+    assert list(read_catalogue(tmp_path / "catalogue.json").servers) == ["one", "two"]
+    assert "of-mine" not in done.out + done.err + text
+    assert unknown.code == 2
+    assert "no server with an upstream is named `none`; did you mean `one`?" in unknown.err
 
 
 @pytest.mark.parametrize(

@@ -215,10 +215,12 @@ def _write(file: CatalogueFile | None, catalogue: Catalogue) -> None:
         return
     file.save(catalogue)
     tools = sum(len(server.tools) for server in catalogue.servers.values())
-    servers = len(catalogue.servers)
-    typer.echo(
-        f"wrote {quoted(str(file.path))}: {servers} server{'' if servers == 1 else 's'}, {tools} tools", err=True
-    )
+    found = f"{_count(len(catalogue.servers), 'server')}, {_count(tools, 'tool')}"
+    typer.echo(f"wrote {quoted(str(file.path))}: {found}", err=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _now() -> str:
