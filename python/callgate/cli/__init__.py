@@ -17,8 +17,9 @@ from callgate.text import did_you_mean, masked, quoted, reason_of
 # The groups of the help, in its order. Modules with several commands have an `app`, the others a function of their own
 # name, and the examples of its help in `EXAMPLES`.
 _GROUPS: Final = {
-    "Start": ("init", "serve", "wrap", "connect", "clients"),
-    "Policies and configurations": ("validate", "check", "config", "schema", "convert", "recommend", "catalogue", "test", "scan"),
+    "Start": ("init", "serve", "wrap", "connect"),
+    "Tools of servers": ("scan", "catalogue", "recommend", "clients"),
+    "Policies and configurations": ("validate", "check", "test", "config", "schema", "convert"),
     "Operation": ("status", "top", "tail", "limits", "approvals", "permits", "freeze", "thaw", "bench"),
     "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),
     "About callgate": ("version",),
