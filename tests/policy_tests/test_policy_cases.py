@@ -11,6 +11,7 @@ from callgate.config.fields import format_instant
 from callgate.exact_json import write_json
 from support.cases import Case, decision_cases
 from support.policy_tests import failures, run_file
+from support.program import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +88,30 @@ def expectation(given: dict[str, Any]) -> dict[str, Any]:
     if "shadow" in given:
         expect["shadow"] = given["shadow"] or "none"
     return expect
+
+
+INTERCEPT = """
+version: "1"
+tools:
+  create_issue:
+    rules:
+    - name: only our repository
+      conditions: [{path: args.repo, op: eq, value: ours}]
+      on_deny: not there
+    - name: a few
+      rate_limit: 2/hour
+"""
+
+
+def test_policies_of_intercept_are_tested_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(INTERCEPT)
+    call = "call: {tool: create_issue, args: {repo: %s}}"
+    (tmp_path / "policy_test.yaml").write_text(
+        "policy: policy.yaml\ndefaults: {grant: ann, server: github}\ntests:\n- name: both rules\n  steps:\n"
+        f"  - {{{call % 'ours'}, times: 2, expect: allow}}\n"
+        f"  - {{{call % 'theirs'}, expect: {{outcome: deny, message: not there}}}}\n"
+        f"  - {{{call % 'ours'}, expect: rate_limited}}\n"
+    )
+    done = run("test", "--coverage", cwd=tmp_path)
+    assert (done.code, "1 passed" in done.out) == (0, True), done
+    assert "policy.yaml:" in run("test", "-v", "--coverage", cwd=tmp_path).out

@@ -10,6 +10,7 @@ from callgate._callgate import Engine
 from callgate.approvals.masking import MaskedPath, steps_of
 from callgate.config.bundle import read_with_faults
 from callgate.config.document import Positions, refuse_special
+from callgate.config.engine_form import engine_form, engine_path
 from callgate.config.faults import InvalidConfigError
 from callgate.config.folder import documents_in
 from callgate.config.load import Option
@@ -145,12 +146,16 @@ def read_policies(path: Path, catalogue: CatalogueSource, files: Files) -> Polic
     if faults:
         raise InvalidConfigError(faults)
     argument = catalogue.argument
-    return PolicySet(
-        tuple(known),
-        catalogue.catalogue,
-        lambda queue: Engine.from_file(path, argument, approvals=queue),
-        lambda engine: engine.reload_file(path, argument),
-    )
+
+    def build(queue: ApprovalQueue | None) -> Engine:
+        with engine_path(path) as converted:
+            return Engine.from_file(converted, argument, approvals=queue)
+
+    def reload(engine: Engine) -> None:
+        with engine_path(path) as converted:
+            engine.reload_file(converted, argument)
+
+    return PolicySet(tuple(known), catalogue.catalogue, build, reload)
 
 
 def policy_in(document: Document, at: KeyPath, data: dict[str, Any], catalogue: CatalogueSource) -> PolicySet:
@@ -224,7 +229,7 @@ def read_configuration(path: Path, files: Files) -> PolicySet:
 def _known(file: str, content: bytes) -> KnownPolicy:
     """One policy with its rules."""
     policy = parse_policy(file, content)
-    return KnownPolicy(policy, _version(file, content), policy.document)
+    return KnownPolicy(policy, _version(file, engine_form(file, content).content), policy.document)
 
 
 def _version(file: str, content: bytes) -> str:

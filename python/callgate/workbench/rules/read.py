@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from callgate.config.document import parse_document, read_bytes
+from callgate.config.engine_form import engine_form
 from callgate.config.faults import InvalidConfigError
 from callgate.config.policies import faults_in
 from callgate.workbench.rules.conditions import AllOf, AnyOf, Check, Comparison, Condition, Not
@@ -45,7 +46,7 @@ def parse_policy(file: str, content: bytes) -> Policy:
     """Works like `read_policy`, on bytes that were read before; the suffix of `file` gives the format."""
     if faults := faults_in(file, content):
         raise InvalidConfigError(faults)
-    document = parse_document(file, content)
+    document = engine_form(file, content).document or parse_document(file, content)
     data = document.data
     mode = data.get("mode", "enforce")
     return Policy(
