@@ -78,8 +78,9 @@ limits! {
     /// Largest header of one HTTP/2 request, in bytes of its fields.
     header_limit_bytes: u32 = 16 * 1024,
     /// Bytes held at once, over every connection: unfinished messages and bodies, lists of tools until they are
-    /// complete, and large answers that wait for their clients. A quarter of it is for the first 16 KiB of each
-    /// message. One connection gets an eighth of it, or one body if that is more, and half of that quarter.
+    /// complete, large answers that wait for their clients, and requests whose calls wait for people's answers. A
+    /// quarter of it is for the first 16 KiB of each message. One connection gets an eighth of it, or one body if that
+    /// is more, and half of that quarter.
     unfinished_limit_bytes: usize = 256 * 1024 * 1024,
     /// Connections open at once, over TCP and the socket together; more wait to be accepted.
     max_connections: usize = 10_000,

@@ -24,9 +24,13 @@ pub(crate) fn answered(
 
 /// Calls `work` with the configuration in force; if its call has to wait for an approval, calls it once more with the answer and
 /// with the same configuration. Where the second pass does not settle the call, what was consumed for it is given back.
-pub(crate) async fn settled<R>(
+///
+/// The request is kept over the wait, so `keep` counts its bytes first; where there is no room for them, nobody is asked and
+/// its error is the result.
+pub(crate) async fn settled<R, K>(
     gate: &Gate,
     deadline: Option<Deadline>,
+    keep: impl FnOnce() -> Result<K, Box<R>>,
     mut work: impl FnMut(&Configuration, &Asking) -> R,
 ) -> R {
     let asking = Asking::default();
@@ -36,15 +40,19 @@ pub(crate) async fn settled<R>(
         return first;
     };
     drop(first);
+    let _kept = match keep() {
+        Ok(kept) => kept,
+        Err(refusal) => return *refusal,
+    };
     let configuration = Guard::into_inner(configuration);
     let asking = answered(waiting, gate, gate.wait_until(deadline)).await;
     work(&configuration, &asking)
 }
 
-/// The same on a thread that may block.
+/// The same on a thread that may block, for a request whose bytes are counted already.
 pub(crate) fn settled_in_place<R>(gate: &Gate, work: impl FnMut(&Configuration, &Asking) -> R) -> R {
     // Only a call that waits blocks; every other is decided at the first poll.
-    let mut passes = pin!(settled(gate, None, work));
+    let mut passes = pin!(settled(gate, None, || Ok(()), work));
     let mut context = Context::from_waker(Waker::noop());
     match passes.as_mut().poll(&mut context) {
         Poll::Ready(result) => result,

@@ -2,7 +2,7 @@
 //!
 //! A message is decided when it is whole, so a client that sends all of it but the last byte, on many streams, makes the
 //! server hold what it sent. A reply with a list of tools is cut when it is whole, so a slow server does the same, and it is
-//! held until its client has taken it.
+//! held until its client has taken it. A whole message whose call waits for a person's answer is kept for the second pass.
 //!
 //! Small messages must go on where large ones have filled everything. So the first [`SMALL_BYTES`] of each message count
 //! against a part of the whole that is theirs alone, and what is beyond against the rest; both also against shares of its
@@ -11,7 +11,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tonic::Status;
+use http::Extensions;
+use prost::Message;
+use tonic::{Request, Status};
 
 /// Bytes of each message that count as small: as much as one HTTP/2 frame holds.
 pub(crate) const SMALL_BYTES: usize = 16 * 1024;
@@ -102,7 +104,16 @@ pub(crate) struct ConnectionShare {
     own: Gauges,
 }
 
-/// Bytes held by one message, until it is whole or given up.
+impl ConnectionShare {
+    /// The share of the connection by which a gRPC request came.
+    pub(crate) fn of_rpc(extensions: &Extensions) -> Result<&Arc<Self>, Status> {
+        extensions
+            .get()
+            .ok_or_else(|| Status::internal("the connection has no share of memory"))
+    }
+}
+
+/// Bytes held by one message: until it is whole or given up, and again while its call waits for an answer.
 #[derive(Debug)]
 pub(crate) struct HeldBytes {
     share: Arc<ConnectionShare>,
@@ -117,6 +128,21 @@ fn small(bytes: usize) -> usize {
 impl HeldBytes {
     pub(crate) const fn new(share: Arc<ConnectionShare>) -> Self {
         Self { share, bytes: 0 }
+    }
+
+    /// Holds so many bytes, until this is dropped.
+    pub(crate) fn of(share: &Arc<ConnectionShare>, bytes: usize) -> Result<Self, Status> {
+        let mut held = Self::new(Arc::clone(share));
+        held.grow(bytes)?;
+        Ok(held)
+    }
+
+    /// Holds the bytes of a gRPC request's message, until this is dropped.
+    pub(crate) fn of_rpc<M: Message>(request: &Request<M>) -> Result<Self, Status> {
+        Self::of(
+            ConnectionShare::of_rpc(request.extensions())?,
+            request.get_ref().encoded_len(),
+        )
     }
 
     /// Holds `seen_bytes` of one message in all.

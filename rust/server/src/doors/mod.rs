@@ -150,8 +150,8 @@ impl Services {
             let (context, peer) = (Arc::clone(&self.http), Arc::clone(peer));
             let request = DrainedBody::request(request, self.message_timeout);
             let request = request.map(|body| RequestBody::new(body, Kind::Plain, Arc::clone(share)));
+            let share = Arc::clone(share);
             if is_gateway {
-                let share = Arc::clone(share);
                 let answer: Answer =
                     Box::pin(
                         async move { Ok(gateway::answer(&context, listener, &peer, share, request).await) },
@@ -159,7 +159,7 @@ impl Services {
                 return self.answering(answer, RequestKind::Mcp, None, None);
             }
             let answer: Answer =
-                Box::pin(async move { Ok(http::answer(&context, listener, &peer, request).await) });
+                Box::pin(async move { Ok(http::answer(&context, listener, &peer, &share, request).await) });
             return self.answering(answer, RequestKind::Http, None, None);
         }
         let counted = match request.uri().path() {
@@ -220,7 +220,6 @@ impl Services {
                 return self.within_time(share, request, |request| self.authorizer.clone().call(request));
             }
             Some(ext_proc::NAME) => {
-                request.extensions_mut().insert(Arc::clone(share));
                 return self.within_time(share, request, |request| self.processor.clone().call(request));
             }
             Some(rate_limit::NAME) => {
@@ -254,6 +253,7 @@ impl Services {
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
+        request.extensions_mut().insert(Arc::clone(share));
         let kind = match request.uri().path() {
             CHECK_BATCH => Kind::Batch {
                 max_calls: self.max_batch_calls,

@@ -314,6 +314,8 @@ async fn run(file: &str) {
 
 macro_rules! files {
     ($($name:ident)*) => {
+        const FILES: &[&str] = &[$(concat!(stringify!($name), ".json")),*];
+
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
             async fn $name() {
@@ -323,4 +325,15 @@ macro_rules! files {
     };
 }
 
-files!(conditions freezes limits operators order patterns seeds shadow);
+files!(at_max conditions freezes limits operators order patterns seeds shadow);
+
+#[test]
+fn no_file_is_left_out() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/decisions");
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, FILES);
+}

@@ -59,7 +59,7 @@ fn listing(token: &str, servers: &[&str], tools: &[&str]) -> McpResponse {
     }
 }
 
-fn header(name: &str, value: &str) -> McpHeader {
+pub(crate) fn header(name: &str, value: &str) -> McpHeader {
     McpHeader {
         key: name.to_owned(),
         value: value.into(),

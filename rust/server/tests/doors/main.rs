@@ -61,3 +61,5 @@ mod support;
 mod tls;
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
+mod waiting_memory;

@@ -16,6 +16,7 @@ use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResp
 use tonic::{Request, Response, Status};
 
 use crate::approvals::Asking;
+use crate::bodies::HeldBytes;
 use crate::gate::{Buffers, Gate, work_on};
 use crate::judging::{Admission, Judge, Payload};
 use crate::passes::settled;
@@ -165,7 +166,8 @@ impl ExtMcpService for McpPolicy {
         let message = request.get_ref();
         let params = message.mcp_request.as_deref().unwrap_or_default();
         let deadline = request.extensions().get().copied();
-        let answer = settled(&self.gate, deadline, |configuration, asking| {
+        let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
+        let answer = settled(&self.gate, deadline, keep, |configuration, asking| {
             let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
             Ok(work_on(params, |buffers| {
                 self.judge(&admission, message, buffers)

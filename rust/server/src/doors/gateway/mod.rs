@@ -112,24 +112,29 @@ async fn answer_to(
         Ok(body) => body,
         Err(error) => return error.refusal(answer::refused),
     };
-    // A request that waits for a server continues to hold its body.
-    let mut held = HeldBytes::new(Arc::clone(&share));
-    if let Err(full) = held.grow(body.len()) {
-        return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message());
-    }
+    // A request that waits for an approval or for a server continues to hold its body.
+    let held = match HeldBytes::of(&share, body.len()) {
+        Ok(held) => held,
+        Err(full) => return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message()),
+    };
     let mut parts = parts;
     let mut prepared = None;
-    let judged = settled(&context.gate, None, |configuration, asking| {
-        // The second pass goes on with the session and the caller of the first.
-        let prepared = match &prepared {
-            Some(prepared) => prepared,
-            None => prepared.insert(Prepared::of(context, configuration, &mut parts, &known)?),
-        };
-        work_on(&body, |buffers| {
-            let pass = (configuration, asking);
-            judge(context, pass, &parts, prepared, &body, buffers)
-        })
-    });
+    let judged = settled(
+        &context.gate,
+        None,
+        || Ok(()),
+        |configuration, asking| {
+            // The second pass goes on with the session and the caller of the first.
+            let prepared = match &prepared {
+                Some(prepared) => prepared,
+                None => prepared.insert(Prepared::of(context, configuration, &mut parts, &known)?),
+            };
+            work_on(&body, |buffers| {
+                let pass = (configuration, asking);
+                judge(context, pass, &parts, prepared, &body, buffers)
+            })
+        },
+    );
     let allowed = match judged.await {
         Ok(allowed) => allowed,
         Err(refusal) => return *refusal,

@@ -3,6 +3,7 @@
 use callgate_proto::decision::v1 as pb;
 use tonic::Status;
 
+use crate::bodies::HeldBytes;
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::{Begun, Decisions};
 use crate::doors::turn::Turn;
@@ -12,12 +13,11 @@ use crate::ingress::Ingress;
 /// Decides the calls in their order, each as `Check` would, and lets other callers in between. Those that need a person's
 /// approval wait together, for one deadline in all; calls behind them are decided meanwhile.
 ///
-/// Their number was bounded before they were decoded: see `CallCounter`.
+/// Their number was bounded before they were decoded: see `CallCounter`. `held` counts their bytes.
 pub(crate) async fn check(
     decisions: &Decisions,
-    asker: Option<&Asker>,
-    ingress: Ingress,
-    calls: Vec<pb::CheckRequest>,
+    (asker, ingress): (Option<&Asker>, Ingress),
+    (calls, mut held): (Vec<pb::CheckRequest>, HeldBytes),
     deadline: Option<Deadline>,
 ) -> Result<pb::CheckBatchResponse, Status> {
     let mut answers = Vec::with_capacity(calls.len());
@@ -38,6 +38,13 @@ pub(crate) async fn check(
             }
         }
     }
+    // Those that are decided are kept no longer.
+    held.set(
+        waiting
+            .iter()
+            .map(|(_, (call, ..))| prost::Message::encoded_len(call))
+            .sum(),
+    )?;
     // Asked together, and settled in their order.
     let until = decisions.wait_until(deadline);
     let finish = |(index, begun)| (index, decisions.finish(asker.cloned(), ingress, begun, until));

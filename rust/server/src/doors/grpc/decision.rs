@@ -16,6 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::approvals::{Asking, WaitingCall};
+use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::batch;
 use crate::doors::grpc::stream::Answers;
@@ -206,7 +207,8 @@ impl DecisionService for Decisions {
             return Err(deadline::over());
         }
         let asked = (asker(&request), self.ingress(&request));
-        let answer = settled(&self.gate, deadline, |configuration, asking| {
+        let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
+        let answer = settled(&self.gate, deadline, keep, |configuration, asking| {
             self.decide((configuration, asking), asked, request.get_ref())
         });
         answer.await.map(Response::new)
@@ -218,8 +220,10 @@ impl DecisionService for Decisions {
     ) -> Result<Response<pb::CheckBatchResponse>, Status> {
         let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
         let ingress = self.ingress(&request);
+        // From the beginning, because a refusal at the first call that waits would come after others took units.
+        let held = HeldBytes::of_rpc(&request)?;
         let calls = request.into_inner().calls;
-        let answers = batch::check(self, asker.as_ref(), ingress, calls, deadline).await?;
+        let answers = batch::check(self, (asker.as_ref(), ingress), (calls, held), deadline).await?;
         Ok(Response::new(answers))
     }
 
@@ -232,7 +236,9 @@ impl DecisionService for Decisions {
         let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
         let (decisions, phase) = (self.clone(), self.phase.clone());
         let ingress = self.ingress(&request);
-        let answers = Answers::new(decisions, (asker, ingress), request.into_inner(), deadline, phase);
+        let share = Arc::clone(ConnectionShare::of_rpc(request.extensions())?);
+        let calls = (request.into_inner(), share);
+        let answers = Answers::new(decisions, (asker, ingress), calls, deadline, phase);
         Ok(Response::new(answers))
     }
 

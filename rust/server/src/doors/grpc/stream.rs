@@ -6,7 +6,9 @@
 //! decided meanwhile.
 
 use std::collections::VecDeque;
+use std::future::ready;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use callgate_proto::decision::v1 as pb;
@@ -15,6 +17,7 @@ use tokio::time::Sleep;
 use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
+use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::{Begun, Decisions, our_code};
 use crate::doors::turn::Turn;
@@ -32,6 +35,8 @@ pub(crate) struct Answers {
     /// The ingress of the stream, the same for all its calls.
     ingress: Ingress,
     calls: Streaming<pb::CheckStreamRequest>,
+    /// Of this connection, for the calls that wait.
+    share: Arc<ConnectionShare>,
     deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
     life: Life,
     turn: Turn,
@@ -63,7 +68,7 @@ impl Answers {
     pub(crate) fn new(
         decisions: Decisions,
         (asker, ingress): (Option<Asker>, Ingress),
-        calls: Streaming<pb::CheckStreamRequest>,
+        (calls, share): (Streaming<pb::CheckStreamRequest>, Arc<ConnectionShare>),
         deadline: Option<Deadline>,
         mut phase: watch::Receiver<Phase>,
     ) -> Self {
@@ -77,6 +82,7 @@ impl Answers {
             asker,
             ingress,
             calls,
+            share,
             deadline: deadline.map(|deadline| (deadline, sleep(deadline))),
             life: Life::Open(stopping),
             turn: Turn::default(),
@@ -90,19 +96,33 @@ impl Answers {
         let Some(call) = message.call else {
             self.turn.spend(0);
             let refusal = "the message holds no `call`; expected one beside its `id`";
-            return Ok(ready(id, self.decisions.refuse(self.ingress, refusal)));
+            return Ok(decided(id, self.decisions.refuse(self.ingress, refusal)));
         };
         self.turn.spend(call.args_json.len());
         let begun = self.decisions.begin((self.asker.as_ref(), self.ingress), &call)?;
         Ok(match begun {
-            Begun::Answered(answer) => ready(id, *answer),
+            Begun::Answered(answer) => decided(id, *answer),
             Begun::Waiting(waiting, configuration) => {
+                let held = match HeldBytes::of(&self.share, prost::Message::encoded_len(&call)) {
+                    Ok(held) => held,
+                    Err(full) => {
+                        // The calls before it are answered; none behind it is read.
+                        self.has_ended = true;
+                        return Ok(HeldAnswer::Waiting(id, Box::pin(ready(Err(full)))));
+                    }
+                };
                 let deadline = self.deadline.as_ref().map(|(deadline, _)| *deadline);
                 let until = self.decisions.wait_until(deadline);
                 let begun = (call, waiting, configuration);
                 let asker = self.asker.clone();
                 let finish = self.decisions.finish(asker, self.ingress, begun, until);
-                HeldAnswer::Waiting(id, Box::pin(finish))
+                HeldAnswer::Waiting(
+                    id,
+                    Box::pin(async move {
+                        let _held = held;
+                        finish.await
+                    }),
+                )
             }
         })
     }
@@ -261,7 +281,7 @@ impl Drop for Answers {
 const MAX_HELD: usize = 1_024;
 
 /// The answer to a call that is decided.
-fn ready(id: u64, decision: pb::CheckResponse) -> HeldAnswer {
+fn decided(id: u64, decision: pb::CheckResponse) -> HeldAnswer {
     HeldAnswer::Ready(Box::new(pb::CheckStreamResponse {
         id,
         decision: Some(decision),

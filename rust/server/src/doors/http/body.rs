@@ -1,5 +1,6 @@
 //! Reading a body, within its limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::reply;
-use crate::bodies::RequestBody;
+use crate::bodies::{ConnectionShare, HeldBytes, RequestBody};
 
 /// A failure to read a body to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +75,12 @@ pub(super) async fn read_plain(
 ) -> Result<Bytes, Response<Body>> {
     let read = read(body, limit_bytes, timeout).await;
     read.map_err(|error| error.refusal(reply::error))
+}
+
+/// Counts a body that is kept while its call waits for a person's answer.
+pub(super) fn keep(share: &Arc<ConnectionShare>, body: &[u8]) -> Result<HeldBytes, Box<Response<Body>>> {
+    HeldBytes::of(share, body.len())
+        .map_err(|full| Box::new(reply::error(StatusCode::SERVICE_UNAVAILABLE, full.message())))
 }
 
 /// Returns true if there was no room for the body.

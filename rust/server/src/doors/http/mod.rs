@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tonic::body::Body;
 
 use crate::approvals::Asking;
-use crate::bodies::RequestBody;
+use crate::bodies::{ConnectionShare, RequestBody};
 use crate::gate::{Buffers, Gate, work_on};
 use crate::identity::{Asker, Peer, UnknownPepError};
 use crate::in_force::Configuration;
@@ -59,10 +59,11 @@ pub(super) async fn answer(
     context: &HttpContext,
     listener: Listener,
     peer: &Arc<Peer>,
+    share: &Arc<ConnectionShare>,
     request: Request<RequestBody>,
 ) -> Response<Body> {
     if let Some(form) = Form::of(request.uri().path()) {
-        return forward::answer(context, listener, peer, form, request).await;
+        return forward::answer(context, listener, (peer, share), form, request).await;
     }
     if let Some(refusal) = refusal(context, listener, &request) {
         return refusal;
@@ -91,12 +92,17 @@ pub(super) async fn answer(
     {
         Ok(body) if peeks => work_on(&body, |buffers| peek(context, asker.as_ref(), &body, buffers)),
         Ok(body) => {
-            let answer = settled(&context.gate, None, |configuration, asking| {
-                work_on(&body, |buffers| {
-                    let pass = (configuration, asking);
-                    check(context, asker.as_ref(), ingress, &body, pass, buffers)
-                })
-            });
+            let answer = settled(
+                &context.gate,
+                None,
+                || body::keep(share, &body),
+                |configuration, asking| {
+                    work_on(&body, |buffers| {
+                        let pass = (configuration, asking);
+                        check(context, asker.as_ref(), ingress, &body, pass, buffers)
+                    })
+                },
+            );
             answer.await
         }
         Err(refusal) => refusal,

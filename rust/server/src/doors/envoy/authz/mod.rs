@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
+use crate::bodies::HeldBytes;
 use crate::gate::{Gate, work_on};
 use crate::judging::{Admission, Judge, Responder};
 use crate::passes::settled;
@@ -62,7 +63,8 @@ impl Authorization for Authorizer {
         let attributes = request.get_ref().attributes.as_ref().and_then(HttpAttributes::of);
         let attributes = attributes.as_ref();
         let deadline = request.extensions().get().copied();
-        let answer = settled(&self.gate, deadline, |configuration, asking| {
+        let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
+        let answer = settled(&self.gate, deadline, keep, |configuration, asking| {
             let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
             Ok(self.judge(&admission, attributes, &ExtAuthz { attributes }))
         });

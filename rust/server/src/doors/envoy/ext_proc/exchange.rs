@@ -287,8 +287,7 @@ impl Exchange {
             ReceivedBody::Whole(bytes) => Some(bytes.to_vec()),
             ReceivedBody::Nothing | ReceivedBody::Unusable(_) => None,
         };
-        let mut room = HeldBytes::new(Arc::clone(&self.context.share));
-        room.grow(body.as_ref().map_or(0, Vec::len))?;
+        let room = HeldBytes::of(&self.context.share, body.as_ref().map_or(0, Vec::len))?;
         let until = self.context.gate.wait_until(self.context.deadline);
         self.stage = Stage::Waiting(Box::new(WaitingRequest {
             answered: Box::pin(passes::answered(waiting, &self.context.gate, until)),

@@ -59,14 +59,12 @@ impl ExternalProcessor for Processor {
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let (opened_with, extensions, messages) = request.into_parts();
-        let share: Option<&Arc<ConnectionShare>> = extensions.get();
-        let share = share.ok_or_else(|| Status::internal("the connection has no share of memory"))?;
         let deadline: Option<&Deadline> = extensions.get();
         let asker: Option<&Asker> = extensions.get();
         let context = Context {
             gate: Arc::clone(&self.gate),
             asker: asker.cloned(),
-            share: Arc::clone(share),
+            share: Arc::clone(ConnectionShare::of_rpc(&extensions)?),
             body_limit_bytes: self.limits.body_limit_bytes,
             deadline: deadline.copied(),
         };

@@ -18,7 +18,7 @@ use http::{HeaderName, Request, Response, StatusCode};
 use tonic::body::Body;
 
 use super::{body, reply as plain};
-use crate::bodies::RequestBody;
+use crate::bodies::{ConnectionShare, RequestBody};
 use crate::doors::callgate_fields;
 use crate::doors::http::HttpContext;
 use crate::gate::{Buffers, work_on};
@@ -67,7 +67,7 @@ impl Form {
 pub(super) async fn answer(
     context: &HttpContext,
     listener: Listener,
-    peer: &Arc<Peer>,
+    (peer, share): (&Arc<Peer>, &Arc<ConnectionShare>),
     form: Form,
     request: Request<RequestBody>,
 ) -> Response<Body> {
@@ -86,16 +86,21 @@ pub(super) async fn answer(
     }
     match body::read_plain(body, context.body_limit_bytes, context.message_timeout).await {
         Ok(body) => {
-            let answer = settled(&context.gate, None, |configuration, asking| {
-                // While the body came, who asks may have been withdrawn.
-                let admission = match Admission::of(configuration, asking, asker.as_ref()) {
-                    Ok(admission) => admission,
-                    Err(unknown) => return unknown_pep(context, unknown),
-                };
-                work_on(&body, |buffers| {
-                    judge(context, &admission, form, &parts, &body, buffers)
-                })
-            });
+            let answer = settled(
+                &context.gate,
+                None,
+                || body::keep(share, &body),
+                |configuration, asking| {
+                    // While the body came, who asks may have been withdrawn.
+                    let admission = match Admission::of(configuration, asking, asker.as_ref()) {
+                        Ok(admission) => admission,
+                        Err(unknown) => return unknown_pep(context, unknown),
+                    };
+                    work_on(&body, |buffers| {
+                        judge(context, &admission, form, &parts, &body, buffers)
+                    })
+                },
+            );
             answer.await
         }
         Err(refusal) => refusal,
