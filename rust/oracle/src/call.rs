@@ -2,6 +2,7 @@
 
 use crate::json::Json;
 use crate::path::{Path, PathEnd, Root, walk};
+use crate::reply::Reply;
 use crate::window::clock;
 
 /// Deepest nesting of arguments.
@@ -26,6 +27,8 @@ pub struct Call {
     pub tool: String,
     /// The JSON text of the arguments.
     pub args: String,
+    /// The answer to the call if it needs an approval; `None` where nobody is asked.
+    pub reply: Option<Reply>,
 }
 
 /// The catalogue's facts about the call's tool.

@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::freeze::Freeze;
 use crate::json::{Json, quoted};
+use crate::reply::{Reply, ReplyKind};
 
 /// A policy, a catalogue, freezes and calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +129,19 @@ fn read_call(json: &Json) -> Option<Call> {
             Some(text) => text.text()?.to_owned(),
             None => json.get("args").map_or_else(String::new, Json::to_json),
         },
+        reply: match json.get("reply") {
+            Some(reply) => Some(read_reply(reply)?),
+            None => None,
+        },
+    })
+}
+
+fn read_reply(json: &Json) -> Option<Reply> {
+    let kind = json.get("kind")?.text()?;
+    Some(Reply {
+        kind: ReplyKind::ALL.into_iter().find(|known| known.name() == kind)?,
+        calls_meanwhile: json.get("calls_meanwhile")?.to_json().parse().ok()?,
+        is_frozen: matches!(json.get("is_frozen"), Some(Json::Bool(true))),
     })
 }
 
@@ -157,9 +171,17 @@ fn call_to_json(call: &Call) -> String {
         .iter()
         .map(|(name, value)| format!("{}: {}", quoted(name), quoted(value)))
         .collect();
+    let reply = call.reply.map_or_else(String::new, |reply| {
+        format!(
+            ", \"reply\": {{\"kind\": {}, \"calls_meanwhile\": {}, \"is_frozen\": {}}}",
+            quoted(reply.kind.name()),
+            reply.calls_meanwhile,
+            reply.is_frozen
+        )
+    });
     format!(
         "{{\"boot_ns\": {}, \"unix_offset_us\": {}, \"grant\": {}, \"labels\": {{{}}}, \"session\": {}, \"server\": {}, \
-         \"tool\": {}, \"args_text\": {}}}",
+         \"tool\": {}, \"args_text\": {}{reply}}}",
         call.boot_ns,
         call.unix_offset_us,
         quoted(&call.grant),

@@ -1,11 +1,18 @@
 //! The comparison of the engine with the oracle.
 
-use callgate_core::engine::Policies;
+mod waiting;
+
+use callgate_core::approval::Decided;
+use callgate_core::engine::{Policies, Snapshot};
 use callgate_core::freeze::{Freeze, FreezeScope, FreezeSource};
 use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::{Args, Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
 
 use crate::{Answer, Call, Case, Oracle, Verdict};
+use waiting::WaitingCalls;
+
+/// No arguments of a case are longer.
+const MAX_ARGS_BYTES: usize = 1 << 20;
 
 /// The examined answer of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +27,17 @@ enum Method {
 pub enum Agreement {
     /// The engine refuses the policy, the catalogue or a freeze with this error.
     NotLoaded(String),
-    /// The answer to each call.
-    Answers(Vec<Answer>),
+    /// The decisions, in the order in which they were made.
+    Decisions(Vec<AgreedDecision>),
+}
+
+/// A decision on which both agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreedDecision {
+    /// The decision.
+    pub verdict: Verdict,
+    /// The call has waited for an answer.
+    pub has_waited: bool,
 }
 
 /// Runs every call of a case through both.
@@ -44,26 +60,45 @@ pub fn run(case: &Case) -> Result<Agreement, String> {
             hash_key: [7; 16],
         },
     );
-    match freezes(case) {
-        Ok(freezes) => engine.set_freezes(FreezeSource::Program, freezes),
+    let freezes = match freezes(case) {
+        Ok(freezes) => freezes,
         Err(refused) => return Ok(Agreement::NotLoaded(refused)),
-    }
+    };
+    engine.set_freezes(FreezeSource::Program, freezes.clone());
     let mut oracle = Oracle::new(&case.policy, &case.catalogue, &case.freezes)
         .map_err(|fault| format!("the oracle cannot read a policy that the engine loads: {fault}"))?;
+    let snapshot = engine.snapshot();
+    let mut waiting = WaitingCalls::new(&engine, &snapshot, freezes);
     let mut scratch = Scratch::default();
-    let mut answers = Vec::new();
+    let mut decisions = Vec::new();
     for (index, call) in case.calls.iter().enumerate() {
         let verdicts = oracle.verdicts(call);
-        let agreed = ask(&engine, call, &mut scratch, |explained, decision| {
+        let ends = |difference| format!("call {index}: {call:?}\n{difference}");
+        let asked = ask(&engine, &snapshot, call, &mut scratch, |explained, decided| {
             allowed(&verdicts, explained, Method::Explain)
-                .map_err(|difference| format!("call {index}: {call:?}\nexplain: {difference}"))?;
-            allowed(&verdicts, decision, Method::Decide)
-                .map_err(|difference| format!("call {index}: {call:?}\ndecide: {difference}"))
-        })?;
-        oracle.settle(call, agreed);
-        answers.push(agreed.answer.clone());
+                .map_err(|difference| format!("explain: {difference}"))?;
+            match decided {
+                Decided::Decision(decision) => allowed(&verdicts, &decision, Method::Decide)
+                    .map(|verdict| Some(verdict.clone()))
+                    .map_err(|difference| format!("decide: {difference}")),
+                Decided::Asked(held) => waiting
+                    .add(index, call, *held, &verdicts)
+                    .map(|()| None)
+                    .map_err(|difference| format!("ask: {difference}")),
+            }
+        });
+        if let Some(verdict) = asked.map_err(ends)? {
+            oracle.settle(call, &verdict);
+            decisions.push(AgreedDecision {
+                verdict,
+                has_waited: false,
+            });
+        }
+        let is_last = index + 1 == case.calls.len();
+        let until = if is_last { usize::MAX } else { index };
+        decisions.extend(waiting.settle(&mut oracle, until, call)?);
     }
-    Ok(Agreement::Answers(answers))
+    Ok(Agreement::Decisions(decisions))
 }
 
 /// The verdict that equals a decision.
@@ -104,12 +139,13 @@ fn document<'a>(name: &'a str, text: &'a str) -> Source<'a> {
     }
 }
 
-/// Compares the engine's explanation, then its decision.
+/// Compares the engine's explanation, then its decision or its question.
 fn ask<R>(
     engine: &Engine,
+    snapshot: &Snapshot,
     call: &Call,
     scratch: &mut Scratch,
-    see: impl FnOnce(&Decision<'_>, &Decision<'_>) -> R,
+    see: impl FnOnce(&Decision<'_>, Decided<'_>) -> R,
 ) -> R {
     let labels: Vec<(&str, &str)> = call
         .labels
@@ -127,14 +163,21 @@ fn ask<R>(
         pins: None,
         unseen_member: None,
     };
-    let now = Now {
+    let now = now(call);
+    let explained = engine.explain(snapshot, &request, now, scratch).decision;
+    let decided = if call.reply.is_some() {
+        engine.decide_or_ask(snapshot, &request, now, scratch, MAX_ARGS_BYTES, |_| ())
+    } else {
+        Decided::Decision(engine.decide(snapshot, &request, now, scratch))
+    };
+    see(&explained, decided)
+}
+
+const fn now(call: &Call) -> Now {
+    Now {
         boot_ns: call.boot_ns,
         unix_offset_us: call.unix_offset_us,
-    };
-    let snapshot = engine.snapshot();
-    let explained = engine.explain(&snapshot, &request, now, scratch).decision;
-    let decision = engine.decide(&snapshot, &request, now, scratch);
-    see(&explained, &decision)
+    }
 }
 
 fn agrees(verdict: &Verdict, decision: &Decision<'_>) -> bool {
@@ -154,9 +197,9 @@ fn agrees(verdict: &Verdict, decision: &Decision<'_>) -> bool {
     is(&verdict.answer, decision.outcome, &decision.rule) && shadow && retry
 }
 
-/// Compares the limits, which are reported if they were examined: on `allow` and on `rate_limited`.
+/// Compares the limits, which are reported if they were examined: on all but `deny`.
 fn limits_agree(verdict: &Verdict, decision: &Decision<'_>) -> bool {
-    if !matches!(verdict.answer.outcome, "allow" | "rate_limited") {
+    if verdict.answer.outcome == "deny" {
         return true;
     }
     verdict.limits.iter().all(|wanted| {
@@ -164,6 +207,7 @@ fn limits_agree(verdict: &Verdict, decision: &Decision<'_>) -> bool {
             limit.rule == wanted.rule
                 && i128::from(limit.max.0) == wanted.max
                 && wanted.remaining.holds(&i128::from(limit.remaining.0))
+                && wanted.over.holds(&i128::from(limit.over.0))
         })
     })
 }

@@ -10,56 +10,82 @@ use crate::policy::{Policy, Rules};
 use crate::verdict::{Answer, Bounds, CountState, Verdict};
 
 /// An answer other than allow, and whether it is shadowed.
-type Finding = (Answer, bool);
+pub(crate) type Finding = (Answer, bool);
+
+/// A demand, and the state of its count exactly and with the largest allowed lateness.
+pub(crate) type Looked = (Demand, Reading, Reading);
+
+/// The findings that no other call changes, and the demands of the limits.
+pub(crate) struct Weighed {
+    early: Vec<Finding>,
+    pub(crate) demands: Vec<Demand>,
+    approvals: Vec<Finding>,
+}
 
 /// Every decision that the contract allows for a call; more than one only if a count may be late.
 pub(crate) fn verdicts(policy: &Policy, facts: &Facts, log: &Log, call: &Call, frozen: bool) -> Vec<Verdict> {
     let Some(args) = call.well_formed() else {
-        return vec![denial("(invalid request)")];
+        return vec![decided(Answer::new("deny", "(invalid request)"))];
     };
     if frozen {
-        return vec![denial("(frozen)")];
+        return vec![decided(Answer::new("deny", "(frozen)"))];
     }
-    let denials = denials(policy, facts, call, &args);
-    let rules = applying(policy, facts, call);
-    let mut faults = Vec::new();
-    let mut demands = Vec::new();
-    for rules in &rules {
-        for limit in &rules.limits {
-            match resolve(policy, limit, rules.shadowed, call, &args, facts) {
-                Ok(demand) => demands.push(demand),
-                Err(rule) => faults.push((Answer::new("deny", rule), rules.shadowed)),
-            }
-        }
-    }
-    let demands: Vec<(Demand, Reading, Reading)> = merge(&demands)
-        .into_iter()
-        .map(|demand| {
-            let (exact, late) = log.look(&demand.count, demand.cost, call);
-            (demand, exact, late)
-        })
-        .collect();
-    let approvals = approvals(&rules, facts, call, &args);
-    let early = [denials, faults].concat();
+    let Weighed {
+        early,
+        demands,
+        approvals,
+    } = weigh(policy, facts, call, &args);
+    let demands = look(demands, log, call);
     readings(&demands)
         .into_iter()
         .map(|short| verdict(&early, &demands, &short, &approvals))
         .collect()
 }
 
-/// A denial before any rule of the policy is looked at.
-fn denial(rule: &str) -> Verdict {
+pub(crate) fn weigh(policy: &Policy, facts: &Facts, call: &Call, args: &Json) -> Weighed {
+    let denials = denials(policy, facts, call, args);
+    let rules = applying(policy, facts, call);
+    let mut faults = Vec::new();
+    let mut demands = Vec::new();
+    for rules in &rules {
+        for limit in &rules.limits {
+            match resolve(policy, limit, rules.shadowed, call, args, facts) {
+                Ok(demand) => demands.push(demand),
+                Err(rule) => faults.push((Answer::new("deny", rule), rules.shadowed)),
+            }
+        }
+    }
+    Weighed {
+        early: [denials, faults].concat(),
+        demands: merge(&demands),
+        approvals: approvals(&rules, facts, call, args),
+    }
+}
+
+pub(crate) fn look(demands: Vec<Demand>, log: &Log, call: &Call) -> Vec<Looked> {
+    let looked = demands.into_iter().map(|demand| {
+        let (exact, late) = log.look(&demand.count, demand.cost, call);
+        (demand, exact, late)
+    });
+    looked.collect()
+}
+
+/// A decision without shadow, limits and units.
+pub(crate) const fn decided(answer: Answer) -> Verdict {
     Verdict {
-        answer: Answer::new("deny", rule),
+        answer,
         shadow: None,
         retry_after_ms: None,
         limits: Vec::new(),
+        needs: Vec::new(),
+        asked_counts: Vec::new(),
+        first_shadowed: None,
         takes: Vec::new(),
     }
 }
 
 /// The demands for which too little is left, for every allowed lateness.
-fn readings(demands: &[(Demand, Reading, Reading)]) -> Vec<HashSet<usize>> {
+pub(crate) fn readings(demands: &[Looked]) -> Vec<HashSet<usize>> {
     let mut readings = vec![HashSet::new()];
     for (index, (demand, exact, late)) in demands.iter().enumerate() {
         let short = |look: &Reading| look.used + demand.cost > demand.count.max;
@@ -76,9 +102,9 @@ fn readings(demands: &[(Demand, Reading, Reading)]) -> Vec<HashSet<usize>> {
     readings
 }
 
-fn verdict(
+pub(crate) fn verdict(
     early: &[Finding],
-    demands: &[(Demand, Reading, Reading)],
+    demands: &[Looked],
     short: &HashSet<usize>,
     approvals: &[Finding],
 ) -> Verdict {
@@ -104,7 +130,19 @@ fn verdict(
     let full = first(findings.first());
     let answer = first(findings.iter().find(|(_, shadowed)| !shadowed));
     let allowed = answer.outcome == "allow";
-    let takes: Vec<&(Demand, Reading, Reading)> = demands
+    let asked_for = answer.outcome == "approval_required";
+    let asks =
+        |(finding, shadowed): &&Finding| finding.outcome == "approval_required" && !shadowed && asked_for;
+    let needs = findings
+        .iter()
+        .filter(asks)
+        .map(|(need, _)| need.rule.clone())
+        .collect();
+    let asked_counts = short_of(true)
+        .filter(|demand| asked_for && !demand.shadowed)
+        .map(|demand| demand.count.key.clone())
+        .collect();
+    let takes: Vec<&Looked> = demands
         .iter()
         .filter(|(demand, ..)| allowed && (!demand.shadowed || full.outcome == "allow"))
         .collect();
@@ -123,11 +161,13 @@ fn verdict(
     Verdict {
         shadow: (allowed && full != answer).then_some(full),
         retry_after_ms,
-        limits: demands
-            .iter()
-            .filter(|(demand, ..)| !demand.shadowed)
-            .map(|one| state(one, allowed))
-            .collect(),
+        limits: enforced_states(demands, allowed),
+        needs,
+        asked_counts,
+        first_shadowed: findings
+            .into_iter()
+            .find(|(_, shadowed)| *shadowed)
+            .map(|(finding, _)| finding),
         takes: takes
             .into_iter()
             .map(|(demand, ..)| (demand.count.clone(), demand.cost))
@@ -136,14 +176,27 @@ fn verdict(
     }
 }
 
-fn state((demand, exact, late): &(Demand, Reading, Reading), allowed: bool) -> CountState {
-    let left = |used: i128| (demand.count.max - used - if allowed { demand.cost } else { 0 }).max(0);
+/// The states of the enforced counts, after units were taken where the call is allowed.
+fn enforced_states(demands: &[Looked], allowed: bool) -> Vec<CountState> {
+    let enforced = demands.iter().filter(|(demand, ..)| !demand.shadowed);
+    enforced.map(|one| state(one, allowed)).collect()
+}
+
+fn state((demand, exact, late): &Looked, allowed: bool) -> CountState {
+    let used = |used: i128| used + if allowed { demand.cost } else { 0 };
+    let left = |units: i128| (demand.count.max - used(units)).max(0);
+    let over = |units: i128| (used(units) - demand.count.max).max(0);
+    let earliest = if allowed { exact.used_at_stamp } else { exact.used };
     CountState {
         rule: demand.rule.clone(),
         max: demand.count.max,
         remaining: Bounds {
             least: left(late.used),
-            most: left(if allowed { exact.used_at_stamp } else { exact.used }),
+            most: left(earliest),
+        },
+        over: Bounds {
+            least: over(earliest),
+            most: over(late.used),
         },
     }
 }

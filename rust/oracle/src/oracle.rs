@@ -2,11 +2,13 @@
 
 use crate::call::{Call, Facts};
 use crate::count::Log;
-use crate::decide::verdicts;
+use crate::decide::{decided, verdicts};
 use crate::freeze::Freeze;
 use crate::json::Json;
 use crate::policy::Policy;
-use crate::verdict::Verdict;
+use crate::reply::Reply;
+use crate::settle::settled;
+use crate::verdict::{Answer, Verdict};
 
 /// The deepest nesting of documents that is read; the engine refuses much shallower ones.
 const MAX_DEPTH: usize = 1_000;
@@ -43,7 +45,17 @@ impl Oracle {
         verdicts(&self.policy, &self.facts(call), &self.log, call, frozen)
     }
 
-    /// Records the decision: one of [`Oracle::verdicts`] of the same call.
+    /// Every decision that the contract allows for a call that asked with the verdict `asked`, with its reply. `later` is the
+    /// call at the time of the reply; freezes are those of that time.
+    pub fn settled(&self, call: &Call, later: &Call, reply: Reply, asked: &Verdict) -> Vec<Verdict> {
+        if reply.is_frozen || self.freezes.iter().any(|freeze| freeze.stops(later)) {
+            return vec![decided(Answer::new("deny", "(frozen)"))];
+        }
+        let replied = (reply.kind, asked);
+        settled(&self.policy, &self.facts(call), &self.log, (call, later), replied)
+    }
+
+    /// Records the decision: one of [`Oracle::verdicts`] or [`Oracle::settled`] of the same call at this time.
     pub fn settle(&mut self, call: &Call, verdict: &Verdict) {
         for (count, units) in &verdict.takes {
             self.log.take(count, *units, call);

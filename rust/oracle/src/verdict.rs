@@ -52,6 +52,8 @@ pub struct CountState {
     pub max: i128,
     /// Millionths of units left after the decision.
     pub remaining: Bounds<i128>,
+    /// Millionths of units taken above `max`.
+    pub over: Bounds<i128>,
 }
 
 /// One decision that the contract allows.
@@ -65,6 +67,12 @@ pub struct Verdict {
     pub retry_after_ms: Option<Bounds<u64>>,
     /// The enforced counts, if limits were examined.
     pub limits: Vec<CountState>,
+    /// The rules that ask for an approval, in their order, if one is needed.
+    pub needs: Vec<String>,
+    /// The enforced counts that have too little left, and ask.
+    pub(crate) asked_counts: Vec<String>,
+    /// The first shadowed finding.
+    pub(crate) first_shadowed: Option<Answer>,
     /// The units that an admission takes.
     pub(crate) takes: Vec<(Count, i128)>,
 }

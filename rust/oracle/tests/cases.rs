@@ -75,7 +75,7 @@ fn every_decision_case() {
             calls += case.calls.len();
             let agreed = compare::run(&case)
                 .unwrap_or_else(|difference| panic!("{}: {difference}", json.get("name").unwrap().to_json()));
-            assert!(matches!(agreed, compare::Agreement::Answers(_)), "{agreed:?}");
+            assert!(matches!(agreed, compare::Agreement::Decisions(_)), "{agreed:?}");
         }
     }
     assert!(calls > 700, "only {calls} calls");

@@ -1,6 +1,6 @@
 //! Checks that the engine equals the oracle on generated policies and calls.
 
-use callgate_oracle::compare::{self, Agreement};
+use callgate_oracle::compare::{self, AgreedDecision, Agreement};
 use callgate_oracle::generate;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -30,7 +30,8 @@ proptest! {
 fn the_generator_reaches_every_outcome() {
     let mut loaded = 0;
     let mut outcomes = std::collections::HashMap::new();
-    let mut frozen = 0;
+    let mut waited = std::collections::HashMap::new();
+    let (mut frozen, mut over) = (0, 0);
     let mut refused = Vec::new();
     let mut runner = TestRunner::deterministic();
     for _ in 0..500 {
@@ -40,21 +41,37 @@ fn the_generator_reaches_every_outcome() {
             .current();
         match compare::run(&generate::case(&bytes)).unwrap() {
             Agreement::NotLoaded(error) => refused.push(error),
-            Agreement::Answers(answers) => {
+            Agreement::Decisions(decisions) => {
                 loaded += 1;
-                for answer in answers {
-                    frozen += usize::from(answer.rule == "(frozen)");
-                    *outcomes.entry(answer.outcome).or_insert(0) += 1;
+                for AgreedDecision { verdict, has_waited } in decisions {
+                    frozen += usize::from(verdict.answer.rule == "(frozen)");
+                    over += usize::from(verdict.limits.iter().any(|limit| limit.over.least > 0));
+                    *outcomes.entry(verdict.answer.outcome).or_insert(0) += 1;
+                    if has_waited {
+                        *waited.entry(verdict.answer.outcome).or_insert(0) += 1;
+                    }
                 }
             }
         }
     }
     assert!(loaded > 400, "{loaded} of 500 load, others say {refused:#?}");
-    for outcome in ["allow", "deny", "rate_limited", "approval_required"] {
+    let is_reached = |counts: &std::collections::HashMap<&str, usize>, outcome: &str, least: usize| {
         assert!(
-            outcomes.get(outcome).is_some_and(|count| *count > 300),
-            "{outcomes:?}"
+            counts.get(outcome).is_some_and(|count| *count > least),
+            "{outcome}: {counts:?}"
         );
+    };
+    for outcome in ["allow", "deny", "rate_limited", "approval_required"] {
+        is_reached(&outcomes, outcome, 200);
+    }
+    for (outcome, least) in [
+        ("allow", 150),
+        ("deny", 150),
+        ("rate_limited", 10),
+        ("approval_required", 20),
+    ] {
+        is_reached(&waited, outcome, least);
     }
     assert!(frozen > 200, "{frozen} frozen");
+    assert!(over > 30, "{over} above max");
 }

@@ -3,7 +3,7 @@
 use super::Choices;
 use super::condition::object;
 use super::pools::TOOLS;
-use crate::Call;
+use crate::{Call, Reply, ReplyKind};
 
 /// The highest number of calls in a case: enough to fill a count of a few dozen.
 const MAX_CALLS: usize = 120;
@@ -65,7 +65,22 @@ fn call(choices: &mut Choices<'_>, unix_offset_us: i64) -> Call {
             _ => vec![(own("a.b"), own("x")), (own("team"), own("a"))],
         },
         args: args(choices),
+        reply: reply(choices),
     }
+}
+
+/// Mostly an approval, so that counts are filled above their `max`.
+fn reply(choices: &mut Choices<'_>) -> Option<Reply> {
+    let kind = match choices.below(10) {
+        0..=2 => return None,
+        3..=5 => ReplyKind::Approved,
+        other => ReplyKind::ALL[other % ReplyKind::ALL.len()],
+    };
+    Some(Reply {
+        kind,
+        calls_meanwhile: [0, 0, 1, 2, 7][choices.below(5)],
+        is_frozen: choices.once_in(12),
+    })
 }
 
 fn args(choices: &mut Choices<'_>) -> String {

@@ -47,7 +47,7 @@ pub(super) fn shape(choices: &mut Choices<'_>, index: usize) -> Shape {
     let align = if calendar { "calendar" } else { "sliding" };
     let max = choices.pick(&MAXES);
     let scope = choices.pick(&SCOPES);
-    let at_max = if choices.once_in(8) {
+    let at_max = if choices.once_in(3) {
         r#","at_max":"require_approval""#
     } else {
         ""
