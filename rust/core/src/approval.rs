@@ -87,6 +87,11 @@ pub enum Answer {
         /// True if this grant has too many; false if all grants together have.
         of_grant: bool,
     },
+    /// Nobody was asked: too many calls of this process wait for answers.
+    TooManyWait {
+        /// True if this grant has its share of them; false if there is no place for any call.
+        of_grant: bool,
+    },
     /// The store has not answered in time, or there is none.
     Unavailable,
 }

@@ -228,6 +228,14 @@ pub(super) fn approval_capacity(of_grant: bool) -> String {
     )
 }
 
+pub(super) fn too_many_wait(of_grant: bool) -> String {
+    let whose = if of_grant { " of this grant" } else { "" };
+    format!(
+        "the call needs a person's approval, and too many calls{whose} wait for answers now; nobody was asked, try again in a \
+         moment"
+    )
+}
+
 /// A person's words without line breaks and other control characters.
 fn on_one_line(text: &str) -> String {
     let text = shown(text);

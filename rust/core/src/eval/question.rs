@@ -106,6 +106,11 @@ impl<'s> Counting<'_, 's> {
                 Cow::Borrowed(CAPACITY),
                 message::approval_capacity(*of_grant),
             ),
+            Answer::TooManyWait { of_grant } => self.refused(
+                weighed,
+                Cow::Borrowed(CAPACITY),
+                message::too_many_wait(*of_grant),
+            ),
             Answer::Unavailable => self.refused(
                 weighed,
                 Cow::Borrowed(UNAVAILABLE),

@@ -153,9 +153,8 @@ impl Questions {
             state.forget_unheard();
             state.shares.take(&question.grant, bytes)
         });
-        let grant = grant.map_err(|reason| match reason {
-            NoRoom::OfGrant => Answer::AtCapacity { of_grant: true },
-            NoRoom::Full => Answer::Unavailable,
+        let grant = grant.map_err(|reason| Answer::TooManyWait {
+            of_grant: reason == NoRoom::OfGrant,
         })?;
         let number = state.next_number;
         state.next_number += 1;

@@ -169,7 +169,7 @@ async fn what_is_consumed_for_a_caller_that_has_gone_is_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_use_comes_back_where_units_are_missing_and_with_a_roll_back() {
+async fn a_use_comes_back_with_a_roll_back() {
     let (rig, questions) = rig(20_000);
     let answered = answering(&questions, vec![approved("a")]);
     let first = rig.grpc().check(call("once")).await.unwrap().into_inner();

@@ -2,6 +2,8 @@
 
 // Marked as tests, so that the lints know their helpers as such.
 #[cfg(test)]
+mod approval_given_back;
+#[cfg(test)]
 mod approval_states;
 #[cfg(test)]
 mod approvals;
@@ -55,6 +57,8 @@ mod stream;
 mod stream_client;
 #[cfg(test)]
 mod stream_end;
+#[cfg(test)]
+mod stream_waits;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn rig() -> (Rig, Arc<Questions>) {
 }
 
 /// A message of an enforcement point.
-fn by<T>(pep: &str, message: T) -> Request<T> {
+pub(crate) fn by<T>(pep: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let token = MetadataValue::try_from(format!("Bearer {pep}")).unwrap();
     request.metadata_mut().insert("authorization", token);

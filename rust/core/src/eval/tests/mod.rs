@@ -21,6 +21,7 @@ mod seen;
 mod servers;
 mod shadow;
 mod steps;
+mod waits;
 
 use crate::engine::Policies;
 use crate::policy::{Catalogue, Format, Source, ast, parse};

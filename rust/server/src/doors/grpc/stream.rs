@@ -214,7 +214,7 @@ impl Stream for Answers {
             Some(Poll::Pending) => true,
             None => false,
         };
-        if waits && (self.has_ended || self.held.len() >= MAX_HELD) {
+        if waits && (self.has_ended || self.held.len() > MAX_HELD) {
             return self.poll_end_while_waiting(cx);
         }
         if self.turn.poll_go_on(cx).is_pending() {
