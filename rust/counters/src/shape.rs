@@ -77,7 +77,7 @@ pub(crate) enum Hold {
 /// A count as seen at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
-    /// Microseconds until the units of this cost are free; 0 if they are free now, or wanted beyond `max`.
+    /// Microseconds until the units of this cost are free; 0 if they are free now, or wanted beyond `max` and countable.
     pub wait_us: u64,
     /// Units free; after a successful take, the units left.
     pub remaining: Micros,

@@ -480,8 +480,11 @@ fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
         }
         Count::Ledger(ledger) => {
             let seen = ledger.look(cost.0, max, now);
+            let used = max.saturating_sub(seen.free).saturating_add(seen.over);
+            // More than 64 bits of millionths cannot be counted, whoever allows them.
+            let has_room = demand.beyond && used.saturating_add(cost.0) <= demand.most();
             View {
-                wait_us: if demand.beyond { 0 } else { seen.wait_us },
+                wait_us: if has_room { 0 } else { seen.wait_us },
                 remaining: Micros(seen.free),
                 over: Micros(seen.over),
                 reset_after_us: seen.reset_after_us,
