@@ -88,7 +88,8 @@ pub(crate) const fn decided(answer: Answer) -> Verdict {
 pub(crate) fn readings(demands: &[Looked]) -> Vec<HashSet<usize>> {
     let mut readings = vec![HashSet::new()];
     for (index, (demand, exact, late)) in demands.iter().enumerate() {
-        let short = |look: &Reading| look.used + demand.cost > demand.count.max;
+        // Where nothing is wanted, nothing is missing, however much is above `max`.
+        let short = |look: &Reading| demand.cost > 0 && look.used + demand.cost > demand.count.max;
         let with: Vec<HashSet<usize>> = readings
             .iter()
             .map(|reading| reading.iter().copied().chain([index]).collect())
