@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from common import machine, postgres, programs, report
 from control.filled import Size
 
-from control import asked, busy, lists, start
+from control import asked, busy, lists, obeyed, start
 from control import world as worlds
 
 if TYPE_CHECKING:
     from common.postgres import Postgres
     from control.world import World
 
-PARTS = ("lists", "asked", "busy", "start")
+PARTS = ("lists", "asked", "obeyed", "busy", "start")
 
 
 def _parts(options: argparse.Namespace) -> tuple[int, ...]:
@@ -75,6 +75,8 @@ def main() -> None:
             lists.measure(results, databases, options)
         if options.only in {None, "asked"}:
             asked.measure(results, databases, server, options)
+        if options.only in {None, "obeyed"}:
+            obeyed.measure(results, databases, options)
         if options.only in {None, "start"}:
             empty = worlds.made(folder / "empty", "an empty store", Size(0, 0, 0))
             start.measure(results, databases, empty, options)
