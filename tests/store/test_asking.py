@@ -308,6 +308,34 @@ def test_an_embedded_engine_asks_its_store(tmp_path: Path) -> None:
         assert engine.check(grant="g", tool="calm").allowed
 
 
+def test_a_look_neither_asks_nor_uses(tmp_path: Path) -> None:
+    queue = ApprovalQueue(deadline_ms=2_000)
+    engine = Engine.from_dict(ASKS, approvals=queue)
+    call: dict[str, Any] = {"grant": "g", "tool": "risky", "args": {"n": 1}}
+
+    def look() -> None:
+        for decision in (engine.explain(**call).decision, engine.peek(**call).decision):
+            assert decision is not None
+            assert (decision.outcome, decision.rule, decision.approval) == ("approval_required", RULE, None)
+
+    look()
+    assert queue.take(1, 0) == ([], [], [])
+    with closing(open_store(in_folder(tmp_path / "state"))) as store:
+        asking = Asking(queue)
+        asking.start(store)
+        try:
+            look()
+            asked = engine.check(**call)
+            answer(store, asked)
+            look()
+            assert store.approvals.get(str(asked.approval), now_us()).state is State.APPROVED
+            assert engine.check(**call).approval == asked.approval
+            look()
+            assert store.approvals.get(str(asked.approval), now_us()).state is State.CONSUMED
+        finally:
+            asking.stop()
+
+
 def test_tool_and_owner_are_looked_up_for_a_new_approval_alone(tmp_path: Path) -> None:
     looked_up: list[str] = []
 

@@ -165,6 +165,12 @@ impl State {
         })
     }
 
+    /// Returns the names of the policies by which a call can need a person's approval.
+    pub fn asking_policies(&self) -> impl Iterator<Item = &str> {
+        let asking = self.policies.iter().filter(|policy| policy.may_ask());
+        asking.map(|policy| policy.name.as_str())
+    }
+
     /// Returns the policy with this [`Decision::policy_index`], at its server.
     pub fn policy(&self, index: u32) -> Option<PolicyView<'_>> {
         let serving = self.servings.list.get(usize::try_from(index).ok()?)?;

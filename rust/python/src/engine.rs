@@ -35,7 +35,8 @@ pub(crate) use inner::compile;
 ///   for all of them together. One of them keeps the file. A call of the others waits for its answer, at most 2 s;
 ///   then it is denied, ``(counter store unavailable)``.
 /// - `approvals`: The queue of questions about calls that need a person's approval; such a call waits for its answer.
-///   None denies them, ``(approval store unavailable)``.
+///   None denies them, ``(approval store unavailable)``. An engine whose policies may ask logs a warning if this is
+///   left out; pass None if that is meant, or if a `Server` of this engine asks.
 /// - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
 ///   lose the counts of one interval; a kill loses nothing.
 /// - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's

@@ -28,13 +28,38 @@ keywords! {
         /// Other processes may have the file of the counters, or ask this one for them.
         share_counters: bool = false,
         /// The queue of questions about calls that need a person's approval.
-        approvals: Option<Py<ApprovalQueue>> = None,
+        approvals: Queue = Queue::Unsaid,
         /// The interval in which a server writes counters in a file to disk.
         flush_interval_ms: u64 = 1_000,
         /// The limit of open reservations per grant.
         reservations_per_grant: usize = 1 << 12,
         /// The limit of open reservations per enforcement point.
         reservations_per_pep: usize = 1 << 15,
+    }
+}
+
+/// The queue of questions of an engine.
+pub(crate) enum Queue {
+    /// Nobody has thought of it.
+    Unsaid,
+    /// It was passed; or None, for an engine that asks nobody or whose server asks.
+    Said(Option<Py<ApprovalQueue>>),
+}
+
+impl Queue {
+    pub(crate) const fn get(&self) -> Option<&Py<ApprovalQueue>> {
+        match self {
+            Self::Said(Some(queue)) => Some(queue),
+            Self::Said(None) | Self::Unsaid => None,
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Queue {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self::Said(value.extract()?))
     }
 }
 

@@ -118,6 +118,7 @@ def trial_engine(name: str, document: str, catalogue: Path | None, servers: Iter
             catalogue=catalogue,
             counters="memory",
             counter_capacity=_TRIAL_COUNTERS,
+            approvals=None,
         )
     except PolicyError as error:
         raise form.placed(error) if error.file == form.file else error from None

@@ -150,6 +150,12 @@ impl CompiledPolicy {
         self.limits.get(usize::try_from(index).ok()?)
     }
 
+    /// Returns whether a call can be decided by a person alone. What is shadowed asks nobody.
+    pub(crate) fn may_ask(&self) -> bool {
+        self.places()
+            .any(|place| !place.shadowed && place.asks(&self.limits))
+    }
+
     /// Returns whether a `schema` is `"input"`, so that the catalogue's schemas are needed.
     pub(crate) fn asks_input_schema(&self) -> bool {
         self.places().any(Place::asks_input_schema)

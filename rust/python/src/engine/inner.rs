@@ -17,12 +17,15 @@ use super::Engine;
 use crate::clock::{instant, system};
 use crate::decision::Decision;
 use crate::error::Error;
-use crate::sizes::Sizes;
+use crate::sizes::{Queue, Sizes};
 use crate::{args, load};
 
 /// An engine without a server has no background task: every so many calls sweep this many counters.
 const CALLS_PER_SWEEP: u32 = 256;
 const SWEEP_BUDGET: usize = 512;
+
+/// Policies that a warning names.
+const NAMED_POLICIES: usize = 5;
 
 /// The name of the embedded engine among the protocols.
 const PROTOCOL: &str = "python";
@@ -33,7 +36,12 @@ thread_local! {
 
 impl Engine {
     pub(super) fn build(py: Python<'_>, state: State, sizes: &Sizes) -> PyResult<Self> {
+        let asking: Vec<String> = match sizes.approvals {
+            Queue::Unsaid => state.asking_policies().map(str::to_owned).collect(),
+            Queue::Said(_) => Vec::new(),
+        };
         let core = sizes.engine(py, state)?;
+        warn_of_unanswered(py, &asking)?;
         let clock = system().shifted(core.store().clock_shift_us());
         Ok(Self {
             core: Arc::new(core),
@@ -41,7 +49,7 @@ impl Engine {
             flush_interval_ms: sizes.flush_interval_ms,
             approvals: sizes
                 .approvals
-                .as_ref()
+                .get()
                 .map(|queue| Approvals::new(queue.get().channel())),
             calls: AtomicU32::new(0),
         })
@@ -142,6 +150,36 @@ impl Engine {
             self.core.sweep(now, SWEEP_BUDGET);
         }
     }
+}
+
+/// Logs that calls need a person's approval by these policies, and that this engine asks nobody.
+fn warn_of_unanswered(py: Python<'_>, asking: &[String]) -> PyResult<()> {
+    if asking.is_empty() {
+        return Ok(());
+    }
+    let quoted = py.import("callgate.text")?.getattr("quoted")?;
+    let names = asking.iter().take(NAMED_POLICIES);
+    let names: Vec<String> = names
+        .map(|name| quoted.call1((name,))?.extract())
+        .collect::<PyResult<_>>()?;
+    let others = match asking.len() - names.len() {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    let message = format!(
+        "calls may need a person's approval by {} {}{others}, and this engine asks nobody, so that they are denied, \
+         `(approval store unavailable)`; pass the `queue` of an `ApprovalStore` as `approvals=`, or `approvals=None` if \
+         that is meant or a `Server` of this engine asks",
+        if asking.len() == 1 {
+            "the policy"
+        } else {
+            "the policies"
+        },
+        names.join(", "),
+    );
+    let logger = py.import("logging")?.call_method1("getLogger", ("callgate",))?;
+    logger.call_method1("warning", ("%s", message))?;
+    Ok(())
 }
 
 /// Reads and compiles documents without blocking other Python threads.
