@@ -233,7 +233,8 @@ def _known(file: str, content: bytes) -> KnownPolicy:
 
 
 def _version(file: str, content: bytes) -> str:
-    engine = Engine.from_config(policies={"policy": (file, content)}, servers={"srv": "policy"}, counter_capacity=1)
+    policies, servers = {"policy": (file, content)}, {"srv": "policy"}
+    engine = Engine.from_config(policies=policies, servers=servers, counter_capacity=1, approvals=None)
     return engine.policies[0].version
 
 
