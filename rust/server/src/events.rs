@@ -221,6 +221,9 @@ mod tests {
         let recorder = Recorder::default();
         let events = Events::default();
         tracing::subscriber::with_default(recorder.clone(), || {
+            // Another test may have been registering these call sites while this subscriber came, and then nobody
+            // would have told them of it.
+            tracing::callsite::rebuild_interest_cache();
             let fields = vec![("tool", "a\nb".into()), ("decided_at_us", 7_u64.into())];
             events.push(Level::Info, "denied", fields);
             events.push(Level::Error, "audit_failed", Vec::new());
