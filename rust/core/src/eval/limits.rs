@@ -91,6 +91,18 @@ impl Counts {
         first_waiting(&self.demands, among)
     }
 
+    /// Returns the first of the first `among` counts in which the call has to wait: one that refuses, else one that asks.
+    pub(super) fn first_refusing(&self, among: usize) -> Option<Use> {
+        let waiting = self
+            .iter()
+            .take(among)
+            .filter(|(_, demand)| demand.view.wait_us > 0);
+        let mut waiting: SmallVec<[Use; 4]> = waiting.map(|(one, _)| one).collect();
+        // Stable: the order within both stays.
+        waiting.sort_by_key(|one| one.asks);
+        waiting.first().copied()
+    }
+
     /// The same counts in the order of their limits.
     pub(super) fn in_order(&self) -> (SmallVec<[Use; 4]>, Demands) {
         let mut both: SmallVec<[(Use, &Demand); 4]> = self.iter().collect();

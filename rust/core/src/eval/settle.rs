@@ -112,10 +112,9 @@ impl<'s> Counting<'_, 's> {
             // now there is an answer and only enforced counts are left.
             match refusal {
                 Refusal::RateLimited if counts.first_waiting(enforced).is_none() && wanted > enforced => {
-                    let waiting = counts
-                        .first_waiting(wanted)
-                        .and_then(|index| counts.use_of(index));
-                    let rule = waiting.map_or("", |one| self.rule(weighed.indexes.policy, one.limit));
+                    let rule = counts
+                        .first_refusing(wanted)
+                        .map_or("", |one| self.rule(weighed.indexes.policy, one.limit));
                     weighed.shadowing.note(Outcome::RateLimited, rule);
                 }
                 Refusal::Capacity { demand } if demand >= enforced => {
