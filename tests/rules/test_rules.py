@@ -166,3 +166,20 @@ def test_a_policy_with_faults_is_refused_with_all_of_them() -> None:
     with pytest.raises(InvalidConfigError) as told:
         parse_policy("p.yaml", b"version: '1'\ndefault: maybe\ntools: {a: {actoin: deny}}\n")
     assert [(fault.file, fault.line) for fault in told.value.faults] == [("p.yaml", 2), ("p.yaml", 3)]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (
+            "p.json",
+            '{"version":"1","default":"deny","name":"é","tools":{"é":{"limits":[{"counter":"c","window":60.500,"max":NUMBER}]}}}',
+        ),
+        ("p.yaml", "version: '1'\ndefault: deny\ntools:\n  é: {limits: [{counter: ü, window: 60.500, max: NUMBER}]}\n"),
+    ],
+)
+@pytest.mark.parametrize("number", ["0.1000000000000000000000000001", "1.5", "12e3", "7"])
+def test_numbers_are_exact(file: str, text: str, number: str) -> None:
+    (limit,) = parse_policy(file, text.replace("NUMBER", number).encode()).tools[0].limits
+    assert limit.max == Decimal(number)
+    assert limit.window == Window("sliding", ms=60_500)

@@ -12,6 +12,7 @@ from callgate.config.faults import InvalidConfigError
 from callgate.config.policies import faults_in
 from callgate.workbench.rules.conditions import AllOf, AnyOf, Check, Comparison, Condition, Not
 from callgate.workbench.rules.limits import Limit, Window
+from callgate.workbench.rules.numbers import exact_data
 from callgate.workbench.rules.paths import parse_path
 from callgate.workbench.rules.patterns import Pattern
 from callgate.workbench.rules.policy import Entry, Policy, pointer
@@ -46,8 +47,9 @@ def parse_policy(file: str, content: bytes) -> Policy:
     """Works like `read_policy`, on bytes that were read before; the suffix of `file` gives the format."""
     if faults := faults_in(file, content):
         raise InvalidConfigError(faults)
-    document = engine_form(file, content).document or parse_document(file, content)
-    data = document.data
+    converted = engine_form(file, content).document
+    document = converted or parse_document(file, content)
+    data = document.data if converted else exact_data(document)
     mode = data.get("mode", "enforce")
     return Policy(
         document=document,
