@@ -1,0 +1,254 @@
+"""What a call consists of, as variables with choices: the values that conditions tell apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from callgate.workbench.witness import truth
+from callgate.workbench.witness.absent import ABSENT, LIST, OBJECT, UNKNOWN, Mark
+from callgate.workbench.witness.places import Place, arguments_with
+from callgate.workbench.witness.values import Values, leaf_values, lists_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from callgate.workbench.witness.budget import Budget
+    from callgate.workbench.witness.formulas import Atom
+
+Results: TypeAlias = "dict[int, int]"
+Ask: TypeAlias = "Callable[[Any], Results | None]"
+"""The truth values of a variable's atoms for a value; None if no call can have it."""
+
+_MOST_UNKNOWN: Final = 128
+"""Combinations of results that are told apart where no value is known for them."""
+
+_MOST_PRODUCTS: Final = 2_000
+_MOST_ELEMENTS: Final = 40
+
+_ON_STRINGS: Final = {
+    **dict.fromkeys(
+        (
+            *("eq", "neq", "in", "not_in", "regex", "not_regex", "contains", "not_contains", "starts_with"),
+            *("ends_with", "len_lt", "len_lte", "len_gt", "len_gte"),
+        ),
+        truth.TRUE | truth.FALSE,
+    ),
+    **dict.fromkeys(("path_within", "host_in", "cidr_in"), truth.TRUE | truth.FALSE | truth.ERROR),
+}
+"""Results that a string may give."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a variable."""
+
+    value: Any
+    """A JSON value, or a mark."""
+    results: Results = field(hash=False)
+    """The truth values of the variable's atoms; sets of them where they are not settled."""
+    opens: tuple[Variable, ...] = ()
+    """Variables that are chosen only with this value."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """One value of a call."""
+
+    name: str
+    """`args` paths in the words of policies, or `session`, `grant.id` and so on."""
+    steps: tuple[tuple[str, str | int], ...] | None
+    """Its place in the arguments; None for others."""
+    atoms: tuple[int, ...]
+    choices: tuple[Choice, ...]
+
+    def results(self) -> Results:
+        """What each atom may be while nothing is chosen."""
+        found = dict.fromkeys(self.atoms, 0)
+        for choice in self.choices:
+            for atom, values in choice.results.items():
+                found[atom] |= values
+            for opened in choice.opens:
+                for atom, values in opened.results().items():
+                    found[atom] |= values
+        return found
+
+
+def plain_variable(name: str, atoms: Sequence[int], values: Iterable[Any], ask: Ask) -> Variable:
+    """A variable with these values and no others."""
+    return Variable(name, None, tuple(atoms), tuple(_distinct(values, ask, ())))
+
+
+def string_variable(
+    name: str, numbers: Sequence[int], atoms: Sequence[Atom], ask: Ask, *, may_be_absent: bool
+) -> Variable:
+    """A variable that is a string that is not empty, or absent."""
+    values = leaf_values(atoms)
+    found = [one for one in values.values if isinstance(one, str) and one]
+    choices = list(_distinct([*found, *([ABSENT] if may_be_absent else [])], ask, ()))
+    if not values.are_strings_complete:
+        choices += _unknown_strings(dict(zip(numbers, atoms, strict=True)), choices)
+    return Variable(name, None, tuple(numbers), tuple(choices))
+
+
+class ArgumentVariables:
+    """Makes the variables of arguments."""
+
+    def __init__(self, atoms: list[Atom], ask: Ask, budget: Budget) -> None:
+        """Takes all atoms and a way to ask for their results on whole arguments."""
+        self._atoms = atoms
+        self._ask = ask
+        self._budget = budget
+
+    def of(self, place: Place) -> Variable:
+        """The variable of a place, with those of the places below it."""
+        own = place.all_atoms()
+        name = _name(place)
+
+        def ask(value: Any) -> Results | None:  # noqa: ANN401  JSON
+            self._budget.spend()
+            results = self._ask(arguments_with(place.steps, value))
+            return None if results is None else {atom: results[atom] for atom in own}
+
+        if place.is_whole(self._atoms):
+            values, is_complete = self._whole(place)
+            choices = list(_distinct(values, ask, ()))
+            if not is_complete:
+                choices.append(Choice(UNKNOWN, dict.fromkeys(own, truth.ANY_TRUTH)))
+            return Variable(name, place.steps, tuple(own), tuple(choices))
+        known = self._leaf(place)
+        found = list(_distinct(_outside(known.values, place), ask, ()))
+        found += self._unknown(place, known, found)
+        for mark, empty, below in ((OBJECT, {}, place.keys), (LIST, [], place.indexes)):
+            if below:
+                results = ask(empty) or {}
+                opened = {atom for one in below.values() for atom in one.all_atoms()}
+                direct = {atom: result for atom, result in results.items() if atom not in opened}
+                # Where members can be chosen the call says most; so this choice comes first.
+                found.insert(0, Choice(mark, direct, tuple(self.of(one) for one in below.values())))
+        return Variable(name, place.steps, tuple(own), tuple(found))
+
+    def _leaf(self, place: Place) -> Values:
+        return leaf_values([self._atoms[one] for one in place.atoms])
+
+    def _unknown(self, place: Place, known: Values, found: list[Choice]) -> list[Choice]:
+        if not known.are_others_complete:
+            return [Choice(UNKNOWN, dict.fromkeys(place.all_atoms(), truth.ANY_TRUTH))]
+        if known.are_strings_complete:
+            return []
+        return _unknown_strings({one: self._atoms[one] for one in place.all_atoms()}, found)
+
+    def _whole(self, place: Place) -> tuple[list[Any], bool]:
+        """The values of a place with all that is below it, and if they are all that matter."""
+        known = self._leaf(place)
+        values = list(known.values)
+        is_complete = known.are_strings_complete and known.are_others_complete
+        children = any(True for _ in place.children())
+        if children and any(self._atoms[one].op not in ("exists",) for one in place.atoms):
+            # A condition that sees the whole value may tell apart more than its members do.
+            is_complete = False
+        made: list[Any] = []
+        if place.keys:
+            members, are_all = self._members(place)
+            made += members
+            is_complete = is_complete and are_all
+        if place.indexes:
+            is_complete = False
+            made += [arguments_with((("index", index),), 1) for index in place.indexes]
+        if place.every is not None:
+            elements, are_all = self._whole(place.every)
+            distinct = self._distinct_elements(place, elements)
+            lists, are_lists_all = lists_of(distinct[:_MOST_ELEMENTS], min(len(place.every.all_atoms()), 4))
+            made += lists
+            few = len(place.every.all_atoms()) <= 4 and len(distinct) <= _MOST_ELEMENTS  # noqa: PLR2004  as above
+            is_complete = is_complete and are_all and are_lists_all and few
+        return [*made, *values], is_complete
+
+    def _members(self, place: Place) -> tuple[list[Any], bool]:
+        names, is_complete, columns = list(place.keys), True, []
+        for child in place.keys.values():
+            values, are_all = self._whole(child)
+            is_complete = is_complete and are_all
+            columns.append(self._distinct_at(child, values))
+        made: list[Any] = []
+        for row in product(*columns):
+            if len(made) == _MOST_PRODUCTS:
+                return made, False
+            made.append({name: one for name, one in zip(names, row, strict=True) if one is not ABSENT})
+        return made, is_complete
+
+    def _distinct_at(self, place: Place, values: list[Any]) -> list[Any]:
+        return list(self._by_results(place.all_atoms(), values, lambda one: arguments_with(place.steps, one)))
+
+    def _distinct_elements(self, place: Place, elements: list[Any]) -> list[Any]:
+        below = [atom for child in place.children() for atom in child.all_atoms()]
+        kept = [one for one in elements if one is not ABSENT]
+        return list(self._by_results(below, kept, lambda one: arguments_with(place.steps, [one])))
+
+    def _by_results(self, atoms: list[int], values: list[Any], made: Callable[[Any], Any]) -> Iterator[Any]:
+        seen: set[tuple[int, ...]] = set()
+        for value in values:
+            self._budget.spend()
+            results = self._ask(made(value))
+            if results is None:
+                continue
+            key = tuple(results[atom] for atom in atoms)
+            if key not in seen:
+                seen.add(key)
+                yield value
+
+
+def _outside(values: Iterable[Any], place: Place) -> Iterator[Any]:
+    """The values of a place that are not chosen member by member."""
+    for value in values:
+        if not (isinstance(value, dict) and place.keys) and not (isinstance(value, list) and place.indexes):
+            yield value
+
+
+def _distinct(values: Iterable[Any], ask: Ask, opens: tuple[Variable, ...]) -> Iterator[Choice]:
+    """One choice for each combination of results; the first value that has it."""
+    seen: set[tuple[int, ...]] = set()
+    for value in values:
+        results = ask(value)
+        if results is None:
+            continue
+        key = tuple(results.values())
+        if key not in seen:
+            seen.add(key)
+            yield Choice(value, results, opens)
+
+
+def _unknown_strings(atoms: dict[int, Atom], known: Sequence[Choice]) -> list[Choice]:
+    """Choices for combinations of results that a string may give although none was found."""
+    strings = [choice for choice in known if isinstance(choice.value, str)]
+    if not strings:
+        return [Choice(UNKNOWN, dict.fromkeys(atoms, truth.ANY_TRUTH))]
+    may_be = {number: _on_string(atom, strings[0].results[number]) for number, atom in atoms.items()}
+    columns = [truth.truths_in(values) for values in may_be.values()]
+    size = 1
+    for column in columns:
+        size *= len(column)
+    if size > _MOST_UNKNOWN:
+        return [Choice(UNKNOWN, may_be)]
+    found = {tuple(choice.results[number] for number in atoms) for choice in strings}
+    return [Choice(UNKNOWN, dict(zip(atoms, row, strict=True))) for row in product(*columns) if row not in found]
+
+
+def _on_string(atom: Atom, example: int) -> int:
+    """The results that an atom may have on strings; one on a place below has the same on all of them."""
+    if example == truth.ERROR and atom.op not in ("path_within", "host_in", "cidr_in"):
+        return truth.ERROR
+    return _ON_STRINGS.get(atom.op, example)
+
+
+def _name(place: Place) -> str:
+    name = "args"
+    for kind, key in place.steps:
+        name += f".{key}" if kind == "key" else f"[{key if kind == 'index' else '*'}]"
+    return name
+
+
+def is_mark(value: Any) -> bool:  # noqa: ANN401  JSON
+    """True for a value that stands in place of one."""
+    return isinstance(value, Mark)

@@ -1,0 +1,91 @@
+"""Sets of characters, and characters that stand for all others of an alphabet."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+_TESTS: Final = {"d": str.isdecimal, "w": lambda one: one.isalnum() or one == "_", "s": str.isspace}
+
+# One character beyond ASCII of each kind that the classes tell apart: a digit, a letter, a space, none of them.
+_BEYOND_ASCII: Final = "\u0663\u00e9\u2003\u20ac"
+_LAST: Final = 0x10FFFF
+_SURROGATES: Final = range(0xD800, 0xE000)
+
+
+@dataclass(frozen=True)
+class CharSet:
+    """Characters in some ranges and classes, or all others."""
+
+    ranges: tuple[tuple[int, int], ...] = ()
+    """First and last code points."""
+    classes: frozenset[str] = frozenset()
+    """`d`, `w` and `s`; in upper case the characters that are not in it."""
+    is_negated: bool = False
+
+    def __contains__(self, character: str) -> bool:
+        """True if the character belongs to the set."""
+        code = ord(character)
+        found = any(low <= code <= high for low, high in self.ranges) or any(
+            _TESTS[name.lower()](character) != name.isupper() for name in self.classes
+        )
+        return found != self.is_negated
+
+    @property
+    def boundaries(self) -> set[int]:
+        """The code points at which membership by ranges begins or ends, and the last ones before."""
+        return {code for low, high in self.ranges for code in (low - 1, low, high, high + 1)}
+
+
+ANY: Final = CharSet(is_negated=True)
+"""Every character."""
+
+ANY_IN_LINE: Final = CharSet(((10, 10),), is_negated=True)
+"""Every character but a line break."""
+
+
+def only(character: str) -> CharSet:
+    """The set of one character."""
+    return CharSet(((ord(character), ord(character)),))
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """Characters of which one belongs to each combination of some sets that is not empty."""
+
+    characters: tuple[str, ...]
+    is_complete: bool
+    """False if a combination may have been missed: ranges beyond ASCII meet classes."""
+
+
+def alphabet(sets: Collection[CharSet]) -> Alphabet:
+    """The alphabet of these sets; letters and digits come first, so that words are readable."""
+    ordered = list(dict.fromkeys(sets))
+    beyond = sorted(
+        {code for one in ordered for code in one.boundaries if 127 < code <= _LAST and code not in _SURROGATES}
+    )
+    found: dict[tuple[bool, ...], str] = {}
+    for character in (*_readable(), *map(chr, beyond), *_BEYOND_ASCII):
+        found.setdefault(tuple(character in one for one in ordered), character)
+    has_classes = any(one.classes for one in ordered)
+    return Alphabet(tuple(found.values()), is_complete=not (beyond and has_classes))
+
+
+def _readable() -> Iterable[str]:
+    first = "x" + string.ascii_lowercase + string.digits + string.ascii_uppercase + "-_./:@ "
+    return dict.fromkeys((*first, *map(chr, range(128))))
+
+
+def in_both_cases(one: CharSet) -> CharSet:
+    """The set with the other case of its ASCII letters."""
+    added = [
+        (ord(other), ord(other))
+        for letter in string.ascii_letters
+        if any(low <= ord(letter) <= high for low, high in one.ranges)
+        for other in (letter.swapcase(),)
+    ]
+    return CharSet((*one.ranges, *added), one.classes, one.is_negated)
