@@ -46,11 +46,10 @@ def words_for(atoms: Sequence[Atom]) -> Words:
             special.add(atom.op)
             found.update(dict.fromkeys(_SPECIAL[atom.op](_list(atom.value))))
         elif atom.op in ("eq", "neq", "in", "not_in"):
-            found.update(dict.fromkeys(_texts(atom)))
-        if (reader := _reader(atom)) is None:
-            continue
-        is_regular = is_regular and reader[1]
-        readers += reader[0]
+            found.update(dict.fromkeys(_texts(atom.op, atom.value)))
+        made, is_all = reader_of(atom.op, atom.value)
+        is_regular = is_regular and is_all
+        readers += made
     walked = walk(readers)
     found.update(dict.fromkeys(walked.words.values()))
     found.update(dict.fromkeys(_filled(atoms, list(found))))
@@ -62,12 +61,11 @@ def words_for(atoms: Sequence[Atom]) -> Words:
     return Words(tuple(found), is_regular)
 
 
-def _reader(atom: Atom) -> tuple[list[Reader], bool] | None:
-    """The automata of a condition, and if they say all; None for one that tells no strings apart by itself."""
-    value = atom.value
-    match atom.op.removeprefix("not_"):
+def reader_of(op: str, value: Any) -> tuple[list[Reader], bool]:  # noqa: ANN401  JSON
+    """The automata of an operator on strings, none if it tells no strings apart by itself; and if they say all."""
+    match op.removeprefix("not_"):
         case "eq" | "neq" | "in":
-            return [Automaton(one_of(iter(_texts(atom))))], True
+            return [Automaton(one_of(iter(_texts(op, value))))], True
         case "starts_with":
             return [Automaton(surrounded(literal(value), before=False, after=True))], True
         case "ends_with":
@@ -81,7 +79,7 @@ def _reader(atom: Atom) -> tuple[list[Reader], bool] | None:
         case "len_lte" | "len_gt":
             return _length(value + 1)
         case _:
-            return None
+            return [], True
 
 
 def _expression(text: str) -> tuple[list[Reader], bool]:
@@ -106,8 +104,8 @@ def _filled(atoms: Iterable[Atom], short: list[str]) -> Iterable[str]:
                 yield from (word.ljust(int(length), "x") for word in short[:4] or [""])
 
 
-def _texts(atom: Atom) -> list[str]:
-    values = _list(atom.value) if atom.op in ("in", "not_in") else [atom.value]
+def _texts(op: str, value: Any) -> list[str]:  # noqa: ANN401  JSON
+    values = _list(value) if op in ("in", "not_in") else [value]
     return [one for one in values if isinstance(one, str)]
 
 

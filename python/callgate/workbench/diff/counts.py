@@ -1,0 +1,204 @@
+"""Differences that show after some calls: limits, and what they are counted by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from callgate.workbench.diff.dominance import CountedLimit, counted, dominates
+from callgate.workbench.diff.judges import Judge, Rank, rank_of
+from callgate.workbench.diff.sequences import (
+    LONGEST,
+    CallSequence,
+    Race,
+    calls_until_refused,
+    start_times,
+    value_at,
+    with_value,
+)
+from callgate.workbench.rules.conditions import Path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from callgate.workbench.diff.sides import Side, Stack
+    from callgate.workbench.witness import Call
+
+_MOST_VARIANTS: Final = 8
+"""Costs that are tried for one call."""
+
+_MOST_CALLS: Final = 100_000
+"""Calls of all sequences for one tool in one direction."""
+
+
+@dataclass
+class Counted:
+    """What a search in one direction has found."""
+
+    sequences: list[CallSequence] = field(default_factory=list)
+    unknown: list[tuple[CountedLimit, str]] = field(default_factory=list)
+    """Limits that may refuse a sequence which the other policy admits, with the reason why it is not known."""
+
+
+def limits_of(side: Side, stack: Stack, *, is_one_server: bool) -> list[CountedLimit]:
+    """The enforced limits that apply to a tool."""
+    found = []
+    for entry in stack.enforced:
+        is_one_tool = entry.pattern is not None and entry.pattern.name is not None
+        for limit in entry.limits:
+            users = side.users[limit.count]
+            found.append(
+                counted(limit, users, entry.pointer, is_one_tool=is_one_tool, is_one_server=is_one_server)
+            )
+    return _merged(found)
+
+
+def _merged(limits: list[CountedLimit]) -> list[CountedLimit]:
+    """The limits without those of a count that another one takes more from."""
+    found: dict[Hashable, CountedLimit] = {}
+    for number, one in enumerate(limits):
+        key: Hashable = one.limit.count
+        known = found.get(key)
+        if known is None:
+            found[key] = one
+        elif one.calls is not None and known.calls is not None:
+            found[key] = min(known, one, key=lambda limit: limit.calls or 0)
+        else:
+            found[(key, number)] = one
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class Counting:
+    """One side of a search for sequences."""
+
+    judge: Judge
+    limits: Sequence[CountedLimit]
+
+
+def sequences_ranked_higher(
+    high: Counting, low: Counting, calls: Sequence[Call], others: Sequence[tuple[str, Call]], names: Sequence[str]
+) -> Counted:
+    """Sequences that the first policy ranks above the second: one for each limit of the second that may show it.
+
+    Args:
+        high: The limits and the engines of the first policy.
+        low: Those of the second.
+        calls: First calls that both policies admit.
+        others: Calls of other tools that both admit, each with the pointer of an entry that applies to it.
+        names: Names of tools to which the same rules apply.
+    """
+    found = Counted()
+    counters = frozenset(one.limit.counter for side in (high, low) for one in side.limits)
+    race = Race(high.judge, low.judge, counters, _MOST_CALLS)
+    for limit in low.limits:
+        strict = [one for one in high.limits if limit.limit.asks_at_max or not one.limit.asks_at_max]
+        if any(dominates(one, limit) for one in strict):
+            continue
+        shown = _shown(race, limit, high, low, calls, others, names)
+        if shown is not None:
+            if not any(_is_same(shown, one) for one in found.sequences):
+                found.sequences.append(shown)
+        else:
+            found.unknown.append((limit, _reason(limit, calls)))
+    return found
+
+
+def _shown(
+    race: Race,
+    limit: CountedLimit,
+    high: Counting,
+    low: Counting,
+    calls: Sequence[Call],
+    others: Sequence[tuple[str, Call]],
+    names: Sequence[str],
+) -> CallSequence | None:
+    for call in _with_costs(calls, [*high.limits, *low.limits], race):
+        most = calls_until_refused(limit, call)
+        if most is None or most > LONGEST:
+            continue
+        for call_at in _orders(call, most, limit, high.limits, others, names):
+            for start_ms in start_times(call, [*high.limits, *low.limits]):
+                if (shown := race.run(call_at, start_ms, most + 1)) is not None:
+                    return shown
+    return None
+
+
+def _with_costs(calls: Sequence[Call], limits: Sequence[CountedLimit], race: Race) -> Iterator[Call]:
+    """The calls with costs that use up limits in few calls, as far as both policies admit them."""
+    paths = {one.limit.cost.text: one.limit.cost for one in limits if isinstance(one.limit.cost, Path)}
+    for call in calls:
+        variants = [call]
+        for path in paths.values():
+            most = sorted({Decimal(one.limit.max) for one in limits if one.limit.cost == path and one.limit.max > 0})
+            costs = [*most, *(one / 2 for one in most), *(one / 10 for one in most), Decimal(1)]
+            if value_at(path, call.args) is not None:
+                variants = [with_value(path, one, _plain(cost)) for one in variants for cost in costs] + variants
+        for one in variants[: _MOST_VARIANTS * max(1, len(paths))]:
+            if all(rank_of(judge.decide(one)) == Rank.ALLOWED for judge in (race.high, race.low)):
+                yield one
+
+
+def _plain(number: Decimal) -> int | Decimal:
+    return int(number) if number == number.to_integral_value() else round(number, 6)
+
+
+def _orders(
+    call: Call,
+    most: int,
+    limit: CountedLimit,
+    strict: Sequence[CountedLimit],
+    others: Sequence[tuple[str, Call]],
+    names: Sequence[str],
+) -> Iterator[Callable[[int], Call]]:
+    """Orders of calls: equal ones; then, where the first policy counts apart, calls that differ in that one value."""
+    yield lambda _number: call
+    parts = sorted({part for one in strict for part in one.parts} - limit.parts, key=str)
+    for part in parts:
+        for other in _differing(call, part, names):
+            yield lambda number, other=other: call if number < most - 1 else other
+            yield lambda number, other=other: other if number < most - 1 else call
+        if part in ("session", "grant"):
+            yield lambda number, part=part: _numbered(call, part, number)
+    shared = {pointer for pointer in limit.users if any(pointer not in one.users for one in strict) or not strict}
+    for pointer, other in others:
+        if pointer in shared:
+            yield lambda number, other=other: other if number < most - 1 else call
+
+
+def _differing(call: Call, part: Hashable, names: Sequence[str]) -> Iterator[Call]:
+    match part:
+        case "session":
+            yield replace(call, session="session-2" if call.session != "session-2" else "session-3")
+        case "grant":
+            yield replace(call, grant=f"{call.grant}-2")
+        case "server":
+            yield replace(call, server="srv-2" if call.server != "srv-2" else "srv")
+        case "tool":
+            yield from (replace(call, tool=name) for name in names if name != call.tool)
+        case tuple():
+            path = Path("", "args", part)
+            value = value_at(path, call.args)
+            for other in ("callgate-example", f"{value}x", 7, 1_000):
+                if other != value:
+                    yield with_value(path, call, other)
+
+
+def _numbered(call: Call, part: Hashable, number: int) -> Call:
+    if part == "session":
+        return replace(call, session=f"session-{number + 1}")
+    return replace(call, grant=f"agent-{number + 1}")
+
+
+def _reason(limit: CountedLimit, calls: Sequence[Call]) -> str:
+    longest = max((calls_until_refused(limit, call) or 0 for call in calls), default=0)
+    if longest > LONGEST:
+        return f"a sequence of {longest:,} calls would show it; at most {LONGEST:,} are replayed"
+    if not calls:
+        return "no call is known that both policies admit"
+    return "no sequence of equal calls shows a difference, and none is proven to be impossible"
+
+
+def _is_same(one: CallSequence, other: CallSequence) -> bool:
+    return (one.higher.rule, one.lower.rule) == (other.higher.rule, other.lower.rule)

@@ -1,0 +1,111 @@
+"""One of the two policies, and the rules that apply to a tool there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from callgate.workbench.diff.canonical_rules import cost_form, entry_form
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from callgate.config.document import KeyPath
+    from callgate.workbench.rules import Entry, Limit, Policy
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The rules that apply to one tool of one category."""
+
+    is_hidden: bool
+    is_denied_by_default: bool
+    entries: tuple[Entry, ...]
+    """In the order of evaluation, also shadowed ones."""
+
+    @property
+    def enforced(self) -> tuple[Entry, ...]:
+        """The entries whose rules stop calls."""
+        return tuple(entry for entry in self.entries if entry.mode == "enforce")
+
+    @cached_property
+    def form(self) -> Hashable:
+        """Equal for stacks that decide alike, but for what is counted together with other tools."""
+        if self.is_hidden or self.is_denied_by_default:
+            return "denied"
+        return tuple(entry_form(entry) for entry in self.entries if entry_form(entry) != _EMPTY)
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The enforced limits, in the order of evaluation."""
+        return tuple(limit for entry in self.enforced for limit in entry.limits)
+
+
+_EMPTY = (False, "enforce", "allow", frozenset(), None, ("null",), frozenset(), ())
+"""The form of an entry without a rule."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A policy of a comparison."""
+
+    policy: Policy
+
+    def stack(self, tool: str, category: str | None) -> Stack:
+        """The rules that apply to a tool of a category."""
+        policy = self.policy
+        entries = policy.applying(tool, category)
+        is_enforced = policy.mode == "enforce"
+        return Stack(
+            is_hidden=is_enforced and policy.is_hidden(tool, category),
+            is_denied_by_default=is_enforced and not entries,
+            # A default in shadow stops nothing, and the rules of `all_tools` are asked next.
+            entries=entries or (policy.all_tools,),
+        )
+
+    @cached_property
+    def users(self) -> dict[Hashable, dict[str, Hashable]]:
+        """The entries that use each count, by their pointers, with the cost in each."""
+        found: dict[Hashable, dict[str, Hashable]] = {}
+        for entry in self.policy.entries():
+            for limit in entry.limits:
+                cost = (entry.mode, cost_form(limit.cost))
+                found.setdefault(limit.count, {})[entry.pointer] = cost
+        return found
+
+    def place(self, path: KeyPath, *, of_key: bool = False) -> str:
+        """The place of something in the policy, as ``file:line:column``."""
+        line, column = self.policy.document.place(path, of_key=of_key)
+        return f"{self.policy.document.file}:{line}:{column}"
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[KeyPath, bool]]:
+        found: dict[str, tuple[KeyPath, bool]] = {
+            "(hidden)": (("hide",), True),
+            "(default deny)": (("default",), True),
+        }
+        for entry in self.policy.entries():
+            found.setdefault(f"{entry.pointer}/action", ((*entry.at, "action"), True))
+            found.setdefault(f"{entry.pointer}/schema", ((*entry.at, "schema"), True))
+            found.setdefault(f"{entry.pointer}/approval", ((*entry.at, "action"), True))
+            for check in (*entry.require, *entry.deny_if):
+                found.setdefault(check.pointer, (check.at, False))
+            for limit in entry.limits:
+                found.setdefault(limit.pointer, (limit.at, False))
+                found.setdefault(f"{limit.pointer}/cost", ((*limit.at, "cost"), True))
+        return found
+
+    def place_of_rule(self, rule: str, tool: str, category: str | None) -> str:
+        """The place of the rule of a decision; for a plain allow, that of the entry that applies to the tool."""
+        if rule == "(hidden)" and not self.policy.is_hidden(tool):
+            return self.place(("categories", str(category)), of_key=True)
+        if rule in self._places:
+            path, of_key = self._places[rule]
+            return self.place(path, of_key=of_key)
+        stack = self.policy.applying(tool, category)
+        return (
+            self.place(stack[0].at if stack[0].data is not None else ("default",), of_key=True)
+            if stack
+            else (self.place(("default",), of_key=True))
+        )

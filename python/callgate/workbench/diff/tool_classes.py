@@ -1,0 +1,172 @@
+"""Names of tools to which the same rules apply, so that one of them stands for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from callgate.workbench.diff.canonical_rules import condition_form, entry_form
+from callgate.workbench.witness.words import Automaton, of_pattern, one_of, reader_of, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
+
+    from callgate.workbench.diff.sides import Side
+    from callgate.workbench.rules import Comparison, Entry, Pattern
+    from callgate.workbench.witness.words import Reader
+
+_MOST_STEPS: Final = 300_000
+"""Characters of names that are tried."""
+
+_NAMES: Final = 3
+"""Names that are kept for one class: some sequences need more than one."""
+
+
+@dataclass
+class ToolClass:
+    """Tools to which the same entries apply in both policies."""
+
+    names: list[str]
+    """Examples; the first one is used."""
+    pattern: str = ""
+    """A pattern of the policies that matches them; empty if the class is one name."""
+
+
+@dataclass
+class ToolClasses:
+    """The classes of all tools that the policies may treat differently."""
+
+    classes: list[ToolClass] = field(default_factory=list)
+    unknown: str = ""
+    """The reason why there may be others."""
+
+
+def tool_classes(old: Side, new: Side, known: Sequence[str]) -> ToolClasses:
+    """The classes of names that two policies tell apart.
+
+    Args:
+        old: One policy.
+        new: The other.
+        known: The names of a catalogue.
+    """
+    exact = [name for name in dict.fromkeys((*_names(old), *_names(new), *known))]
+    if (changed := _changed_names(old, new)) is not None:
+        return ToolClasses([ToolClass([name]) for name in changed])
+    found = ToolClasses([ToolClass([name]) for name in exact])
+    patterns, readers, is_exact = _readers(old, new)
+    names = {name: None for name in exact}
+    walked = walk(readers, most=_MOST_STEPS)
+    is_complete = walked.is_complete
+    samples = walked.words
+    if any(word in names for word in samples.values()):
+        again = walk([*readers, Automaton(one_of(iter(exact)))], most=_MOST_STEPS)
+        samples = {accepted[:-1]: word for accepted, word in again.words.items() if not accepted[-1]}
+        is_complete = is_complete and again.is_complete
+    by_rules: dict[Hashable, ToolClass] = {}
+    for accepted, word in samples.items():
+        name = _readable(word, readers, accepted, names)
+        if name is None:
+            continue
+        matched = [pattern for pattern, is_in in zip(patterns, accepted, strict=False) if is_in]
+        shown = max(matched, key=lambda one: one.literal_length).text if matched else "*"
+        rules = (id(old.policy.entry_of(name)), id(new.policy.entry_of(name)), accepted[len(patterns) :])
+        hidden = (old.policy.is_hidden(name), new.policy.is_hidden(name))
+        one = by_rules.setdefault((rules, hidden), ToolClass([], shown))
+        if len(one.names) < _NAMES:
+            one.names.append(name)
+    for one in by_rules.values():
+        one.names += list(_more(one.names[0], readers, names))[: _NAMES - len(one.names)]
+    found.classes += by_rules.values()
+    if not is_complete or not is_exact:
+        found.unknown = "not all names that the patterns tell apart were tried"
+    return found
+
+
+def _changed_names(old: Side, new: Side) -> list[str] | None:
+    """The exact names whose entries differ, if nothing else differs but them; otherwise None."""
+    fixed = [
+        (
+            side.policy.default,
+            side.policy.mode,
+            frozenset(pattern.symbols for pattern in side.policy.hide),
+            entry_form(side.policy.all_tools),
+            {name: entry_form(entry) for name, entry in side.policy.categories.items()},
+            [(entry.pattern and entry.pattern.symbols, entry_form(entry)) for entry in _globs(side)],
+        )
+        for side in (old, new)
+    ]
+    if fixed[0] != fixed[1]:
+        return None
+    ours, theirs = _exact(old), _exact(new)
+    return [
+        name
+        for name in dict.fromkeys((*ours, *theirs))
+        if name not in ours or name not in theirs or entry_form(ours[name]) != entry_form(theirs[name])
+    ]
+
+
+def _exact(side: Side) -> dict[str, Entry]:
+    return {
+        name: entry
+        for entry in side.policy.tools
+        if entry.pattern is not None and (name := entry.pattern.name) is not None
+    }
+
+
+def _globs(side: Side) -> Iterator[Entry]:
+    return (entry for entry in side.policy.tools if entry.pattern is not None and entry.pattern.name is None)
+
+
+def _names(side: Side) -> Iterator[str]:
+    yield from _exact(side)
+    yield from (pattern.name for pattern in side.policy.hide if pattern.name is not None)
+
+
+def _readers(old: Side, new: Side) -> tuple[list[Pattern], list[Reader], bool]:
+    """The patterns, an automaton for each, then those for conditions on `tool`; and if these say all."""
+    patterns: dict[Hashable, Pattern] = {}
+    conditions: dict[Hashable, Comparison] = {}
+    for side in (old, new):
+        for pattern in (*side.policy.hide, *(entry.pattern for entry in _globs(side) if entry.pattern)):
+            if pattern.name is None:
+                patterns.setdefault(pattern.symbols, pattern)
+        for entry in side.policy.entries():
+            if entry.pattern is not None and entry.pattern.name is not None:
+                continue
+            for check in entry.checks():
+                conditions.update((condition_form(one), one) for one in check.comparisons() if one.path.text == "tool")
+    readers: list[Reader] = [Automaton(of_pattern(pattern)) for pattern in patterns.values()]
+    is_exact = True
+    for one in conditions.values():
+        found, is_all = reader_of(one.op, one.value)
+        readers += found
+        is_exact = is_exact and is_all
+    return list(patterns.values()), readers, is_exact
+
+
+def _readable(
+    word: str, readers: Sequence[Reader], accepted: tuple[bool, ...], taken: dict[str, None]
+) -> str | None:
+    """The word, or one that says a little more and is accepted alike; None if it is no name."""
+    longer = f"{word}x"
+    if _accepted(longer, readers) == accepted and longer not in taken:
+        return longer
+    return word or None
+
+
+def _more(name: str, readers: Sequence[Reader], taken: dict[str, None]) -> Iterator[str]:
+    """Further names that are accepted alike."""
+    accepted = _accepted(name, readers)
+    for other in (f"{name}2", f"{name}x2", f"x{name}", f"{name[:-1]}z", f"{name[:-1]}y"):
+        if other not in taken and other and _accepted(other, readers) == accepted:
+            yield other
+
+
+def _accepted(word: str, readers: Sequence[Reader]) -> tuple[bool, ...]:
+    found = []
+    for reader in readers:
+        state = reader.start()
+        for character in word:
+            state = reader.step(state, character)
+        found.append(reader.accepts(state))
+    return tuple(found)
