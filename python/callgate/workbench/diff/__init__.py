@@ -6,6 +6,7 @@ complete the comparison says so.
 """
 
 from callgate.workbench.diff.compare import compare
+from callgate.workbench.diff.files import compare_files
 from callgate.workbench.diff.findings import (
     Answer,
     Comparison,
@@ -16,6 +17,7 @@ from callgate.workbench.diff.findings import (
     Witness,
     verdict_of,
 )
+from callgate.workbench.diff.report import document, text_lines
 
 __all__ = [
     "Answer",
@@ -26,5 +28,8 @@ __all__ = [
     "Verdict",
     "Witness",
     "compare",
+    "compare_files",
+    "document",
+    "text_lines",
     "verdict_of",
 ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from callgate.workbench.catalogue import Catalogue, Tool
-    from callgate.workbench.rules import Entry, Policy
+    from callgate.workbench.rules import Entry, Pattern, Policy
     from callgate.workbench.witness import Call
 
 _STEPS: Final = 3_000_000
@@ -89,6 +89,8 @@ class _Work:
     @cached_property
     def _ground(self) -> Ground:
         names = [name for one in self._classes.classes for name in one.names]
+        names += [pattern.name or pattern.example() for side in self._sides for pattern in _sharing(side)]
+        names = list(dict.fromkeys(names))
         old, new = (Judge(side, self._servers, names, self._catalogue) for side in self._sides)
         return Ground(
             self._sides,
@@ -184,6 +186,12 @@ class _Work:
             calls = PairComparison(self._ground, pair, self._fixed(pair), None, budget).allowed()
             found += [(pointer, call) for call in calls[:1]]
         return found
+
+
+def _sharing(side: Side) -> Iterator[Pattern]:
+    """The patterns of entries that take from a count of another entry, too."""
+    shared = {pointer for users in side.users.values() if len(users) > 1 for pointer in users}
+    return (entry.pattern for entry in side.policy.tools if entry.pattern and entry.pointer in shared)
 
 
 def _asks_for_facts(entry: Entry) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from callgate._callgate import Decision, Engine
 from callgate.outcome import Outcome
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from callgate.workbench.diff.sides import Side
     from callgate.workbench.witness import Call
+
+_Assumed: TypeAlias = "tuple[str | None, str | None, bool]"
+"""Category, risk, and if the tool's input schema admits the arguments."""
 
 
 class Rank(IntEnum):
@@ -44,20 +47,21 @@ class Judge:
         Args:
             side: The policy.
             servers: The servers that calls may name.
-            tools: The tools of which something may be assumed.
+            tools: The tools that calls may name.
             catalogue: The catalogue; None if there is none, so that calls assume what it would say.
         """
-        self._side = side
+        self._content = side.content_for(frozenset(tools))
         self._servers = servers
         self._tools = tools
         self._catalogue: Any = None if catalogue is None else json.loads(write_catalogue(catalogue))
-        self._engines: dict[tuple[str | None, str | None, bool], Engine] = {}
+        # Sequences have engines of their own: first calls are decided where nothing was ever taken.
+        self._engines: dict[tuple[_Assumed, bool], Engine] = {}
         self._used: set[tuple[int, str]] = set()
 
     def decide(self, call: Call) -> Decision:
         """The decision about a first call; nothing is taken from a limit."""
         return (
-            self._engine(call)
+            self._engine(call, is_counting=False)
             .explain(
                 tool=call.tool,
                 grant=call.grant,
@@ -72,7 +76,7 @@ class Judge:
 
     def take(self, call: Call, now_ms: int) -> Decision:
         """The decision about a call of a sequence, which takes its units."""
-        engine = self._engine(call)
+        engine = self._engine(call, is_counting=True)
         asked: dict[str, Any] = {
             "tool": call.tool,
             "grant": call.grant,
@@ -90,22 +94,20 @@ class Judge:
 
     def begin(self, call: Call, counters: Iterable[str], now_ms: int) -> None:
         """Empties these counts for a new sequence, if an earlier one has used them."""
-        engine = self._engine(call)
+        engine = self._engine(call, is_counting=True)
         for counter in set(counters):
             if (id(engine), counter) in self._used:
                 engine.reset(counter=counter, policy=engine.policies[0].name, now_ms=now_ms)
                 self._used.discard((id(engine), counter))
 
-    def _engine(self, call: Call) -> Engine:
+    def _engine(self, call: Call, *, is_counting: bool) -> Engine:
         assumed = (None, None, True) if self._catalogue is not None else (call.category, call.risk, call.fits_input)
-        known = self._engines.get(assumed)
+        known = self._engines.get((assumed, is_counting))
         if known is None:
-            document = self._side.policy.document
-            known = self._engines[assumed] = Engine.from_config(
-                policies={"policy": (document.file, document.content)},
+            known = self._engines[assumed, is_counting] = Engine.from_config(
+                policies={"policy": ("policy.json", self._content)},
                 servers=dict.fromkeys(self._servers, "policy"),
                 catalogue=self._catalogue if self._catalogue is not None else self._assumption(*assumed),
-                counter_capacity=65_536,
             )
         return known
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from callgate.exact_json import write_json
 from callgate.workbench.diff.canonical_rules import cost_form, entry_form
+from callgate.workbench.rules.numbers import exact_data
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Collection, Hashable, Iterator
 
     from callgate.config.document import KeyPath
     from callgate.workbench.rules import Entry, Limit, Policy
@@ -74,38 +76,48 @@ class Side:
                 found.setdefault(limit.count, {})[entry.pointer] = cost
         return found
 
+    def content_for(self, tools: Collection[str]) -> bytes:
+        """The policy as JSON, without the entries of `tools` whose one name is not among these.
+
+        Such an entry applies to no call of these tools.
+        """
+        data = exact_data(self.policy.document)
+        if "tools" in data:
+            kept = {
+                entry.key
+                for entry in self.policy.tools
+                if entry.pattern is None or entry.pattern.name is None or entry.pattern.name in tools
+            }
+            data["tools"] = {key: rules for key, rules in data["tools"].items() if key in kept}
+        data.setdefault("name", self.policy.name)
+        return write_json(data).encode()
+
     def place(self, path: KeyPath, *, of_key: bool = False) -> str:
         """The place of something in the policy, as ``file:line:column``."""
         line, column = self.policy.document.place(path, of_key=of_key)
         return f"{self.policy.document.file}:{line}:{column}"
 
-    @cached_property
-    def _places(self) -> dict[str, tuple[KeyPath, bool]]:
-        found: dict[str, tuple[KeyPath, bool]] = {
-            "(hidden)": (("hide",), True),
-            "(default deny)": (("default",), True),
-        }
-        for entry in self.policy.entries():
-            found.setdefault(f"{entry.pointer}/action", ((*entry.at, "action"), True))
-            found.setdefault(f"{entry.pointer}/schema", ((*entry.at, "schema"), True))
-            found.setdefault(f"{entry.pointer}/approval", ((*entry.at, "action"), True))
-            for check in (*entry.require, *entry.deny_if):
-                found.setdefault(check.pointer, (check.at, False))
-            for limit in entry.limits:
-                found.setdefault(limit.pointer, (limit.at, False))
-                found.setdefault(f"{limit.pointer}/cost", ((*limit.at, "cost"), True))
-        return found
-
     def place_of_rule(self, rule: str, tool: str, category: str | None) -> str:
         """The place of the rule of a decision; for a plain allow, that of the entry that applies to the tool."""
-        if rule == "(hidden)" and not self.policy.is_hidden(tool):
-            return self.place(("categories", str(category)), of_key=True)
-        if rule in self._places:
-            path, of_key = self._places[rule]
-            return self.place(path, of_key=of_key)
-        stack = self.policy.applying(tool, category)
-        return (
-            self.place(stack[0].at if stack[0].data is not None else ("default",), of_key=True)
-            if stack
-            else (self.place(("default",), of_key=True))
-        )
+        policy = self.policy
+        if rule == "(hidden)":
+            return self.place(("hide",) if policy.is_hidden(tool) else ("categories", str(category)), of_key=True)
+        entries = policy.applying(tool, category)
+        for entry in entries:
+            for pointer, path in _rules_of(entry):
+                if pointer == rule:
+                    return self.place(path, of_key=isinstance(path[-1], str))
+        first = next((entry.at for entry in entries if entry.data is not None), ("default",))
+        return self.place(("default",) if rule == "(default deny)" else first, of_key=True)
+
+
+def _rules_of(entry: Entry) -> Iterator[tuple[str, KeyPath]]:
+    """The pointer of each rule with its place."""
+    yield f"{entry.pointer}/action", (*entry.at, "action")
+    yield f"{entry.pointer}/schema", (*entry.at, "schema")
+    yield f"{entry.pointer}/approval", (*entry.at, "action")
+    for check in (*entry.require, *entry.deny_if):
+        yield check.pointer, check.at
+    for limit in entry.limits:
+        yield limit.pointer, limit.at
+        yield f"{limit.pointer}/cost", (*limit.at, "cost")

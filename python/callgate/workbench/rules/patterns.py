@@ -33,7 +33,7 @@ class Pattern:
                 found.append(("many", ""))
         return tuple(found)
 
-    @property
+    @cached_property
     def name(self) -> str | None:
         """The one name that it matches; None if it has a wildcard."""
         is_exact = all(kind == "char" for kind, _ in self.symbols)

@@ -35,7 +35,7 @@ class Probe:
                     asked.append((name, chosen))
             for one in group:
                 if not _is_condition(atoms[one]):
-                    tools[f"limit-{one}"] = {"limits": [_limit(atoms[one])]}
+                    tools[f"limit-{one}"] = {"limits": [_limit(f"probe-{one}", atoms[one])]}
                     asked.append((f"limit-{one}", [one]))
             self._groups.append(asked)
         self._engine = Engine.from_dict({"version": "1", "default": "deny", "name": "probe", "tools": tools})
@@ -69,8 +69,8 @@ def _condition(atom: Atom) -> dict[str, Any]:
     return {"path": atom.path.text, "op": atom.op, "value": atom.value}
 
 
-def _limit(atom: Atom) -> dict[str, Any]:
-    limit: dict[str, Any] = {"counter": "probe", "window": "minute"}
+def _limit(counter: str, atom: Atom) -> dict[str, Any]:
+    limit: dict[str, Any] = {"counter": counter, "window": "minute"}
     if atom.op == "scope":
         return {**limit, "max": 1, "scope": ["grant", atom.path.text]}
     return {**limit, "max": atom.value, "cost": atom.path.text}

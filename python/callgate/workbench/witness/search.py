@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
+from callgate.errors import PolicyError
 from callgate.workbench.witness.absent import UNKNOWN
 from callgate.workbench.witness.budget import Budget, ExhaustedError
 from callgate.workbench.witness.calls import Call, call_of
@@ -75,6 +76,10 @@ class CallMaker:
         except ExhaustedError:
             conclusion.is_complete = False
             conclusion.reason = "the conditions have too many combinations to examine them all"
+        except PolicyError:
+            # Together they can be larger than one policy may be.
+            conclusion.is_complete = False
+            conclusion.reason = "the conditions are too large to examine them together"
 
     def _found(self, demands: Sequence[Demand], variables: list[Variable], conclusion: Conclusion) -> Iterator[Call]:
         values = [0] * len(self._vocabulary.atoms)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
 _TESTS: Final = {"d": str.isdecimal, "w": lambda one: one.isalnum() or one == "_", "s": str.isspace}
 
@@ -62,9 +63,10 @@ class Alphabet:
     """False if a combination may have been missed: ranges beyond ASCII meet classes."""
 
 
-def alphabet(sets: Collection[CharSet]) -> Alphabet:
+@lru_cache(maxsize=256)
+def alphabet(sets: frozenset[CharSet]) -> Alphabet:
     """The alphabet of these sets; letters and digits come first, so that words are readable."""
-    ordered = list(dict.fromkeys(sets))
+    ordered = list(sets)
     beyond = sorted(
         {code for one in ordered for code in one.boundaries if 127 < code <= _LAST and code not in _SURROGATES}
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from callgate.workbench.witness.canonical import Canonical, canonical
 from callgate.workbench.witness.words.automaton import Automaton, Length, literal, one_of, surrounded
 from callgate.workbench.witness.words.special import folders, hosts, networks
 from callgate.workbench.witness.words.syntax import UnsupportedSyntaxError, parse_expression
@@ -35,28 +37,43 @@ class Words:
     """True if every other string gives the same results as one of them."""
 
 
+@dataclass(frozen=True)
+class _Condition:
+    """An operator with its value, hashable by its canonical form."""
+
+    op: str
+    form: Canonical
+    value: Any = field(compare=False)
+
+
 def words_for(atoms: Sequence[Atom]) -> Words:
     """The strings that these conditions on one value tell apart."""
+    return _words(tuple(_Condition(atom.op, canonical(atom.value), atom.value) for atom in atoms))
+
+
+# Many tools have the same conditions.
+@lru_cache(maxsize=1_024)
+def _words(conditions: tuple[_Condition, ...]) -> Words:
     readers: list[Reader] = []
     is_regular = True
     found: dict[str, None] = {}
     special: set[str] = set()
-    for atom in atoms:
-        if atom.op in _SPECIAL:
-            special.add(atom.op)
-            found.update(dict.fromkeys(_SPECIAL[atom.op](_list(atom.value))))
-        elif atom.op in ("eq", "neq", "in", "not_in"):
-            found.update(dict.fromkeys(_texts(atom.op, atom.value)))
-        made, is_all = reader_of(atom.op, atom.value)
+    for one in conditions:
+        if one.op in _SPECIAL:
+            special.add(one.op)
+            found.update(dict.fromkeys(_SPECIAL[one.op](_list(one.value))))
+        elif one.op in ("eq", "neq", "in", "not_in"):
+            found.update(dict.fromkeys(_texts(one.op, one.value)))
+        made, is_all = reader_of(one.op, one.value)
         is_regular = is_regular and is_all
         readers += made
     walked = walk(readers)
     found.update(dict.fromkeys(walked.words.values()))
-    found.update(dict.fromkeys(_filled(atoms, list(found))))
+    found.update(dict.fromkeys(_filled(conditions, list(found))))
     is_regular = is_regular and walked.is_complete
     if special:
         # Values of one special kind, beside single values: each of these regions has one of its own candidates.
-        others = {atom.op for atom in atoms} - special
+        others = {one.op for one in conditions} - special
         is_regular = len(special) == 1 and others <= _EXACT
     return Words(tuple(found), is_regular)
 
@@ -96,11 +113,11 @@ def _length(least: int) -> tuple[list[Reader], bool]:
     return ([Length(int(least))], True) if least <= _LONGEST_COUNTED else ([], False)
 
 
-def _filled(atoms: Iterable[Atom], short: list[str]) -> Iterable[str]:
+def _filled(conditions: Iterable[_Condition], short: list[str]) -> Iterable[str]:
     """Long strings around the lengths that are not counted, each beginning with one of the others."""
-    for atom in atoms:
-        if atom.op.startswith("len_") and _LONGEST_COUNTED < atom.value <= _LONGEST_MADE:
-            for length in (atom.value - 1, atom.value, atom.value + 1):
+    for one in conditions:
+        if one.op.startswith("len_") and _LONGEST_COUNTED < one.value <= _LONGEST_MADE:
+            for length in (one.value - 1, one.value, one.value + 1):
                 yield from (word.ljust(int(length), "x") for word in short[:4] or [""])
 
 

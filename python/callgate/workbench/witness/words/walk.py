@@ -35,7 +35,7 @@ def walk(readers: Sequence[Reader], without: Collection[str] = frozenset(), most
         without: Words that must not be used, as if there were none such.
         most: The characters to try.
     """
-    letters = alphabet({one for reader in readers for one in reader.sets})
+    letters = alphabet(frozenset(one for reader in readers for one in reader.sets))
     start: tuple[Hashable, ...] = tuple(reader.start() for reader in readers)
     reached = {start: ""}
     open_ = deque([start])
