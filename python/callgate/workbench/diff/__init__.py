@@ -1,8 +1,8 @@
 """Differences of policies, each with a call that one admits and the other does not.
 
-`compare` searches single calls first, then the terms of approvals, then sequences of calls that use up limits. A call is
-shown only after the engine has decided it under both policies. What "same" says is proven; where the search was not
-complete the comparison says so.
+`compare` searches single calls first, then the terms of approvals, then sequences of calls that use up limits. A call
+is shown only after the engine has decided it under both policies. "Same" is proven; where the search was not complete
+the comparison says so.
 """
 
 from callgate.workbench.diff.compare import compare

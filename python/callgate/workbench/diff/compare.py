@@ -136,12 +136,12 @@ class _Work:
         found: list[str | None] = [None]
         for category in CATEGORIES:
             of_old, of_new = old.categories.get(category), new.categories.get(category)
-            # Rules that are equal on both sides refuse no more calls on one side; but they are an entry where no other is.
+            # Rules that are equal on both sides refuse no more calls on one side; but they are an entry where no other
+            # is.
             has_entries = all(side.default == "allow" or side.entry_of(name) is not None for side in (old, new))
             is_equal = entry_form(of_old) == entry_form(of_new)
-            if (of_old or of_new) and not (is_equal and has_entries):
-                found.append(category)
-            elif any(_asks_for_facts(entry) for side in (old, new) for entry in side.applying(name, category)):
+            decides = (of_old or of_new) and not (is_equal and has_entries)
+            if decides or any(_asks_for_facts(entry) for side in (old, new) for entry in side.applying(name, category)):
                 found.append(category)
         return found
 
@@ -175,9 +175,7 @@ class _Work:
     def _others(self, pointers: frozenset[str]) -> list[tuple[str, Call]]:
         found = []
         for pointer in sorted(pointers):
-            entry = next(
-                (one for side in self._sides for one in side.policy.entries() if one.pointer == pointer), None
-            )
+            entry = next((one for side in self._sides for one in side.policy.entries() if one.pointer == pointer), None)
             if entry is None or entry.pattern is None:
                 continue
             name = entry.pattern.name or entry.pattern.example()

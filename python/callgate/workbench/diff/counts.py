@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from callgate.workbench.diff.dominance import CountedLimit, counted, dominates
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 _MOST_VARIANTS: Final = 8
 """Costs that are tried for one call."""
 
-_MOST_CALLS: Final = 100_000
-"""Calls of all sequences for one tool in one direction."""
+_MOST_CALLS: Final = 10_000
+"""Calls of all sequences that are tried for one limit, beside one sequence of the length that it needs."""
 
 
 @dataclass
@@ -48,9 +49,7 @@ def limits_of(side: Side, stack: Stack, *, is_one_server: bool) -> list[CountedL
         is_one_tool = entry.pattern is not None and entry.pattern.name is not None
         for limit in entry.limits:
             users = side.users[limit.count]
-            found.append(
-                counted(limit, users, entry.pointer, is_one_tool=is_one_tool, is_one_server=is_one_server)
-            )
+            found.append(counted(limit, users, entry.pointer, is_one_tool=is_one_tool, is_one_server=is_one_server))
     return _merged(found)
 
 
@@ -91,11 +90,12 @@ def sequences_ranked_higher(
     """
     found = Counted()
     counters = frozenset(one.limit.counter for side in (high, low) for one in side.limits)
-    race = Race(high.judge, low.judge, counters, _MOST_CALLS)
     for limit in low.limits:
         strict = [one for one in high.limits if limit.limit.asks_at_max or not one.limit.asks_at_max]
         if any(dominates(one, limit) for one in strict):
             continue
+        longest = max((calls_until_refused(limit, call) or 0 for call in calls), default=0)
+        race = Race(high.judge, low.judge, counters, _MOST_CALLS + 2 * min(longest, LONGEST))
         shown = _shown(race, limit, high, low, calls, others, names)
         if shown is not None:
             if not any(_is_same(shown, one) for one in found.sequences):
@@ -153,18 +153,24 @@ def _orders(
     names: Sequence[str],
 ) -> Iterator[Callable[[int], Call]]:
     """Orders of calls: equal ones; then, where the first policy counts apart, calls that differ in that one value."""
-    yield lambda _number: call
+    last = most - 1
+    yield partial(_changing, call, call, last)
     parts = sorted({part for one in strict for part in one.parts} - limit.parts, key=str)
     for part in parts:
         for other in _differing(call, part, names):
-            yield lambda number, other=other: call if number < most - 1 else other
-            yield lambda number, other=other: other if number < most - 1 else call
+            yield partial(_changing, call, other, last)
+            yield partial(_changing, other, call, last)
         if part in ("session", "grant"):
-            yield lambda number, part=part: _numbered(call, part, number)
+            yield partial(_numbered, call, part)
     shared = {pointer for pointer in limit.users if any(pointer not in one.users for one in strict) or not strict}
     for pointer, other in others:
         if pointer in shared:
-            yield lambda number, other=other: other if number < most - 1 else call
+            yield partial(_changing, other, call, last)
+
+
+def _changing(first: Call, then: Call, last: int, number: int) -> Call:
+    """One call, and another one in place of the last."""
+    return first if number < last else then
 
 
 def _differing(call: Call, part: Hashable, names: Sequence[str]) -> Iterator[Call]:

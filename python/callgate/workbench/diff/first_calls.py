@@ -76,7 +76,9 @@ def calls_ranked_higher(
 
 
 def calls_allowed(
-    maker: CallMaker, sides: tuple[tuple[Gate, Judge], tuple[Gate, Judge]], input_schema: Any  # noqa: ANN401  JSON
+    maker: CallMaker,
+    sides: tuple[tuple[Gate, Judge], tuple[Gate, Judge]],
+    input_schema: Any,  # noqa: ANN401  JSON
 ) -> tuple[list[Call], bool]:
     """A few calls that both policies allow, and if it is known that there is none."""
     reasons = [reason for gate, _ in sides for reason in (*gate.denies, *gate.asks) if reason.formula is not None]

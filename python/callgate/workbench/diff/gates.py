@@ -59,7 +59,7 @@ class Gate:
     @property
     def never_allows(self) -> bool:
         """True if no call passes."""
-        return any(one.formula == ALWAYS for one in self.denies)
+        return any(one.formula == ALWAYS and one.fires & truth.TRUE for one in self.denies)
 
 
 def gate_of(stack: Stack, vocabulary: Vocabulary) -> Gate:

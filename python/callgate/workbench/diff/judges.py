@@ -111,7 +111,7 @@ class Judge:
             )
         return known
 
-    def _assumption(self, category: str | None, risk: str | None, fits_input: bool) -> dict[str, Any]:  # noqa: FBT001  a key
+    def _assumption(self, category: str | None, risk: str | None, fits_input: bool) -> dict[str, Any]:
         facts: dict[str, Any] = {"input_schema": {} if fits_input else {"not": {}}}
         if category is not None:
             facts["category"] = category

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from callgate.workbench.diff.counts import Counting, limits_of, sequences_ranked_higher
 from callgate.workbench.diff.findings import DIRECTIONS, Answer, Difference, Direction, Unknown, Witness
@@ -58,7 +58,12 @@ class PairComparison:
     """The differences of one pair, found piece by piece."""
 
     def __init__(
-        self, ground: Ground, pair: Pair, fixed: Mapping[str, Any], input_schema: Any, budget: Budget  # noqa: ANN401  JSON
+        self,
+        ground: Ground,
+        pair: Pair,
+        fixed: Mapping[str, Any],
+        input_schema: Any,  # noqa: ANN401  JSON
+        budget: Budget,
     ) -> None:
         """Takes the pair with what is given of its calls."""
         self._ground = ground
@@ -145,15 +150,20 @@ class PairComparison:
     def _difference_of_terms(
         self, direction: Direction, old: Entry | None, new: Entry | None, terms: tuple[str, ...]
     ) -> Difference:
-        answers = []
+        answers: list[Answer] = []
         for side, entry in zip(self._ground.sides, (old, new), strict=True):
             path = (*entry.at, "approval") if entry is not None else ("tools",)
             rule = f"{entry.pointer}/approval" if entry is not None else ""
             answers.append(Answer("approval_required", rule, side.place(path, of_key=True)))
-        return Difference(direction, "approval terms", [self._pair.label], *answers, terms=terms)
+        return Difference(direction, "approval terms", [self._pair.label], answers[0], answers[1], terms=terms)
 
     def _difference(
-        self, direction: Direction, kind: Any, old: Decision, new: Decision, witness: Witness  # noqa: ANN401  a literal
+        self,
+        direction: Direction,
+        kind: Literal["call", "sequence"],
+        old: Decision,
+        new: Decision,
+        witness: Witness,
     ) -> Difference:
         tool, category = witness.call.tool, witness.call.category
         answers = [
@@ -161,7 +171,7 @@ class PairComparison:
             for side, decision in zip(self._ground.sides, (old, new), strict=True)
         ]
         shown = Witness(witness.call, witness.now_ms, witness.before, self._assumption(witness.call))
-        return Difference(direction, kind, [self._pair.label], *answers, witness=shown)
+        return Difference(direction, kind, [self._pair.label], answers[0], answers[1], witness=shown)
 
     def _assumption(self, call: Call) -> str:
         """The fact about the tool that decides, where no catalogue says it."""

@@ -150,9 +150,7 @@ def _difference_document(one: Difference) -> dict[str, Any]:
         found["terms"] = list(one.terms)
     if one.witness is not None:
         found["witness"] = {
-            "before": [
-                {"count": step.count, **_call_document(step.call, step.now_ms)} for step in one.witness.before
-            ],
+            "before": [{"count": step.count, **_call_document(step.call, step.now_ms)} for step in one.witness.before],
             "call": _call_document(one.witness.call, one.witness.now_ms),
             **({"assumption": one.witness.assumption} if one.witness.assumption else {}),
         }
@@ -175,4 +173,8 @@ def _call_document(call: Call, now_ms: int) -> dict[str, Any]:
         "category": call.category,
         "risk": call.risk,
     }
-    return {**{name: value for name, value in found.items() if value not in (None, {})}, "args": dict(call.args), "now_ms": now_ms}
+    return {
+        **{name: value for name, value in found.items() if value not in (None, {})},
+        "args": dict(call.args),
+        "now_ms": now_ms,
+    }

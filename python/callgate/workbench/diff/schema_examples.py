@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 200
 _DEEPEST: Final = 6
-_OTHER_TYPES: Final = (None, True, "x", 1, [], {})
+_OTHER_TYPES: Final[tuple[Any, ...]] = (None, True, "x", 1, [], {})
 _EXTRA: Final = "callgate_example"
 
 
@@ -39,7 +39,7 @@ def _arguments(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {}
 
 
-def _example(schema: Any, depth: int) -> Any:  # noqa: ANN401, PLR0911  JSON, one return for each kind
+def _example(schema: Any, depth: int) -> Any:  # noqa: ANN401, C901, PLR0911  JSON, one return for each kind
     """A value that a schema probably admits."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return "x"

@@ -51,9 +51,6 @@ class CallSequence:
     lower: Decision
 
 
-
-
-
 @dataclass
 class Race:
     """Sequences on two policies, as dense as the first one admits them."""
@@ -82,7 +79,7 @@ class Race:
                 return None
             call = call_at(number)
             higher = self.high.take(call, now_ms)
-            while higher.outcome == Outcome.RATE_LIMITED and now_ms - start_ms < _LONGEST_MS:
+            while higher.outcome == Outcome.RATE_LIMITED and now_ms - start_ms < _LONGEST_MS and self.left > 0:
                 now_ms += max(1, higher.retry_after_ms or 1)
                 self.left -= 1
                 higher = self.high.take(call, now_ms)
@@ -115,13 +112,12 @@ def cost_of(limit: CountedLimit, call: Call) -> Decimal | None:
 def value_at(path: Path, args: Any) -> Any:  # noqa: ANN401  JSON
     """The value at a path of arguments; None if there is none."""
     value = args
-    for kind, key in path.keys:
-        if kind == "key" and isinstance(value, dict) and key in value:
-            value = value[key]
-        elif kind == "index" and isinstance(value, list) and isinstance(key, int) and key < len(value):
-            value = value[key]
-        else:
+    for _, key in path.keys:
+        is_member = isinstance(value, dict) and key in value
+        is_element = isinstance(value, list) and isinstance(key, int) and key < len(value)
+        if not is_member and not is_element:
             return None
+        value = value[key]
     return value
 
 

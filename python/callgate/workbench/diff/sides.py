@@ -44,7 +44,7 @@ class Stack:
         return tuple(limit for entry in self.enforced for limit in entry.limits)
 
 
-_EMPTY = (False, "enforce", "allow", frozenset(), None, ("null",), frozenset(), ())
+_EMPTY: Hashable = (False, "enforce", "allow", frozenset(), None, ("null",), frozenset(), ())
 """The form of an entry without a rule."""
 
 

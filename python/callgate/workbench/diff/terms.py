@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from callgate.workbench.diff.findings import Direction
     from callgate.workbench.rules import Entry
 
-_UNITS: Final = {"ms": Decimal("0.001"), "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_UNITS: Final[dict[str, int | Decimal]] = {
+    "ms": Decimal("0.001"),
+    "s": 1,
+    "m": 60,
+    "h": 3_600,
+    "d": 86_400,
+    "w": 604_800,
+}
 _WORDS: Final = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
 _DEFAULT_TIMEOUT: Final = "1h"
 

@@ -49,12 +49,12 @@ def tool_classes(old: Side, new: Side, known: Sequence[str]) -> ToolClasses:
         new: The other.
         known: The names of a catalogue.
     """
-    exact = [name for name in dict.fromkeys((*_names(old), *_names(new), *known))]
+    exact = list(dict.fromkeys((*_names(old), *_names(new), *known)))
     if (changed := _changed_names(old, new)) is not None:
         return ToolClasses([ToolClass([name]) for name in changed])
     found = ToolClasses([ToolClass([name]) for name in exact])
     patterns, readers, is_exact = _readers(old, new)
-    names = {name: None for name in exact}
+    names = dict.fromkeys(exact)
     walked = walk(readers, most=_MOST_STEPS)
     is_complete = walked.is_complete
     samples = walked.words
@@ -144,9 +144,7 @@ def _readers(old: Side, new: Side) -> tuple[list[Pattern], list[Reader], bool]:
     return list(patterns.values()), readers, is_exact
 
 
-def _readable(
-    word: str, readers: Sequence[Reader], accepted: tuple[bool, ...], taken: dict[str, None]
-) -> str | None:
+def _readable(word: str, readers: Sequence[Reader], accepted: tuple[bool, ...], taken: dict[str, None]) -> str | None:
     """The word, or one that says a little more and is accepted alike; None if it is no name."""
     longer = f"{word}x"
     if _accepted(longer, readers) == accepted and longer not in taken:

@@ -84,7 +84,11 @@ def _outside(name: str, numbers: list[int], atoms: list[Atom], given: Any, ask: 
 
 
 def _whole(numbers: list[int], ask: Ask) -> Variable:
-    tried = ({}, {"callgate_example": 1}, {f"callgate_example_{number}": 1 for number in range(20)})
+    tried: tuple[dict[str, int], ...] = (
+        {},
+        {"callgate_example": 1},
+        {f"callgate_example_{number}": 1 for number in range(20)},
+    )
     choices = []
     for arguments in tried:
         results = ask(arguments)

@@ -46,8 +46,8 @@ class CallMaker:
         maker = CallMaker(vocabulary, {"tool": "create"})
         calls, conclusion = maker.find([Demand(formula, TRUE)])
 
-    `calls` gives calls one by one, different ones first. When it has ended, `conclusion` says if there are others: where
-    it gave none and the conclusion is complete, no call meets the demands. A call is a proposal: the engine decides.
+    `calls` gives calls one by one. When it has ended, `conclusion` says if there are others: if it gave none and the
+    conclusion is complete, no call meets the demands. A call is a proposal: the engine decides.
     """
 
     def __init__(self, vocabulary: Vocabulary, fixed: Mapping[str, Any], budget: Budget | None = None) -> None:
@@ -116,12 +116,12 @@ def _mixed(parts: list[list[dict[Variable, Choice]]]) -> Iterator[dict[Variable,
 
 
 def _parts(demands: Sequence[Demand], variables: list[Variable]) -> list[tuple[list[Demand], list[Variable]]]:
-    """The demands in parts that share no variable, each with its variables; the part of the first demand comes first."""
+    """The demands in parts that share no variable, each with its variables; that of the first demand comes first."""
     owner = {atom: number for number, variable in enumerate(variables) for atom in variable.atoms}
     parts: list[tuple[list[Demand], set[int]]] = []
     for demand in demands:
         used = {owner[atom] for atom in atoms_of(demand.formula) if atom in owner}
-        joined = [one for one in parts if one[1] & used or not one[1] and not used]
+        joined = [one for one in parts if one[1] & used or (not one[1] and not used)]
         rest = [one for one in parts if one not in joined]
         mine = ([one for part, _ in joined for one in part] + [demand], used.union(*(own for _, own in joined)))
         parts = [mine, *rest] if joined and joined[0] is parts[0] else [*rest, mine]

@@ -145,7 +145,7 @@ class ArgumentVariables:
         values = list(known.values)
         is_complete = known.are_strings_complete and known.are_others_complete
         children = any(True for _ in place.children())
-        if children and any(self._atoms[one].op not in ("exists",) for one in place.atoms):
+        if children and any(self._atoms[one].op != "exists" for one in place.atoms):
             # A condition that sees the whole value may tell apart more than its members do.
             is_complete = False
         made: list[Any] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ def numbers_around(boundaries: Collection[Number], *, costs: bool) -> tuple[list
         boundaries: Numbers that conditions compare with.
         costs: Try numbers with more decimals than a cost may have, too.
     """
-    near = sorted({Decimal(one) for one in boundaries if abs(one) < _LARGEST and _is_short(Decimal(one))})
+    near = sorted({Decimal(one) for one in boundaries if abs(Decimal(one)) < _LARGEST and _is_short(Decimal(one))})
     found: dict[Number, None] = dict.fromkeys(map(_plain, near))
     with localcontext() as context:
         context.prec = _DIGITS
         for one in near:
             found.update(dict.fromkeys((_plain(one + 1), _plain(one - 1))))
-        for low, high in zip(near, near[1:], strict=False):
+        for low, high in pairwise(near):
             found.update(dict.fromkeys(map(_plain, _between(low, high, costs=costs))))
         for one in near if costs else ():
             found.update(dict.fromkeys((one + _FINEST, one - _FINEST)))

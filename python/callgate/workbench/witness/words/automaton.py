@@ -120,6 +120,7 @@ class Automaton:
 
     def _build(self, node: Node, first: int) -> int:
         """Adds the places of a part that begins at a place; returns the place at its end."""
+        last = first
         match node:
             case CharSet():
                 last = self._place()
@@ -128,7 +129,6 @@ class Automaton:
                 last = self._place()
                 self._jumps[first].append((which, last))
             case Sequence(parts):
-                last = first
                 for part in parts:
                     last = self._build(part, last)
             case Choice(parts):

@@ -14,6 +14,7 @@ _TESTS: Final = {"d": str.isdecimal, "w": lambda one: one.isalnum() or one == "_
 
 # One character beyond ASCII of each kind that the classes tell apart: a digit, a letter, a space, none of them.
 _BEYOND_ASCII: Final = "\u0663\u00e9\u2003\u20ac"
+_LAST_ASCII: Final = 127
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 
@@ -68,7 +69,7 @@ def alphabet(sets: frozenset[CharSet]) -> Alphabet:
     """The alphabet of these sets; letters and digits come first, so that words are readable."""
     ordered = list(sets)
     beyond = sorted(
-        {code for one in ordered for code in one.boundaries if 127 < code <= _LAST and code not in _SURROGATES}
+        {code for one in ordered for code in one.boundaries if _LAST_ASCII < code <= _LAST and code not in _SURROGATES}
     )
     found: dict[tuple[bool, ...], str] = {}
     for character in (*_readable(), *map(chr, beyond), *_BEYOND_ASCII):

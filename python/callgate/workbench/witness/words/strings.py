@@ -78,7 +78,7 @@ def _words(conditions: tuple[_Condition, ...]) -> Words:
     return Words(tuple(found), is_regular)
 
 
-def reader_of(op: str, value: Any) -> tuple[list[Reader], bool]:  # noqa: ANN401  JSON
+def reader_of(op: str, value: Any) -> tuple[list[Reader], bool]:  # noqa: ANN401, PLR0911  JSON, one return for each kind
     """The automata of an operator on strings, none if it tells no strings apart by itself; and if they say all."""
     match op.removeprefix("not_"):
         case "eq" | "neq" | "in":

@@ -97,7 +97,7 @@ class _Reader:
             parts.append(self._repeated(self._item(depth)))
         return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
 
-    def _item(self, depth: int) -> Node:
+    def _item(self, depth: int) -> Node:  # noqa: PLR0911  one return for each kind
         match self._next():
             case "(":
                 return self._group(depth)
