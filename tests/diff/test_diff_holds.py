@@ -14,6 +14,7 @@ from callgate.workbench.diff import Comparison, compare
 from callgate.workbench.diff.judges import Rank, rank_of
 from callgate.workbench.rules import Policy, parse_policy
 from support.policy_pairs import CATEGORIES, TOOLS, calls, pairs
+from support.witnesses import replay_all
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
@@ -48,6 +49,7 @@ def test_no_call_contradicts_a_verdict(
 ) -> None:
     old, new = pair
     comparison = compare(parsed(old, "old"), parsed(new, "new"))
+    replay_all(comparison, old, new)
     admitted = admitted_directions(comparison)
     before, after = engines(old), engines(new)
     for one in tried:
@@ -71,6 +73,7 @@ def test_no_sequence_contradicts_a_verdict(
 ) -> None:
     old, new = pair
     comparison = compare(parsed(old, "old"), parsed(new, "new"))
+    replay_all(comparison, old, new)
     admitted = admitted_directions(comparison)
     category = kinds[0]["category"]
     before, after = engines(old)[category], engines(new)[category]

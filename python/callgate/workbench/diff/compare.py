@@ -10,7 +10,7 @@ from callgate.workbench.diff.canonical_rules import entry_form
 from callgate.workbench.diff.counts import limits_of
 from callgate.workbench.diff.findings import DIRECTIONS, Comparison, Difference, Unknown
 from callgate.workbench.diff.judges import Judge
-from callgate.workbench.diff.pairs import Ground, Pair, PairComparison
+from callgate.workbench.diff.pairs import Found, Ground, Pair, PairComparison
 from callgate.workbench.diff.sides import Side
 from callgate.workbench.diff.tool_classes import ToolClass, ToolClasses, tool_classes
 from callgate.workbench.witness import ABSENT, Atom, Budget
@@ -64,8 +64,10 @@ class _Work:
             for one in self._comparison(pair):
                 if isinstance(one, Difference):
                     found.differences.append(one)
-                else:
+                elif isinstance(one, Unknown):
                     found.unknown.append(one)
+                elif one not in found.notes:
+                    found.notes.append(one)
         if classes.unknown:
             found.unknown.append(Unknown(DIRECTIONS, ["*"], classes.unknown, new.place(("tools",), of_key=True)))
         found.differences = list(_merged(found.differences))
@@ -156,7 +158,7 @@ class _Work:
             fixed["risk"] = [ABSENT, *RISKS]
         return fixed if self._server is None else {**fixed, "server": self._server}
 
-    def _comparison(self, pair: Pair) -> Iterator[Difference | Unknown]:
+    def _comparison(self, pair: Pair) -> Iterator[Found]:
         budget = Budget(min(_STEPS_OF_PAIR, self._left))
         before = budget.left
         known = self._tools.get(pair.tools.names[0])

@@ -40,6 +40,8 @@ class Counted:
     sequences: list[CallSequence] = field(default_factory=list)
     unknown: list[tuple[CountedLimit, str]] = field(default_factory=list)
     """Limits that may refuse a sequence which the other policy admits, with the reason why it is not known."""
+    late: list[CountedLimit] = field(default_factory=list)
+    """Limits that may refuse one only because their units come back late."""
 
 
 def limits_of(side: Side, stack: Stack, *, is_one_server: bool) -> list[CountedLimit]:
@@ -93,6 +95,9 @@ def sequences_ranked_higher(
     for limit in low.limits:
         strict = [one for one in high.limits if limit.limit.asks_at_max or not one.limit.asks_at_max]
         if any(dominates(one, limit) for one in strict):
+            continue
+        if any(dominates(one, limit, is_late=False) for one in strict):
+            found.late.append(limit)
             continue
         longest = max((calls_until_refused(limit, call) or 0 for call in calls), default=0)
         race = Race(high.judge, low.judge, counters, _MOST_CALLS + 2 * min(longest, LONGEST))

@@ -86,14 +86,19 @@ def counted(
     return CountedLimit(limit, frozenset(parts), {} if is_alone else users)
 
 
-def dominates(strict: CountedLimit, loose: CountedLimit) -> bool:
+def dominates(strict: CountedLimit, loose: CountedLimit, *, is_late: bool = True) -> bool:
     """True if it is proven that `strict` has too little left whenever `loose` has.
 
     Both count the same calls, all of which both have admitted.
+
+    Args:
+        strict: One limit.
+        loose: The other.
+        is_late: Consider that the units of a count that is not exact may come back late.
     """
     if not strict.parts <= loose.parts or not _shares(strict, loose):
         return False
-    windows = _windows(strict, loose)
+    windows = _windows(strict, loose, is_late=is_late)
     same_cost = cost_form(strict.limit.cost) == cost_form(loose.limit.cost)
     if strict.calls is not None and loose.calls is not None and (same_cost or not (strict.users or loose.users)):
         return strict.calls * windows <= loose.calls
@@ -111,13 +116,13 @@ def _shares(strict: CountedLimit, loose: CountedLimit) -> bool:
     return all(strict.users.get(pointer) == cost for pointer, cost in loose.users.items())
 
 
-def _windows(strict: CountedLimit, loose: CountedLimit) -> int:
+def _windows(strict: CountedLimit, loose: CountedLimit, *, is_late: bool) -> int:
     """Windows of `strict` that can fall, also in part, into one of `loose`."""
     ours, theirs = strict.limit.window, loose.limit.window
-    if ours == theirs and (strict.is_exact == loose.is_exact or loose.is_exact):
+    if ours == theirs and (strict.is_exact == loose.is_exact or loose.is_exact or not is_late):
         return 1
     length = _length(theirs)[1]
-    if theirs.align == "sliding" and not loose.is_exact:
+    if theirs.align == "sliding" and not loose.is_exact and is_late:
         length += -(-length // _LATE)
     if ours.align == "sliding":
         return -(-length // _length(ours)[0])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate.workbench.diff.judges import rank_of
 from callgate.workbench.diff.schema_examples import schema_examples
+from callgate.workbench.diff.schema_implication import implies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,6 +108,8 @@ class _Search:
         """Looks for a call that is stopped for a reason of the second policy and by none of the first."""
         passes = [one.does_not_hold for one in self.high[0].denies if one.formula is not None]
         first = [] if reason.formula is None else [reason.holds]
+        if reason.formula is None and any(implies(one, reason.schema) for one in self.high[0].schemas):
+            return
         calls, conclusion = self.maker.find([*first, *passes, *also])
         tried = 0
         for call in self.variants(calls, is_schema=reason.formula is None):

@@ -32,6 +32,8 @@ class Reason:
     """None for a JSON Schema, which only the engine can ask."""
     fires: int = truth.TRUE
     """The results of the formula under which the call is stopped."""
+    schema: object = None
+    """The JSON Schema, if it is one."""
 
     @property
     def holds(self) -> Demand:
@@ -84,7 +86,7 @@ def _add_checks(gate: Gate, entry: Entry, vocabulary: Vocabulary) -> None:
         gate.denies.append(Reason(check_form(check), formula, fires))
     if entry.schema is not None:
         gate.schemas.append(entry.schema)
-        gate.denies.append(Reason(("schema", canonical(entry.schema)), None))
+        gate.denies.append(Reason(("schema", canonical(entry.schema)), None, schema=entry.schema))
     if entry.action == "require_approval":
         gate.asks += [Reason(check_form(one), vocabulary.check(one), _FIRES) for one in entry.when]
         if not entry.when:

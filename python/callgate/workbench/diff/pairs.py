@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from callgate.workbench.diff.counts import Counting, limits_of, sequences_ranked_higher
 from callgate.workbench.diff.findings import DIRECTIONS, Answer, Difference, Direction, Unknown, Witness
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from callgate.workbench.diff.tool_classes import ToolClass
     from callgate.workbench.rules import Entry
     from callgate.workbench.witness import Budget, Call
+
+
+Found: TypeAlias = "Difference | Unknown | str"
+"""A difference, something that is not known, or a note."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class PairComparison:
         self._gates: tuple[Gate, Gate] = (gate_of(pair.old, vocabulary), gate_of(pair.new, vocabulary))
         self._maker = CallMaker(vocabulary, fixed, budget)
 
-    def differences(self) -> Iterator[Difference | Unknown]:
+    def differences(self) -> Iterator[Found]:
         """Every difference, and everything that is not known."""
         yield from self._first_calls()
         yield from self._terms()
@@ -87,7 +91,7 @@ class PairComparison:
     def _side(self, number: int) -> tuple[Gate, Judge]:
         return self._gates[number], self._ground.judges[number]
 
-    def _first_calls(self) -> Iterator[Difference | Unknown]:
+    def _first_calls(self) -> Iterator[Found]:
         for direction, higher in _ordered():
             found = calls_ranked_higher(self._maker, self._side(higher), self._side(1 - higher), self._input_schema)
             for one in found.calls:
@@ -101,7 +105,7 @@ class PairComparison:
         old, new = self._ground.sides
         return limits_of(old, self._pair.old, is_one_server=one), limits_of(new, self._pair.new, is_one_server=one)
 
-    def _sequences(self) -> Iterator[Difference | Unknown]:
+    def _sequences(self) -> Iterator[Found]:
         limits = self._limits()
         if not any(limits):
             return
@@ -117,11 +121,14 @@ class PairComparison:
             )
             yield from self._of_sequences(direction, higher, found)
 
-    def _of_sequences(self, direction: Direction, higher: int, found: Counted) -> Iterator[Difference | Unknown]:
+    def _of_sequences(self, direction: Direction, higher: int, found: Counted) -> Iterator[Found]:
         for one in found.sequences:
             old, new = (one.higher, one.lower) if higher == 0 else (one.lower, one.higher)
             witness = Witness(one.call, one.now_ms, one.before)
             yield self._difference(direction, "sequence", old, new, witness)
+        for limit in found.late:
+            place = self._ground.sides[1 - higher].place(limit.limit.at)
+            yield f"the count of this limit is not exact, and is compared as if it were (docs/counters.md): {place}"
         for limit, reason in found.unknown:
             place = self._ground.sides[1 - higher].place(limit.limit.at)
             yield Unknown((direction,), [self._pair.label], reason, place)
@@ -170,7 +177,7 @@ class PairComparison:
             _answer(side, decision, tool, category)
             for side, decision in zip(self._ground.sides, (old, new), strict=True)
         ]
-        shown = Witness(witness.call, witness.now_ms, witness.before, self._assumption(witness.call))
+        shown = replace(witness, assumption=self._assumption(witness.call))
         return Difference(direction, kind, [self._pair.label], answers[0], answers[1], witness=shown)
 
     def _assumption(self, call: Call) -> str:

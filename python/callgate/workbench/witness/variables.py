@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from callgate.workbench.witness import truth
 from callgate.workbench.witness.absent import ABSENT, LIST, OBJECT, UNKNOWN, Mark
 from callgate.workbench.witness.places import Place, arguments_with
-from callgate.workbench.witness.values import Values, leaf_values, lists_of
+from callgate.workbench.witness.values import Values, leaf_values, lists_of, ordered_lists_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -154,9 +154,10 @@ class ArgumentVariables:
             made += members
             is_complete = is_complete and are_all
         if place.indexes:
-            is_complete = False
-            made += [arguments_with((("index", index),), 1) for index in place.indexes]
-        if place.every is not None:
+            lists, are_all = self._indexed(place)
+            made += lists
+            is_complete = is_complete and are_all
+        elif place.every is not None:
             elements, are_all = self._whole(place.every)
             distinct = self._distinct_elements(place, elements)
             lists, are_lists_all = lists_of(distinct[:_MOST_ELEMENTS], min(len(place.every.all_atoms()), 4))
@@ -164,6 +165,29 @@ class ArgumentVariables:
             few = len(place.every.all_atoms()) <= 4 and len(distinct) <= _MOST_ELEMENTS  # noqa: PLR2004  as above
             is_complete = is_complete and are_all and are_lists_all and few
         return [*made, *values], is_complete
+
+    def _indexed(self, place: Place) -> tuple[list[Any], bool]:
+        """Lists where conditions look at elements by index, and perhaps at every element."""
+        values: list[Any] = []
+        are_all = True
+        for child in place.children():
+            if child not in place.keys.values():
+                found, is_complete = self._whole(child)
+                values += found
+                are_all = are_all and is_complete
+        seen: dict[tuple[int, ...], Any] = {}
+        for value in values:
+            if value is ABSENT:
+                continue
+            self._budget.spend()
+            # The element alone, and at each index that a condition looks at.
+            asked = [[value], *([*[None] * index, value] for index in place.indexes)]
+            results = [self._ask(arguments_with(place.steps, one)) for one in asked]
+            key = tuple(one[atom] for one in results if one for atom in place.all_atoms())
+            seen.setdefault(key, value)
+        conditions = len(place.every.all_atoms()) if place.every is not None else 0
+        lists, are_lists_all = ordered_lists_of(list(seen.values()), max(place.indexes) + 1 + conditions)
+        return lists, are_all and are_lists_all
 
     def _members(self, place: Place) -> tuple[list[Any], bool]:
         names, is_complete, columns = list(place.keys), True, []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_ELEMENTS: Final = 5
 """Elements that `contains` asks for, up to which every subset is tried."""
 
-_LONGEST: Final = 2_000
+_LONGEST: Final = 10_000
 """Elements of a list or an object that is made."""
 
 _COST_BOUNDARIES: Final = (0, 10**12)

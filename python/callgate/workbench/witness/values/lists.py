@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.workbench.witness.absent import ABSENT
@@ -25,6 +25,18 @@ def lists_of(elements: Sequence[Any], conditions: int) -> tuple[list[list[Any]],
         if len(found) == _MOST_LISTS:
             return found, False
         found.append(made)
+    return found, True
+
+
+def ordered_lists_of(elements: Sequence[Any], longest: int) -> tuple[list[list[Any]], bool]:
+    """Lists of up to so many elements in every order, for conditions that look at elements by index, too."""
+    kept = [one for one in elements if one is not ABSENT]
+    found: list[list[Any]] = []
+    for size in range(longest + 1):
+        for made in product(kept, repeat=size):
+            if len(found) == _MOST_LISTS:
+                return found, False
+            found.append(list(made))
     return found, True
 
 

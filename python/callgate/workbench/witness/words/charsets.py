@@ -75,7 +75,9 @@ def alphabet(sets: frozenset[CharSet]) -> Alphabet:
     for character in (*_readable(), *map(chr, beyond), *_BEYOND_ASCII):
         found.setdefault(tuple(character in one for one in ordered), character)
     has_classes = any(one.classes for one in ordered)
-    return Alphabet(tuple(found.values()), is_complete=not (beyond and has_classes))
+    # A single character is tried itself; the characters of a range may be of several kinds.
+    has_ranges = any(high > low and high > _LAST_ASCII for one in ordered for low, high in one.ranges)
+    return Alphabet(tuple(found.values()), is_complete=not (has_ranges and has_classes))
 
 
 def _readable() -> Iterable[str]:
@@ -83,12 +85,16 @@ def _readable() -> Iterable[str]:
     return dict.fromkeys((*first, *map(chr, range(128))))
 
 
+# Characters beyond ASCII that equal an ASCII letter if case does not matter.
+_FOLDED: Final = {"k": "\u212a", "s": "\u017f"}
+
+
 def in_both_cases(one: CharSet) -> CharSet:
-    """The set with the other case of its ASCII letters."""
+    """The set with the characters that differ from its ASCII letters by their case alone."""
     added = [
         (ord(other), ord(other))
         for letter in string.ascii_letters
         if any(low <= ord(letter) <= high for low, high in one.ranges)
-        for other in (letter.swapcase(),)
+        for other in (letter.swapcase(), _FOLDED.get(letter.lower(), letter))
     ]
     return CharSet((*one.ranges, *added), one.classes, one.is_negated)

@@ -71,6 +71,9 @@ def _words(conditions: tuple[_Condition, ...]) -> Words:
     found.update(dict.fromkeys(walked.words.values()))
     found.update(dict.fromkeys(_filled(conditions, list(found))))
     is_regular = is_regular and walked.is_complete
+    if all(one.op in _EXACT or one.op.startswith("len_") for one in conditions):
+        # Strings of each length that matters are made, whatever it is.
+        is_regular = all(one.value <= _LONGEST_MADE for one in conditions if one.op.startswith("len_"))
     if special:
         # Values of one special kind, beside single values: each of these regions has one of its own candidates.
         others = {one.op for one in conditions} - special

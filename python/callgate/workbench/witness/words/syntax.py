@@ -61,6 +61,7 @@ class UnsupportedSyntaxError(Exception):
 
 _CONTROLS: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "a": "\a"}
 _DEEPEST: Final = 50
+_LAST_ASCII: Final = 127
 
 
 def parse_expression(text: str) -> Expression:
@@ -121,7 +122,7 @@ class _Reader:
             if self._take("P<") or self._take("<"):
                 self.at = self.text.index(">", self.at) + 1
             elif self._take("i)"):
-                self.is_caseless, self.is_exact = True, False
+                self.is_caseless = True
                 return Sequence(())
             elif not self._take(":"):
                 raise UnsupportedSyntaxError("flags")
@@ -221,7 +222,11 @@ class _Reader:
         return self._cased(CharSet(tuple(ranges), frozenset(classes), is_negated))
 
     def _cased(self, one: CharSet) -> CharSet:
-        return in_both_cases(one) if self.is_caseless else one
+        if not self.is_caseless:
+            return one
+        # The other case of a letter beyond ASCII is not looked for.
+        self.is_exact = self.is_exact and all(high <= _LAST_ASCII for _, high in one.ranges)
+        return in_both_cases(one)
 
     def _next(self) -> str:
         if self.at >= len(self.text):
