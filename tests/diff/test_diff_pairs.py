@@ -245,7 +245,7 @@ PAIRS = {
     "cost": (limited(cost=1), limited(cost=2), "stricter"),
     "cost of the same ratio": (limited(max=3, cost=1), limited(max=6, cost=2), "same"),
     "spending": (limited(max=100, cost="args.n"), limited(max=200, cost="args.n"), "wider"),
-    "session": (limited(), limited(scope=["grant", "session"]), "wider"),
+    "limit by session": (limited(), limited(scope=["grant", "session"]), "wider"),
     "one limit for all": (limited(scope="grant"), limited(scope="global"), "stricter"),
     "limit by argument": (limited(), limited(scope=["grant", "args.k"]), "both"),
     "limit by the tool that it has": (limited(), limited(scope=["grant", "tool"]), "same"),

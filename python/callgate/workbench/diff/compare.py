@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _STEPS: Final = 3_000_000
 """Steps of a whole comparison."""
 
-_STEPS_OF_PAIR: Final = 200_000
+_STEPS_OF_PAIR: Final = 300_000
 _SERVERS: Final = ("srv", "srv-2")
 
 

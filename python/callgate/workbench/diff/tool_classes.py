@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from callgate.workbench.diff.canonical_rules import condition_form, entry_form
-from callgate.workbench.witness.words import Automaton, of_pattern, one_of, reader_of, walk
+from callgate.workbench.witness.words import Automaton, OneOf, of_pattern, reader_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from callgate.workbench.rules import Comparison, Entry, Pattern
     from callgate.workbench.witness.words import Reader
 
-_MOST_STEPS: Final = 300_000
-"""Characters of names that are tried."""
+_MOST_STEPS: Final = 600_000
+"""Characters of names that are tried, times the patterns."""
 
 _NAMES: Final = 3
 """Names that are kept for one class: some sequences need more than one."""
@@ -59,7 +59,7 @@ def tool_classes(old: Side, new: Side, known: Sequence[str]) -> ToolClasses:
     is_complete = walked.is_complete
     samples = walked.words
     if any(word in names for word in samples.values()):
-        again = walk([*readers, Automaton(one_of(iter(exact)))], most=_MOST_STEPS)
+        again = walk([*readers, OneOf(exact)], most=_MOST_STEPS)
         samples = {accepted[:-1]: word for accepted, word in again.words.items() if not accepted[-1]}
         is_complete = is_complete and again.is_complete
     by_rules: dict[Hashable, ToolClass] = {}

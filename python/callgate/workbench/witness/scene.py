@@ -54,7 +54,7 @@ def variables_of(atoms: list[Atom], fixed: Mapping[str, Any], budget: Budget) ->
         found.append(_whole(of_arguments, _ask(probe, len(others), budget)))
         return found
     for group, place in enumerate(tree.keys.values(), first):
-        made = ArgumentVariables(atoms, _ask(probe, group, budget), budget)
+        made = ArgumentVariables(atoms, _ask(probe, group, budget))
         found.append(made.of(place))
     return found
 

@@ -7,20 +7,27 @@ from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.errors import PolicyError
+from callgate.workbench.witness import truth
 from callgate.workbench.witness.absent import UNKNOWN
 from callgate.workbench.witness.budget import Budget, ExhaustedError
 from callgate.workbench.witness.calls import Call, call_of
-from callgate.workbench.witness.formulas import atoms_of, result_of
+from callgate.workbench.witness.formulas import ALWAYS, Demand, Junction, Negation, atoms_of, result_of
 from callgate.workbench.witness.scene import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from callgate.workbench.witness.formulas import Demand, Vocabulary
+    from callgate.workbench.witness.formulas import Vocabulary
     from callgate.workbench.witness.variables import Choice, Variable
 
 _FURTHER: Final = 12
 """Solutions of one part of the demands that are combined with those of the others."""
+
+_FEW: Final = 3
+"""The same for parts that do not hold the first demand."""
+
+_FAILED: Final = Demand(ALWAYS, 0)
+"""Stands for a demand that no choice can meet any more."""
 
 STEPS: Final = 200_000
 """Steps of one search and of the values that it needs."""
@@ -83,15 +90,18 @@ class CallMaker:
 
     def _found(self, demands: Sequence[Demand], variables: list[Variable], conclusion: Conclusion) -> Iterator[Call]:
         values = [0] * len(self._vocabulary.atoms)
-        for variable in variables:
+        split = [one for demand in demands for one in _split(demand)]
+        limited = _limited(split, variables, values)
+        for variable in limited:
             _set(values, variable.results())
-        parts = _parts(demands, variables)
+        parts = _parts(split, limited)
         found: list[list[dict[Variable, Choice]]] = []
         for part, own in parts:
             if not part:
                 continue
-            solutions = _solutions(part, own, values, self._budget)
-            first = list(islice(solutions, _FURTHER))
+            narrowed = [one for one in own if one not in variables]
+            solutions = (_filled(one, narrowed) for one in _solutions(part, own, values, self._budget))
+            first = list(islice(solutions, _FURTHER if part[0] is split[0] else _FEW))
             if not first:
                 conclusion.is_complete, conclusion.reason = True, ""
                 return
@@ -107,6 +117,32 @@ class CallMaker:
             elif (place := _unknown_place(chosen)) is not None:
                 conclusion.is_complete = False
                 conclusion.reason = f"no value of `{place}` is known that the conditions still leave open"
+
+
+def _filled(chosen: dict[Variable, Choice], narrowed: Sequence[Variable]) -> dict[Variable, Choice]:
+    """The solution with a choice for each variable that lost some: not every value of it would do."""
+    return {**{one: one.choices[0] for one in narrowed}, **chosen}
+
+
+def _limited(demands: Sequence[Demand], variables: list[Variable], values: list[int]) -> list[Variable]:
+    """The variables without the choices that a demand on one variable alone excludes."""
+    owner = {atom: number for number, variable in enumerate(variables) for atom in variable.atoms}
+    own: dict[int, list[Demand]] = {}
+    for demand in demands:
+        used = {owner[atom] for atom in atoms_of(demand.formula) if atom in owner}
+        if len(used) == 1:
+            own.setdefault(used.pop(), []).append(demand)
+    found = list(variables)
+    for number, demanded in own.items():
+
+        def is_possible(results: Mapping[int, int], demanded: list[Demand] = demanded) -> bool:
+            _set(values, results)
+            return all(result_of(one.formula, values) & one.wanted for one in demanded)
+
+        narrowed = variables[number].limited(is_possible)
+        if len(narrowed.choices) < len(variables[number].choices):
+            found[number] = narrowed
+    return found
 
 
 def _mixed(parts: list[list[dict[Variable, Choice]]]) -> Iterator[dict[Variable, Choice]]:
@@ -128,43 +164,83 @@ def _parts(demands: Sequence[Demand], variables: list[Variable]) -> list[tuple[l
     return [(part, [variables[one] for one in sorted(own)]) for part, own in parts]
 
 
+def _split(demand: Demand) -> Iterator[Demand]:
+    """The demand as several ones, as far as each part of its formula has to meet it by itself."""
+    wanted = demand.wanted
+    match demand.formula:
+        case Negation(part):
+            yield from _split(Demand(part, truth.negated(wanted)))
+        case Junction(is_all, parts) if parts and (truth.is_upper(wanted) if is_all else truth.is_lower(wanted)):
+            for part in parts:
+                yield from _split(Demand(part, wanted))
+        case _:
+            yield demand
+
+
+@dataclass
+class _Level:
+    """One variable that is being chosen."""
+
+    variable: Variable
+    choices: Iterator[Choice]
+    open: list[Variable]
+    """The variables that are left."""
+    before: list[tuple[int, int]]
+    """The truth values of the variable's atoms before it."""
+
+
 def _solutions(
     demands: list[Demand], variables: list[Variable], start: list[int], budget: Budget
 ) -> Iterator[dict[Variable, Choice]]:
     """The choices that meet demands. Those that leave a demand open contain a value that is not known."""
     values = list(start)
     chosen: dict[Variable, Choice] = {}
-
-    def search(open_: list[Variable]) -> Iterator[dict[Variable, Choice]]:
-        undecided: Demand | None = None
-        for demand in demands:
-            budget.spend()
-            result = result_of(demand.formula, values)
-            if not result & demand.wanted:
-                return
-            if undecided is None and result & ~demand.wanted:
-                undecided = demand
-        if undecided is None:
-            yield dict(chosen)
+    levels: list[_Level] = []
+    open_: list[Variable] = list(variables)
+    looked = {id(demand): frozenset(atoms_of(demand.formula)) for demand in demands}
+    while True:
+        state = _undecided(demands, values, looked, budget)
+        if state is not _FAILED:
+            wanted: frozenset[int] = frozenset() if state is None else looked[id(state)]
+            variable = next((one for one in open_ if not wanted.isdisjoint(one.atoms)), None)
+            if variable is None:
+                yield dict(chosen)
+            else:
+                left = [one for one in open_ if one is not variable]
+                before = [(atom, values[atom]) for atom in variable.atoms]
+                levels.append(_Level(variable, iter(variable.choices), left, before))
+        # The next choice of the innermost variable that has one.
+        while levels:
+            level = levels[-1]
+            choice = next(level.choices, None)
+            if choice is not None:
+                for opened in choice.opens:
+                    _set(values, opened.results())
+                _set(values, choice.results)
+                chosen[level.variable] = choice
+                open_ = [*choice.opens, *level.open]
+                break
+            levels.pop()
+            chosen.pop(level.variable, None)
+            for atom, value in level.before:
+                values[atom] = value
+        else:
             return
-        looked = set(atoms_of(undecided.formula))
-        variable = next((one for one in open_ if looked.intersection(one.atoms)), None)
-        if variable is None:
-            yield dict(chosen)
-            return
-        others = [one for one in open_ if one is not variable]
-        before = [(atom, values[atom]) for atom in variable.atoms]
-        for choice in variable.choices:
-            for opened in choice.opens:
-                _set(values, opened.results())
-            _set(values, choice.results)
-            chosen[variable] = choice
-            yield from search([*choice.opens, *others])
-        del chosen[variable]
-        for atom, value in before:
-            values[atom] = value
 
-    yield from search(variables)
+
+def _undecided(
+    demands: list[Demand], values: list[int], looked: Mapping[int, frozenset[int]], budget: Budget
+) -> Demand | None:
+    """The first demand that is open; None if all are met, `_FAILED` if one cannot be."""
+    found: Demand | None = None
+    for demand in demands:
+        budget.spend(1 + len(looked[id(demand)]) // 4)
+        result = result_of(demand.formula, values)
+        if not result & demand.wanted:
+            return _FAILED
+        if found is None and result & ~demand.wanted:
+            found = demand
+    return found
 
 
 def _set(values: list[int], results: Mapping[int, int]) -> None:

@@ -61,6 +61,21 @@ def negated(values: int) -> int:
     return sum(_NEGATED[one] for one in truths_in(values))
 
 
+def is_upper(values: int) -> bool:
+    """True if `all` is one of these values exactly if each of its conditions is."""
+    return _is_tail(values, _ORDER_OF_ALL)
+
+
+def is_lower(values: int) -> bool:
+    """True if `any` is one of these values exactly if each of its conditions is."""
+    return _is_tail(values, _ORDER_OF_ANY[::-1])
+
+
+def _is_tail(values: int, order: tuple[int, ...]) -> bool:
+    """True if the values are the last ones of an order, and at least one."""
+    return any(values == sum(order[number:]) for number in range(len(order)))
+
+
 def truths_in(values: int) -> tuple[int, ...]:
     """The single truth values of a set."""
     return tuple(one for one in _ORDER_OF_ALL if values & one)

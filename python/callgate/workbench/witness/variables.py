@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -14,7 +14,6 @@ from callgate.workbench.witness.values import Values, leaf_values, lists_of, ord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from callgate.workbench.witness.budget import Budget
     from callgate.workbench.witness.formulas import Atom
 
 Results: TypeAlias = "dict[int, int]"
@@ -63,6 +62,17 @@ class Variable:
     atoms: tuple[int, ...]
     choices: tuple[Choice, ...]
 
+    def limited(self, is_possible: Callable[[Results], bool]) -> Variable:
+        """The variable without choices whose results are not possible."""
+        kept = []
+        for choice in self.choices:
+            results: Results = {}
+            for opened in choice.opens:
+                results |= opened.results()
+            if is_possible({**results, **choice.results}):
+                kept.append(choice)
+        return replace(self, choices=tuple(kept))
+
     def results(self) -> Results:
         """What each atom may be while nothing is chosen."""
         found = dict.fromkeys(self.atoms, 0)
@@ -95,11 +105,10 @@ def string_variable(
 class ArgumentVariables:
     """Makes the variables of arguments."""
 
-    def __init__(self, atoms: list[Atom], ask: Ask, budget: Budget) -> None:
+    def __init__(self, atoms: list[Atom], ask: Ask) -> None:
         """Takes all atoms and a way to ask for their results on whole arguments."""
         self._atoms = atoms
         self._ask = ask
-        self._budget = budget
 
     def of(self, place: Place) -> Variable:
         """The variable of a place, with those of the places below it."""
@@ -107,7 +116,6 @@ class ArgumentVariables:
         name = _name(place)
 
         def ask(value: Any) -> Results | None:  # noqa: ANN401  JSON
-            self._budget.spend()
             results = self._ask(arguments_with(place.steps, value))
             return None if results is None else {atom: results[atom] for atom in own}
 
@@ -179,7 +187,6 @@ class ArgumentVariables:
         for value in values:
             if value is ABSENT:
                 continue
-            self._budget.spend()
             # The element alone, and at each index that a condition looks at.
             asked = [[value], *([*[None] * index, value] for index in place.indexes)]
             results = [self._ask(arguments_with(place.steps, one)) for one in asked]
@@ -213,7 +220,6 @@ class ArgumentVariables:
     def _by_results(self, atoms: list[int], values: list[Any], made: Callable[[Any], Any]) -> Iterator[Any]:
         seen: set[tuple[int, ...]] = set()
         for value in values:
-            self._budget.spend()
             results = self._ask(made(value))
             if results is None:
                 continue

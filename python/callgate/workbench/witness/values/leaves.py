@@ -87,8 +87,11 @@ def _lists(atoms: Sequence[Atom]) -> tuple[list[Any], bool]:
     is_complete = is_complete and all(atom.value < _LONGEST for atom in atoms if atom.op.startswith("len_"))
     chosen = wanted[:_MOST_ELEMENTS]
     subsets = [subset for size in range(len(chosen) + 1) for subset in combinations(chosen, size)]
+    if len(wanted) > len(chosen):
+        # Not every subset is tried then, but those that one condition more or less tells apart.
+        subsets += [tuple(wanted), *(tuple(wanted[:number] + wanted[number + 1 :]) for number in range(len(wanted)))]
     found = []
-    for length in {*_lengths(atoms), *range(len(chosen) + 1)}:
+    for length in sorted({*_lengths(atoms), *map(len, subsets)}):
         # Elements that no condition asks for.
         fill = [f"callgate-example-{number}" for number in range(length)]
         found += [[*subset, *fill[len(subset) :]] for subset in subsets if len(subset) <= length]

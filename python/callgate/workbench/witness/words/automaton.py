@@ -15,7 +15,7 @@ from callgate.workbench.witness.words.syntax import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterable
 
     from callgate.workbench.rules import Pattern
     from callgate.workbench.witness.words.syntax import Node
@@ -60,6 +60,31 @@ class Length:
     def accepts(self, state: Hashable) -> bool:
         """True if there are enough."""
         return state == self.least
+
+
+class OneOf:
+    """Accepts some words; its state is what was read, None if no word begins so."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        """Takes the words."""
+        self._words = frozenset(words)
+        self._beginnings = frozenset(word[:length] for word in self._words for length in range(len(word) + 1))
+        self.sets = frozenset(only(character) for word in self._words for character in word)
+
+    def start(self) -> str | None:
+        """Nothing is read."""
+        return "" if self._words else None
+
+    def step(self, state: Hashable, character: str) -> str | None:
+        """What is read with one more character."""
+        if state is None:
+            return None
+        read = f"{state}{character}"
+        return read if read in self._beginnings else None
+
+    def accepts(self, state: Hashable) -> bool:
+        """True if what was read is a word."""
+        return state in self._words
 
 
 @dataclass
@@ -161,11 +186,6 @@ class Automaton:
 def literal(text: str) -> Sequence:
     """The one word."""
     return Sequence(tuple(map(only, text)))
-
-
-def one_of(words: Iterator[str]) -> Choice:
-    """One of these words."""
-    return Choice(tuple(map(literal, words)))
 
 
 def surrounded(node: Node, *, before: bool, after: bool) -> Sequence:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.workbench.witness.canonical import Canonical, canonical
-from callgate.workbench.witness.words.automaton import Automaton, Length, literal, one_of, surrounded
+from callgate.workbench.witness.words.automaton import Automaton, Length, OneOf, literal, surrounded
 from callgate.workbench.witness.words.special import folders, hosts, networks
 from callgate.workbench.witness.words.syntax import UnsupportedSyntaxError, parse_expression
 from callgate.workbench.witness.words.walk import walk
@@ -69,6 +69,7 @@ def _words(conditions: tuple[_Condition, ...]) -> Words:
         readers += made
     walked = walk(readers)
     found.update(dict.fromkeys(walked.words.values()))
+    found.update(dict.fromkeys(_joined(conditions)))
     found.update(dict.fromkeys(_filled(conditions, list(found))))
     is_regular = is_regular and walked.is_complete
     if all(one.op in _EXACT or one.op.startswith("len_") for one in conditions):
@@ -85,13 +86,13 @@ def reader_of(op: str, value: Any) -> tuple[list[Reader], bool]:  # noqa: ANN401
     """The automata of an operator on strings, none if it tells no strings apart by itself; and if they say all."""
     match op.removeprefix("not_"):
         case "eq" | "neq" | "in":
-            return [Automaton(one_of(iter(_texts(op, value))))], True
+            return [OneOf(_texts(op, value))], True
         case "starts_with":
-            return [Automaton(surrounded(literal(value), before=False, after=True))], True
+            return _literal(value, before=False, after=True)
         case "ends_with":
-            return [Automaton(surrounded(literal(value), before=True, after=False))], True
+            return _literal(value, before=True, after=False)
         case "contains" if isinstance(value, str):
-            return [Automaton(surrounded(literal(value), before=True, after=True))], True
+            return _literal(value, before=True, after=True)
         case "regex":
             return _expression(value)
         case "len_lt" | "len_gte":
@@ -100,6 +101,13 @@ def reader_of(op: str, value: Any) -> tuple[list[Reader], bool]:  # noqa: ANN401
             return _length(value + 1)
         case _:
             return [], True
+
+
+def _literal(text: str, *, before: bool, after: bool) -> tuple[list[Reader], bool]:
+    try:
+        return [Automaton(surrounded(literal(text), before=before, after=after))], True
+    except UnsupportedSyntaxError:
+        return [], False
 
 
 def _expression(text: str) -> tuple[list[Reader], bool]:
@@ -114,6 +122,23 @@ def _length(least: int) -> tuple[list[Reader], bool]:
     if least <= 0:
         return [], True
     return ([Length(int(least))], True) if least <= _LONGEST_COUNTED else ([], False)
+
+
+def _joined(conditions: Iterable[_Condition]) -> Iterable[str]:
+    """Strings with all parts that conditions ask for, and with all but one: there may be too many to walk through."""
+    parts = {"starts_with": [""], "contains": list[str](), "ends_with": [""]}
+    for one in conditions:
+        known = parts.get(one.op.removeprefix("not_"))
+        if known is not None and isinstance(one.value, str):
+            known.append(one.value)
+    if len(parts["contains"]) > 1:
+        middles = [parts["contains"], *(_without(parts["contains"], number) for number in range(len(parts["contains"])))]
+        for middle in middles:
+            yield " ".join((parts["starts_with"][-1], *middle, parts["ends_with"][-1])).strip()
+
+
+def _without(parts: list[str], number: int) -> list[str]:
+    return [*parts[:number], *parts[number + 1 :]]
 
 
 def _filled(conditions: Iterable[_Condition], short: list[str]) -> Iterable[str]:
