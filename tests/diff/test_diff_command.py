@@ -113,7 +113,7 @@ def test_what_is_not_known_is_said(folder: Path) -> None:
         "\n"
         "unknown: `t` may be wider\n"
         "  a sequence of 500,001 calls would show it; at most 20,000 are replayed\n"
-        "  old.json:1:59\n"
+        "  old.json:1:67\n"
     )
     assert run("diff", "--fail-on", "unknown", "old.json", "new.json", cwd=folder).code == 1
 

@@ -77,6 +77,7 @@ class CallMaker:
 
     def _calls(self, demands: Sequence[Demand], conclusion: Conclusion) -> Iterator[Call]:
         try:
+            self._budget.spend()
             if self._variables is None:
                 self._variables = variables_of(self._vocabulary.atoms, self._fixed, self._budget)
             yield from self._found(demands, self._variables, conclusion)
@@ -91,6 +92,7 @@ class CallMaker:
     def _found(self, demands: Sequence[Demand], variables: list[Variable], conclusion: Conclusion) -> Iterator[Call]:
         values = [0] * len(self._vocabulary.atoms)
         split = [one for demand in demands for one in _split(demand)]
+        self._budget.spend(len(split) + sum(len(variable.choices) for variable in variables))
         limited = _limited(split, variables, values)
         for variable in limited:
             _set(values, variable.results())
@@ -154,14 +156,26 @@ def _mixed(parts: list[list[dict[Variable, Choice]]]) -> Iterator[dict[Variable,
 def _parts(demands: Sequence[Demand], variables: list[Variable]) -> list[tuple[list[Demand], list[Variable]]]:
     """The demands in parts that share no variable, each with its variables; that of the first demand comes first."""
     owner = {atom: number for number, variable in enumerate(variables) for atom in variable.atoms}
-    parts: list[tuple[list[Demand], set[int]]] = []
-    for demand in demands:
-        used = {owner[atom] for atom in atoms_of(demand.formula) if atom in owner}
-        joined = [one for one in parts if one[1] & used or (not one[1] and not used)]
-        rest = [one for one in parts if one not in joined]
-        mine = ([one for part, _ in joined for one in part] + [demand], used.union(*(own for _, own in joined)))
-        parts = [mine, *rest] if joined and joined[0] is parts[0] else [*rest, mine]
-    return [(part, [variables[one] for one in sorted(own)]) for part, own in parts]
+    # A variable leads to another one of its part, and in the end to the one that stands for all of them.
+    leads = list(range(len(variables)))
+
+    def representative(number: int) -> int:
+        while leads[number] != number:
+            leads[number] = number = leads[leads[number]]
+        return number
+
+    used = [sorted({owner[atom] for atom in atoms_of(demand.formula) if atom in owner}) for demand in demands]
+    for first, *others in filter(None, used):
+        for other in others:
+            leads[representative(other)] = representative(first)
+    parts: dict[int, list[Demand]] = {}
+    for demand, numbers in zip(demands, used, strict=True):
+        # Demands without a variable are a part of their own.
+        parts.setdefault(representative(numbers[0]) if numbers else -1, []).append(demand)
+    members: dict[int, list[Variable]] = {}
+    for number, variable in enumerate(variables):
+        members.setdefault(representative(number), []).append(variable)
+    return [(part, members.get(number, [])) for number, part in parts.items()]
 
 
 def _split(demand: Demand) -> Iterator[Demand]:

@@ -132,7 +132,10 @@ def _joined(conditions: Iterable[_Condition]) -> Iterable[str]:
         if known is not None and isinstance(one.value, str):
             known.append(one.value)
     if len(parts["contains"]) > 1:
-        middles = [parts["contains"], *(_without(parts["contains"], number) for number in range(len(parts["contains"])))]
+        middles = [
+            parts["contains"],
+            *(_without(parts["contains"], number) for number in range(len(parts["contains"]))),
+        ]
         for middle in middles:
             yield " ".join((parts["starts_with"][-1], *middle, parts["ends_with"][-1])).strip()
 
