@@ -75,9 +75,11 @@ def _of_check(
         message = f"the conditions of {_name(check)} contradict each other; put alternatives into `any`"
         return finding("CG102", message, check.pointer, check.at, Witness(text)), False
     if context and ask(stops(check), *passed):
-        earlier = ", ".join(_name(one) for one in context[:3])
-        text = f"every call that it would stop is denied before, by: {earlier}"
-        message = f"{_name(check)} never decides, because {earlier} denies first; delete it"
+        document = run.subject.policy.document
+        # Several checks may have one pointer.
+        earlier = ", ".join(f"{_name(one)} (line {document.place(one.at)[0]})" for one in context[:3])
+        text = f"no call meets all of: {described([check])}, and passes: {described(context)}"
+        message = f"{_name(check)} never decides, because what it would deny is denied before by {earlier}; delete it"
         return finding("CG103", message, check.pointer, check.at, Witness(text), fix=_fix(run, check)), False
     return None, False
 
@@ -151,7 +153,7 @@ def _tells_apart(one: Comparison) -> bool:
 
 
 def _name(check: Check) -> str:
-    return quoted(check.pointer) if check.part != "when" else quoted(f"{check.pointer}/approval/when")
+    return quoted(check.pointer) if check.part != "when" else quoted(f"{check.pointer}/when")
 
 
 def _fix(run: Run, check: Check) -> Fix | None:

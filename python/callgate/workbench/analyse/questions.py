@@ -8,14 +8,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.workbench.catalogue import CATEGORIES, RISKS
-from callgate.workbench.rules import Comparison, Not
+from callgate.workbench.rules import Comparison, Not, Path
+from callgate.workbench.rules.paths import parse_path
 from callgate.workbench.witness import ABSENT, Budget, CallMaker, Demand, Vocabulary, canonical, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
+    from decimal import Decimal
 
-    from callgate.workbench.rules import Check, Condition, Entry
-    from callgate.workbench.witness import Call
+    from callgate.workbench.rules import Check, Condition, Entry, Limit
+    from callgate.workbench.witness import Call, Formula
 
 HOLDS: Final = truth.TRUE | truth.PRESUMED_TRUE
 """Results under which `deny_if` and `when` fire."""
@@ -40,6 +42,31 @@ class Ending:
 
     check: Check
     wanted: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An argument that a limit uses: it has a value, or is a cost of at most so many units."""
+
+    path: Path
+    most: int | Decimal | None = None
+    """None if it is no cost but a part of the scope."""
+
+    def formula(self, vocabulary: Vocabulary) -> Formula:
+        """The formula that is true of calls that the limit can count."""
+        return vocabulary.scope(self.path) if self.most is None else vocabulary.cost(self.path, self.most)
+
+
+def counted_by(limits: Sequence[Limit]) -> list[Counted]:
+    """The arguments that limits use."""
+    found: dict[Counted, None] = {}
+    for limit in limits:
+        for one in limit.scope:
+            if one.startswith("args"):
+                found[Counted(parse_path(one))] = None
+        if isinstance(limit.cost, Path):
+            found[Counted(limit.cost, limit.max)] = None
+    return list(found)
 
 
 @dataclass(frozen=True)
@@ -83,13 +110,16 @@ class Questions:
         """True if the time or the steps of the whole analysis are used up."""
         return self._steps <= 0 or self._clock() > self._end
 
-    def ask(self, entry: Entry, tool: str | None, endings: Sequence[Ending]) -> Answer:
+    def ask(
+        self, entry: Entry, tool: str | None, endings: Sequence[Ending], counted: Sequence[Counted] = ()
+    ) -> Answer:
         """Looks for calls of an entry on which all of these checks end as is wanted.
 
         Args:
             entry: The entry that applies.
             tool: The name of a tool of it; None if none is known.
             endings: The checks.
+            counted: Arguments by which limits count.
         """
         reason = _too_large(endings)
         if reason:
@@ -102,15 +132,15 @@ class Questions:
         if "tool" not in roots or exact is not None:
             fixed["tool"] = exact or tool or "callgate_example_tool"
         names = fixed["tool"] if "tool" in roots and exact is not None else ""
-        key = (names, entry.key if entry.at[0] == "categories" else "", tuple(map(_form, endings)))
+        key = (names, entry.key if entry.at[0] == "categories" else "", tuple(map(_form, endings)), tuple(counted))
         if key not in self._known:
-            self._known[key] = self._search(fixed, endings)
+            self._known[key] = self._search(fixed, endings, counted)
         answer = self._known[key]
         if tool is None or "tool" in roots:
             return answer
         return replace(answer, calls=tuple(replace(call, tool=tool) for call in answer.calls))
 
-    def _search(self, fixed: dict[str, Any], endings: Sequence[Ending]) -> Answer:
+    def _search(self, fixed: dict[str, Any], endings: Sequence[Ending], counted: Sequence[Counted]) -> Answer:
         if self.is_over:
             return Answer(reason="the time or the steps of the analysis are used up")
         budget = Budget(min(_STEPS_OF_ONE, self._steps))
@@ -118,6 +148,7 @@ class Questions:
         vocabulary = Vocabulary()
         try:
             demands = [Demand(vocabulary.check(one.check), one.wanted) for one in endings]
+            demands += [Demand(one.formula(vocabulary), truth.TRUE) for one in counted]
             found, conclusion = CallMaker(vocabulary, fixed, budget).find(demands)
             calls = tuple(islice(found, _MOST_CALLS))
         except RecursionError:

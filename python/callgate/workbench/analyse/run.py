@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from callgate.text import quoted
 from callgate.workbench.analyse.findings import Witness, WitnessCall, finding
-from callgate.workbench.analyse.questions import Ending, Questions, lets_pass
+from callgate.workbench.analyse.questions import Ending, Questions, counted_by, lets_pass
 from callgate.workbench.witness import truth
 
 if TYPE_CHECKING:
@@ -51,13 +51,19 @@ class Run:
         """
         everywhere = self.subject.policy.all_tools
         rules = [*entry.require, *entry.deny_if]
+        limits = [*entry.limits]
         if entry is not everywhere:
             rules += [*everywhere.require, *everywhere.deny_if]
+            limits += everywhere.limits
         endings = [lets_pass(one) for one in rules if one is not check]
+        counted = counted_by(limits)
         if check is not None:
             # The first one: a search in parts begins there.
             endings.insert(0, Ending(check, wanted))
-        answer = self.questions.ask(entry, tool, endings)
+            # The check stops such a call before a limit looks at the same argument.
+            looked = {one.path.keys for one in check.comparisons()}
+            counted = [one for one in counted if one.path.keys not in looked]
+        answer = self.questions.ask(entry, tool, endings, counted)
         if answer.reason:
             at, rule = (entry.at, entry.pointer) if check is None else (check.at, check.pointer)
             self.note(rule, at, answer.reason)
