@@ -97,6 +97,34 @@ def remove_item(document: Document, path: KeyPath) -> Document:
     return text.edited(wanted, (colon + 1, colon + 1, " []"), removal)
 
 
+def remove_member(document: Document, path: KeyPath) -> Document:
+    """Takes a key with its value out of a section, with the comments inside it; comments before and after it stay.
+
+    Raises:
+        UneditableError: The layout cannot be kept.
+    """
+    text = DocumentText(document)
+    wanted = copy.deepcopy(document.data)
+    *parent, key = path
+    section = tuple(parent)
+    keys = list(value_at(wanted, section))
+    del value_at(wanted, section)[key]
+    start = text.offset(path, of_key=True)
+    if text.is_flow(section):
+        index = keys.index(key)
+        before = None if index == 0 else text.comma(text.end((*section, keys[index - 1])))
+        return text.edited(wanted, *_flow_cut(text, (start, text.end(path)), before, is_last=index + 1 == len(keys)))
+    end = text.member_end(path)
+    removal = (text.line_start(start), end, "")
+    if text.before(start).strip():
+        # The first key of a list item stands behind the dash.
+        raise text.refusal()
+    if len(keys) > 1:
+        return text.edited(wanted, removal)
+    colon = text.colon(section)
+    return text.edited(wanted, (colon + 1, colon + 1, " {}"), removal)
+
+
 def set_member(document: Document, path: KeyPath, key: str, value: str, *, after: str) -> Document:
     """Gives a key of a section a text as its value, in place of the one before; a new key comes after another key.
 
@@ -198,20 +226,26 @@ def _flow_append(text: DocumentText, path: KeyPath, count: int, item: Mapping[st
 
 
 def _flow_remove(text: DocumentText, items: KeyPath, index: int, count: int) -> list[tuple[int, int, str]]:
-    start, end = text.offset((*items, index)), text.end((*items, index))
+    span = text.offset((*items, index)), text.end((*items, index))
+    before = None if index == 0 else text.comma(text.end((*items, index - 1)))
+    return _flow_cut(text, span, before, is_last=index + 1 == count)
+
+
+def _flow_cut(
+    text: DocumentText, span: tuple[int, int], before: int | None, *, is_last: bool
+) -> list[tuple[int, int, str]]:
+    """Takes a part out of brackets; `before` is the comma before it."""
+    start, end = span
     changes = []
     comma = text.comma(end)
     if comma is not None:
         end = comma + 1
-    elif index > 0:
-        before = text.comma(text.end((*items, index - 1)))
-        if before is None:
-            raise text.refusal()
+    elif before is not None:
         changes.append((before, before + 1, ""))
     line = text.line_end(end)
     if not text.before(start).strip() and not text.text[end:line].strip():
         return [*changes, (text.line_start(start), line, "")]
-    if comma is not None and index + 1 < count:
+    if comma is not None and not is_last:
         end += len(text.text[end:]) - len(text.text[end:].lstrip(" \t"))
     elif changes:
         start -= len(text.before(start)) - len(text.before(start).rstrip(" \t"))

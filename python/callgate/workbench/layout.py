@@ -149,6 +149,30 @@ class DocumentText:
             end = following
         return end
 
+    def member_end(self, path: KeyPath) -> int:
+        """The end of a key with its value in lines: empty lines and comments of what follows are not part of it."""
+        column = self.column(self.offset(path, of_key=True))
+        is_list = isinstance(value_at(self.document.data, path), list)
+        start = self.offset(path)
+        is_inside = self.at(start) in "[{" and self.is_flow(path)
+        end = line = self.line_end(self.flow_end(start) if is_inside else self.offset(path, of_key=True))
+        while line < len(self.text):
+            following = self.line_end(line)
+            content = self.text[line:following].rstrip("\r\n")
+            stripped = content.lstrip()
+            indent = len(content) - len(stripped)
+            line = following
+            if not stripped:
+                continue
+            # A list may be as deep as its key.
+            is_item = is_list and indent == column and _DASH.match(content) is not None
+            if indent <= column and not is_item:
+                if stripped.startswith("#"):
+                    continue
+                break
+            end = following
+        return end
+
     def end(self, path: KeyPath) -> int:
         """The end of the value at a path: one in brackets, or a text on one line."""
         start = self.offset(path)

@@ -7,5 +7,6 @@ witness, which the engine has decided. About everything else the analysis says t
 from callgate.workbench.analyse.analysis import Analysis, analyse
 from callgate.workbench.analyse.codes import CODES, Code
 from callgate.workbench.analyse.findings import Finding, Fix, Witness, WitnessCall
+from callgate.workbench.analyse.fix import Repair, repair
 
-__all__ = ["CODES", "Analysis", "Code", "Finding", "Fix", "Witness", "WitnessCall", "analyse"]
+__all__ = ["CODES", "Analysis", "Code", "Finding", "Fix", "Repair", "Witness", "WitnessCall", "analyse", "repair"]

@@ -75,16 +75,14 @@ def of_hide(run: Run) -> Iterator[Finding]:
 
 def of_replaced(run: Run, entry: Entry, tool: str) -> Iterator[Finding]:
     """The finding that a narrower entry admits what the next wider one would stop."""
-    policy = run.subject.policy
     pattern = entry.pattern
     if pattern is None or entry.action == "deny":
         return
     wider = [
         one
-        for one in policy.tools
+        for one in run.globs
         if one is not entry
         and one.pattern is not None
-        and one.pattern.name is None
         and one.pattern.matches(tool)
         and (one.require or one.deny_if or one.limits or one.schema is not None or one.action != "allow")
     ]

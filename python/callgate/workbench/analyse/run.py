@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from callgate.text import quoted
@@ -36,6 +37,11 @@ class Run:
         if at not in self._unknown:
             text = f"nothing is known about {quoted(rule)}: {reason}"
             self._unknown[at] = finding("CG190", text, rule, at, Witness(reason))
+
+    @cached_property
+    def globs(self) -> tuple[Entry, ...]:
+        """The entries of `tools` with wildcards."""
+        return tuple(one for one in self.subject.policy.tools if one.pattern is not None and one.pattern.name is None)
 
     @property
     def unknown(self) -> list[Finding]:

@@ -39,7 +39,7 @@ class Pattern:
         is_exact = all(kind == "char" for kind, _ in self.symbols)
         return "".join(character for _, character in self.symbols) if is_exact else None
 
-    @property
+    @cached_property
     def literal_length(self) -> int:
         """The number of its literal characters: of two globs that match a name, the one with more applies."""
         return sum(kind == "char" for kind, _ in self.symbols)
