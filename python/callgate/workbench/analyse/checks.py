@@ -25,7 +25,7 @@ _LONGEST: Final = 1_000
 def of_checks(run: Run, entry: Entry) -> Iterator[Finding]:
     """The findings about the checks of one entry that applies to some call."""
     if entry.action == "deny":
-        yield from _after_denial(run, entry)
+        yield from _after_denial(entry)
         return
     tool = run.subject.tool_of(entry)
     everywhere = run.subject.policy.all_tools
@@ -84,15 +84,12 @@ def _of_check(
     return None, False
 
 
-def _after_denial(run: Run, entry: Entry) -> Iterator[Finding]:
+def _after_denial(entry: Entry) -> Iterator[Finding]:
     given = [key for key in _AFTER_DENIAL if isinstance(entry.data, dict) and entry.data.get(key)]
-    if not given:
+    if not given or entry.mode == "shadow":
+        # In shadow, the rules after the action still say what they would do.
         return
     names = ", ".join(f"`{one}`" for one in given)
-    # Counts are named by place: a limit that is never looked at takes no units from one that others share.
-    fix = Fix(entry.at, tuple(given)) if entry.mode == run.subject.policy.mode or entry.mode == "enforce" else None
-    if entry.mode == "shadow":
-        return
     yield finding(
         "CG105",
         f"{names} of {quoted(entry.key)} is never looked at: `action: deny` comes first",
@@ -100,7 +97,7 @@ def _after_denial(run: Run, entry: Entry) -> Iterator[Finding]:
         (*entry.at, given[0]),
         Witness(f"`action: deny` of {quoted(entry.key)} denies every call before {names}"),
         of_key=True,
-        fix=fix,
+        fix=Fix(entry.at, tuple(given)),
     )
 
 

@@ -36,8 +36,8 @@ CODES: Final = {
             "CG101",
             "check that never denies",
             "warning",
-            "No call fails this check, or asks for an approval through it: neither by its values, nor by a missing one, "
-            "nor by one of a wrong type.",
+            "No call fails this check, or asks for an approval through it: neither by its values, nor by a missing "
+            "one, nor by one of a wrong type.",
             "Correct the conditions if they were meant to stop something; else delete the check.",
             is_fixable=True,
         ),
@@ -84,7 +84,8 @@ CODES: Final = {
             "CG112",
             "entry that loses the rules of a wider one",
             "warning",
-            "A narrower entry replaces a wider one with all its rules, and admits a call that the wider one would stop.",
+            "A narrower entry replaces a wider one with all its rules, and admits a call that the wider one "
+            "would stop.",
             "Repeat the rules that should hold for both, or move them to `all_tools` or to a category.",
         ),
         Code(
@@ -107,10 +108,10 @@ CODES: Final = {
             "CG121",
             "`deny_if` that a missing argument walks around",
             "warning",
-            "A call that this check denies is admitted if it leaves out an argument: a comparison with a missing value "
-            "does not hold, except the negative ones.",
-            "Require the argument: `{path, op: exists, value: true}` in `require`. If the tool does without it, and its "
-            "default is harmless, nothing is to be done.",
+            "A call that this check denies is admitted if it leaves out an argument: a comparison with a missing "
+            "value does not hold, except the negative ones.",
+            "Require the argument: `{path, op: exists, value: true}` in `require`. If the tool does without it, and "
+            "its default is harmless, nothing is to be done.",
         ),
         Code(
             "CG122",
@@ -131,8 +132,8 @@ CODES: Final = {
             "CG124",
             "`deny_if` that other letters walk around",
             "info",
-            "The comparison tells upper from lower case. A tool that does not would take the other spelling for the value "
-            "that is denied.",
+            "The comparison tells upper from lower case. A tool that does not would take the other spelling for the "
+            "value that is denied.",
             "Use `require` with the values that are allowed, or a `regex` that begins with `(?i)`.",
         ),
         Code(
@@ -175,7 +176,8 @@ CODES: Final = {
             "CG136",
             "cost that a caller sets to zero",
             "info",
-            "The cost is an argument, and a call in which it is 0 takes nothing. Nothing else bounds the number of calls.",
+            "The cost is an argument, and a call in which it is 0 takes nothing. Nothing else bounds the "
+            "number of calls.",
             "Put a limit without `cost` beside it, or require the argument to be greater than 0.",
         ),
         Code(
@@ -203,7 +205,8 @@ CODES: Final = {
             "CG144",
             "input schema that the catalogue does not have",
             "warning",
-            "`schema: input` means the schema of the catalogue. It has none for this tool, so that every call is denied.",
+            "`schema: input` means the schema of the catalogue. It has none for this tool, so that every call is "
+            "denied.",
             "Scan the server, so that the catalogue has its schemas, or write the schema into the policy.",
         ),
         Code(

@@ -30,18 +30,14 @@ def of_reach(run: Run, entry: Entry) -> Iterator[Finding]:
     if names_without(pattern, hide).is_proven:
         message = f"{quoted(entry.key)} is hidden by `hide`, so that its rules never apply"
         text = f"every name of {quoted(entry.key)} matches a pattern of `hide`"
-        yield finding(
-            "CG113", message, entry.pointer, entry.at, Witness(text), of_key=True, fix=_fix(run, entry)
-        )
+        yield finding("CG113", message, entry.pointer, entry.at, Witness(text), of_key=True, fix=_fix(run, entry))
         return
     if names_without(pattern, subject.rivals(entry)).is_proven:
         takers = [one.text for one in subject.rivals(entry)]
         names = ", ".join(map(quoted, takers[:4])) + (f" and {len(takers) - 4} more" if len(takers) > 4 else "")  # noqa: PLR2004
         message = f"{quoted(entry.key)} never applies: other entries take every name of it; delete it"
         text = f"every name of {quoted(entry.key)} is taken by one of {names}"
-        yield finding(
-            "CG111", message, entry.pointer, entry.at, Witness(text), of_key=True, fix=_fix(run, entry)
-        )
+        yield finding("CG111", message, entry.pointer, entry.at, Witness(text), of_key=True, fix=_fix(run, entry))
     elif subject.category_of(pattern.name or "") is None:
         # A category of the catalogue may hide the tool; then nothing is wrong with the entry.
         run.note(entry.pointer, entry.at, "no name is known to which the entry applies")
@@ -93,13 +89,11 @@ def of_replaced(run: Run, entry: Entry, tool: str) -> Iterator[Finding]:
         found = _difference(run, entry, other, tool)
         if found is not None:
             message = (
-                f"{quoted(entry.key)} replaces the rules of {quoted(other.key)}, which do not apply to it; repeat those "
-                "that should"
+                f"{quoted(entry.key)} replaces the rules of {quoted(other.key)}, which do not apply to it; repeat "
+                "those that should"
             )
             text = f"the call passes; under {quoted(other.key)} its rule would be {quoted(found[1])}"
-            yield finding(
-                "CG112", message, entry.pointer, entry.at, Witness(text, (found[0],)), of_key=True
-            )
+            yield finding("CG112", message, entry.pointer, entry.at, Witness(text, (found[0],)), of_key=True)
 
 
 def _difference(run: Run, entry: Entry, wider: Entry, tool: str) -> tuple[WitnessCall, str] | None:

@@ -43,7 +43,7 @@ def repair(
 ) -> Repair:
     """Removes what never has an effect; every other byte stays as it is.
 
-    Each edit is read again, and decisions about sampled calls are compared. An edit after which one differs is not made.
+    Each edit is read again, and decisions about sampled calls are compared. An edit that changes one is not made.
     """
     mended: list[Finding] = []
     left: dict[Hashable, tuple[Finding, str]] = {}

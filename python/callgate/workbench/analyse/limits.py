@@ -161,8 +161,8 @@ def _free(run: Run, entry: Entry, tool: str, limit: Limit) -> Iterator[Finding]:
         if left != limit.max:
             continue
         message = (
-            f"a call with {quoted(cost.text)} of 0 takes nothing from {quoted(limit.counter)}, and nothing else bounds the "
-            "number of calls; put a limit without `cost` beside it"
+            f"a call with {quoted(cost.text)} of 0 takes nothing from {quoted(limit.counter)}, and nothing else "
+            "bounds the number of calls; put a limit without `cost` beside it"
         )
         witness = Witness("three calls with a cost of 0 take no units", (decided(free, last, 3),))
         yield finding("CG136", message, limit.pointer, limit.at, witness)

@@ -49,7 +49,8 @@ def _of_check(run: Run, entry: Entry, tool: str, check: Check) -> Finding | None
             path = quoted(one.path.text)
             message = (
                 f"{quoted(check.pointer)} is walked around by a call without {path}; add "
-                f"`{{path: {one.path.text}, op: exists, value: true}}` to `require`, unless the tool's default is harmless"
+                f"`{{path: {one.path.text}, op: exists, value: true}}` to `require`, unless the tool's default is "
+                "harmless"
             )
             text = f"the same call is denied with {path} and passes without it"
             witness = Witness(text, (decided(call, denied), decided(shorter, decision)))

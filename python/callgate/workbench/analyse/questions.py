@@ -24,7 +24,7 @@ HOLDS: Final = truth.TRUE | truth.PRESUMED_TRUE
 
 _STEPS_OF_ONE: Final = 30_000
 _MOST_STEPS: Final = 3_000_000
-_MOST_SECONDS: Final = 10.0
+_MOST_SECONDS: Final = 5.0
 """Time of one analysis after which nothing more is searched."""
 _MOST_COMPARISONS: Final = 60
 _MOST_TEXTS: Final = 12
@@ -110,9 +110,7 @@ class Questions:
         """True if the time or the steps of the whole analysis are used up."""
         return self._steps <= 0 or self._clock() > self._end
 
-    def ask(
-        self, entry: Entry, tool: str | None, endings: Sequence[Ending], counted: Sequence[Counted] = ()
-    ) -> Answer:
+    def ask(self, entry: Entry, tool: str | None, endings: Sequence[Ending], counted: Sequence[Counted] = ()) -> Answer:
         """Looks for calls of an entry on which all of these checks end as is wanted.
 
         Args:

@@ -48,9 +48,7 @@ class Run:
         """The places about which nothing is known."""
         return list(self._unknown.values())
 
-    def admitted(
-        self, entry: Entry, tool: str, check: Check | None = None, wanted: int = truth.TRUE
-    ) -> Iterator[Call]:
+    def admitted(self, entry: Entry, tool: str, check: Check | None = None, wanted: int = truth.TRUE) -> Iterator[Call]:
         """Calls that pass all checks of an entry and of `all_tools`, but for one check that ends as is wanted.
 
         The engine has not decided them yet.

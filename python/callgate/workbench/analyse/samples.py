@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from callgate._callgate import Decision, Engine
+from callgate._callgate import Engine
 from callgate.workbench.analyse.questions import Questions, lets_pass, stops
 from callgate.workbench.analyse.run import Run
-from callgate.workbench.analyse.subject import Subject
-from callgate.workbench.witness import Call
+from callgate.workbench.analyse.subject import Subject, asked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from callgate._callgate import Decision
     from callgate.workbench.catalogue import Catalogue
     from callgate.workbench.rules import Policy
+    from callgate.workbench.witness import Call
 
 _MOST_CALLS: Final = 1_000
 _REPEATED: Final = 30
@@ -47,12 +47,12 @@ def differing(before: Policy, after: Policy, calls: Sequence[Call]) -> str | Non
     """The tool of the first call about which two policies decide differently; None if there is none."""
     engines = [_engine(policy, calls) for policy in (before, after)]
     for call in calls:
-        one, other = (engine.explain(**_asked(call)).decision for engine in engines)
+        one, other = (engine.explain(**asked(call)).decision for engine in engines)
         if _form(one) != _form(other):
             return call.tool
     for call in calls[:_MOST_REPEATED]:
         for _ in range(_REPEATED):
-            one, other = (engine.check(**_asked(call)) for engine in engines)
+            one, other = (engine.check(**asked(call)) for engine in engines)
             if _form(one) != _form(other):
                 return call.tool
     return None
@@ -71,19 +71,6 @@ def _engine(policy: Policy, calls: Sequence[Call]) -> Engine:
         servers=dict.fromkeys(sorted(names), "policy"),
         catalogue={"version": "1", "servers": servers} if servers else None,
     )
-
-
-def _asked(call: Call) -> dict[str, object]:
-    call = replace(call, labels=dict(call.labels))
-    return {
-        "tool": call.tool,
-        "grant": call.grant,
-        "args": dict(call.args),
-        "server": call.server,
-        "session": call.session,
-        "labels": call.labels,
-        "now_ms": call.now_ms,
-    }
 
 
 def _form(decision: Decision) -> tuple[object, ...]:

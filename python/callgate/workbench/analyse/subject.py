@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from callgate._callgate import Decision, Engine
 from callgate.outcome import Outcome
 from callgate.workbench.analyse.names import names_without
-from callgate.workbench.catalogue import Catalogue, CatalogueServer, Tool, write_catalogue
+from callgate.workbench.catalogue import CATEGORIES, RISKS, Catalogue, CatalogueServer, Tool, write_catalogue
 from callgate.workbench.rules import Pattern
 from callgate.workbench.witness import Call
 
@@ -55,7 +55,7 @@ class Subject:
                     self.tools.setdefault(tool.name, (server, tool))
 
     def tool_of(self, entry: Entry) -> str | None:
-        """A name to which an entry applies and that is not hidden, of the catalogue if there is one; None if unknown."""
+        """A name to which an entry applies and that is not hidden, of the catalogue if possible; None if unknown."""
         if entry.pattern is None:
             return self._tool_beside(entry)
         for name in self.tools:
@@ -130,7 +130,7 @@ class Subject:
     def decide(self, call: Call) -> Decision | None:
         """The decision about a call before which nothing was taken; None if no engine can be had for it."""
         engine = self._engine(call)
-        return None if engine is None else engine.explain(**_asked(call)).decision
+        return None if engine is None else engine.explain(**asked(call)).decision
 
     def series(self) -> Series:
         """Starts calls that take their units, at a time at which all counts are free."""
@@ -148,7 +148,11 @@ class Subject:
         if key not in self._engines:
             if len(self._engines) >= _MOST_ENGINES:
                 return None
-            tool = Tool(call.tool, category=call.category, risk=call.risk)  # type: ignore[arg-type]  the engine checks it
+            tool = Tool(
+                call.tool,
+                category=next((one for one in CATEGORIES if one == call.category), None),
+                risk=next((one for one in RISKS if one == call.risk), None),
+            )
             self._engines[key] = self._made(Catalogue({call.server: CatalogueServer({call.tool: tool})}))
         return self._engines[key]
 
@@ -177,7 +181,7 @@ class Series:
         engine = self._subject._engine(call, is_counting=True)  # noqa: SLF001  its own series
         if engine is None:
             return None
-        return engine.check(**_asked(replace(call, now_ms=call.now_ms + self._after_ms)))
+        return engine.check(**asked(replace(call, now_ms=call.now_ms + self._after_ms)))
 
 
 def passes(decision: Decision | None) -> bool:
@@ -185,7 +189,8 @@ def passes(decision: Decision | None) -> bool:
     return decision is not None and (decision.allowed or decision.outcome == Outcome.APPROVAL_REQUIRED)
 
 
-def _asked(call: Call) -> dict[str, Any]:
+def asked(call: Call) -> dict[str, Any]:
+    """The arguments with which an engine is asked about a call."""
     return {
         "tool": call.tool,
         "grant": call.grant,

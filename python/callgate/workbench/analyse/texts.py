@@ -12,16 +12,19 @@ from callgate.workbench.analyse.run import decided
 from callgate.workbench.analyse.spellings import other_case, outside, respelled
 from callgate.workbench.analyse.subject import passes
 from callgate.workbench.rules import AllOf, AnyOf, Comparison
+from callgate.workbench.witness import Atom
+from callgate.workbench.witness.words import words_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from callgate.workbench.analyse.findings import Finding
+    from callgate.workbench.analyse.findings import Finding, WitnessCall
     from callgate.workbench.analyse.run import Run
     from callgate.workbench.rules import Check, Condition, Entry
     from callgate.workbench.witness import Call
 
 _ELSEWHERE: Final = "callgate-example"
+_MOST_ALTERNATIVES: Final = 8
 _FLAGS: Final = re.compile(r"\(\?[a-zA-Z]*m")
 
 
@@ -76,36 +79,47 @@ def _unanchored(
     run: Run, entry: Entry, tool: str, check: Check, one: Comparison, sides: tuple[str, ...]
 ) -> Iterator[Finding]:
     for call in run.admitted(entry, tool):
-        value = value_in(call, one.path)
-        elsewhere = with_value(call, one.path, _elsewhere(run, call, one, check))
-        refused = None if elsewhere is None else run.subject.decide(elsewhere)
-        if not isinstance(value, str) or refused is None or refused.rule != check.pointer:
+        elsewhere = _refused(run, call, one, check)
+        if elsewhere is None:
+            # Something else admits the call, such as another branch of `any`.
             continue
-        for side in sides:
-            other = {"before": f"callgate {value}", "after": f"{value} callgate", "line": f"{value}\ncallgate"}[side]
-            changed = with_value(call, one.path, other)
-            decision = None if changed is None else run.subject.decide(changed)
-            if changed is None or decision is None or not passes(decision):
+        for value in (value_in(call, one.path), *_matching(one)):
+            same = with_value(call, one.path, value)
+            if not isinstance(value, str) or same is None or not passes(run.subject.decide(same)):
                 continue
-            place = {"before": "before", "after": "after", "line": "on a further line after"}[side]
-            message = (
-                f"the `regex` of {quoted(check.pointer)} also admits text {place} what it matches; begin it with `^` "
-                "and end it with `$`, around a group if it has alternatives"
-            )
-            text = f"{quoted(other)} passes, and {quoted(str(value_in(elsewhere, one.path)) if elsewhere else '')} does not"
-            calls = (decided(changed, decision), *((decided(elsewhere, refused),) if elsewhere else ()))
-            yield finding("CG122", message, check.pointer, one.at, Witness(text, calls))
-            return
+            for side in sides:
+                other = {"before": f"callgate {value}", "after": f"{value} callgate", "line": f"{value}\ncallgate"}[
+                    side
+                ]
+                changed = with_value(call, one.path, other)
+                decision = None if changed is None else run.subject.decide(changed)
+                if changed is None or decision is None or not passes(decision):
+                    continue
+                place = "on a further line after" if side == "line" else side
+                message = (
+                    f"the `regex` of {quoted(check.pointer)} also admits text {place} what it matches; begin it with "
+                    "`^` and end it with `$`, around a group if it has alternatives"
+                )
+                text = f"{quoted(other)} passes, and {quoted(str(value_in(elsewhere.call, one.path)))} does not"
+                witness = Witness(text, (decided(changed, decision), elsewhere))
+                yield finding("CG122", message, check.pointer, one.at, witness)
+                return
 
 
-def _elsewhere(run: Run, call: Call, one: Comparison, check: Check) -> str:
-    """A text that the check refuses, to see that this comparison matters."""
+def _matching(one: Comparison) -> Iterator[str]:
+    """Texts that alternatives of an expression match, one after the other."""
+    for part in _alternatives(one.value)[:_MOST_ALTERNATIVES]:
+        yield from (word for word in words_for((Atom(one.path, "regex", part),)).words if word)
+
+
+def _refused(run: Run, call: Call, one: Comparison, check: Check) -> WitnessCall | None:
+    """The call with a text that the check refuses, which shows that the comparison matters; None if there is none."""
     for text in (_ELSEWHERE, "\N{SNOWMAN}", " ", ""):
         changed = with_value(call, one.path, text)
         decision = None if changed is None else run.subject.decide(changed)
-        if decision is not None and decision.rule == check.pointer:
-            return text
-    return _ELSEWHERE
+        if changed is not None and decision is not None and decision.rule == check.pointer:
+            return decided(changed, decision)
+    return None
 
 
 def _open_sides(expression: str) -> tuple[str, ...]:
@@ -115,7 +129,7 @@ def _open_sides(expression: str) -> tuple[str, ...]:
         return ("line", "before", "after")
     begins = body.startswith(("^", r"\A"))
     ends = re.search(r"(?<!\\)(?:\\\\)*\$$", body) is not None or body.endswith(r"\z")
-    has_alternatives = _has_alternatives(body)
+    has_alternatives = len(_alternatives(body)) > 1
     sides = []
     if (not begins or has_alternatives) and not body.startswith(".*"):
         sides.append("before")
@@ -124,23 +138,25 @@ def _open_sides(expression: str) -> tuple[str, ...]:
     return tuple(sides)
 
 
-def _has_alternatives(expression: str) -> bool:
-    """True if it has a `|` outside of groups and sets."""
+def _alternatives(expression: str) -> list[str]:
+    """The parts between each `|` outside of groups and sets."""
+    found = [""]
     depth, is_set, at = 0, False, 0
     while at < len(expression):
         character = expression[at]
-        if character == "\\":
-            at += 1
-        elif is_set:
+        width = 2 if character == "\\" else 1
+        if width == 1 and is_set:
             is_set = character != "]"
         elif character == "[":
             is_set = True
-        else:
+        elif width == 1:
             depth += {"(": 1, ")": -1}.get(character, 0)
-            if character == "|" and depth == 0:
-                return True
-        at += 1
-    return False
+        if character == "|" and depth == 0 and not is_set:
+            found.append("")
+        else:
+            found[-1] += expression[at : at + width]
+        at += width
+    return found
 
 
 def _of_denial(run: Run, entry: Entry, tool: str, check: Check, one: Comparison) -> Iterator[Finding]:

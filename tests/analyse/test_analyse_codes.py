@@ -1,0 +1,129 @@
+"""Every code has a policy that has it and one that nearly has it; witnesses are decided as they say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from callgate import Engine
+from callgate.workbench.analyse import CODES, Analysis, Finding, analyse, repair
+from callgate.workbench.catalogue import parse_catalogue
+from callgate.workbench.rules import parse_policy
+from support.analyse_cases import CASES, Case, text_of
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "analysis.md"
+
+
+def analysis(rules: str, case: Case) -> Analysis:
+    catalogue = None if case.catalogue is None else parse_catalogue("c.json", json.dumps(case.catalogue).encode())
+    return analyse(parse_policy("p.yaml", text_of(rules).encode()), ("srv",), catalogue)
+
+
+def codes(found: Analysis) -> set[str]:
+    return {one.code.code for one in (*found.findings, *found.unknown)}
+
+
+def test_every_code_has_a_case() -> None:
+    assert list(CASES) == list(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_policy_that_has_it_and_one_that_has_not(code: str) -> None:
+    case = CASES[code]
+    assert code in codes(analysis(case.has, case))
+    assert code not in codes(analysis(case.has_not, case))
+
+
+def witnessed() -> list[tuple[str, Finding, Case]]:
+    found = []
+    for name, case in CASES.items():
+        found += [
+            (f"{name}-{one.code.code}", one, case) for one in analysis(case.has, case).findings if one.witness.calls
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("finding", "case"), [pytest.param(one, case, id=name) for name, one, case in witnessed()])
+def test_calls_of_witnesses_are_decided_as_they_say(finding: Finding, case: Case) -> None:
+    policy = parse_policy("p.yaml", text_of(case.has).encode())
+    engine = Engine.from_config(
+        policies={"p": ("p.yaml", policy.document.content)}, servers={"srv": "p"}, catalogue=case.catalogue
+    )
+    for one in finding.witness.calls:
+        for _ in range(one.times):
+            decision = engine.check(
+                tool=one.call.tool,
+                grant=one.call.grant,
+                args=dict(one.call.args),
+                session=one.call.session,
+                now_ms=one.call.now_ms,
+            )
+            assert (decision.outcome, decision.rule) == (one.outcome, one.rule)
+
+
+@pytest.mark.parametrize("code", [one.code for one in CODES.values() if one.is_fixable])
+def test_a_certain_remedy_removes_the_finding(code: str) -> None:
+    case = CASES[code]
+    policy = parse_policy("p.yaml", text_of(case.has).encode())
+    done = repair(policy)
+    assert code in {one.code.code for one in done.mended} or (code == "CG113" and not done.mended)
+    assert done.left == ()
+    if done.mended:
+        assert code not in codes(analyse(done.policy))
+
+
+def test_an_approval_keeps_its_last_condition() -> None:
+    never = "{conditions: [{path: time.hour, op: gt, value: 23}]}"
+    rules = f"tools: {{pay: {{action: require_approval, approval: {{when: [{never}, {never}]}}}}}}"
+    done = repair(parse_policy("p.yaml", text_of(rules).encode()))
+    assert len(done.policy.tools[0].when) == 1
+
+
+def test_pointers_of_later_checks_stay() -> None:
+    def condition(path: str) -> str:
+        return f"{{conditions: [{{any: [{{path: {path}, op: gt, value: 23}}, {{path: {path}, op: gt, value: 24}}]}}]}}"
+
+    rules = f"tools: {{pay: {{deny_if: [{condition('time.hour')}, {condition('args.x')}]}}}}"
+    policy = parse_policy("p.yaml", text_of(rules).encode())
+    assert "CG101" in codes(analyse(policy))
+    assert repair(policy).policy.document.content == policy.document.content
+
+
+def test_what_a_wrong_type_reaches_is_not_called_dead() -> None:
+    rules = CASES["CG102"].has
+    found = analysis(rules, CASES["CG102"])
+    assert "CG101" not in codes(found)
+    policy = parse_policy("p.yaml", text_of(rules).encode())
+    decision = Engine.from_dict(policy.document.data).check(tool="pay", grant="g", args={"amount": "x"})
+    assert decision.rule == "/tools/pay/deny_if/args.amount-lt"
+
+
+def test_a_shadowed_check_covers_no_enforced_one() -> None:
+    check = "[{conditions: [{path: args.a, op: gt, value: 1}]}]"
+    rules = f"all_tools: {{mode: shadow, require: {check}}}\ntools: {{pay: {{deny_if: [{{conditions: [{{path: args.a, op: lt, value: 1}}]}}]}}}}"
+    assert "CG103" not in codes(analyse(parse_policy("p.yaml", text_of(rules).encode())))
+    enforced = rules.replace("mode: shadow, ", "")
+    assert "CG103" in codes(analyse(parse_policy("p.yaml", text_of(enforced).encode())))
+
+
+def test_the_page_has_a_section_for_every_code() -> None:
+    text = PAGE.read_text()
+    sections = {part.split("\n", 1)[0]: part for part in text.split("\n## ")[1:]}
+    of_codes = {title: part for title, part in sections.items() if title.startswith("CG")}
+    assert list(of_codes) == list(CODES)
+    for code in CODES.values():
+        words = " ".join(of_codes[code.code].split())
+        assert code.title in words
+        assert " ".join(code.meaning.split()) in words
+        assert " ".join(code.remedy.split()) in words
+
+
+def test_the_analysis_ends_when_its_time_is_over() -> None:
+    times = iter(range(0, 10_000, 4))
+    case = replace(CASES["CG104"])
+    found = analyse(parse_policy("p.yaml", text_of(case.has).encode()), clock=lambda: float(next(times)))
+    assert found.findings == ()
+    assert "the time or the steps" in found.unknown[0].message
