@@ -103,7 +103,8 @@ def test_what_a_wrong_type_reaches_is_not_called_dead() -> None:
 
 def test_a_shadowed_check_covers_no_enforced_one() -> None:
     check = "[{conditions: [{path: args.a, op: gt, value: 1}]}]"
-    rules = f"all_tools: {{mode: shadow, require: {check}}}\ntools: {{pay: {{deny_if: [{{conditions: [{{path: args.a, op: lt, value: 1}}]}}]}}}}"
+    lower = "[{conditions: [{path: args.a, op: lt, value: 1}]}]"
+    rules = f"all_tools: {{mode: shadow, require: {check}}}\ntools: {{pay: {{deny_if: {lower}}}}}"
     assert "CG103" not in codes(analyse(parse_policy("p.yaml", text_of(rules).encode())))
     enforced = rules.replace("mode: shadow, ", "")
     assert "CG103" in codes(analyse(parse_policy("p.yaml", text_of(enforced).encode())))

@@ -62,7 +62,7 @@ def _of_check(
     passed = [lets_pass(one) for one in context]
     if ask(stops(check)):
         does = "asks for an approval" if check.part == "when" else "denies a call"
-        text = f"no values and no missing ones end {_name(check)} so that it {does}: {described([check])}"
+        text = f"a search over all values that the conditions tell apart finds no call: {described([check])}"
         message = f"{_name(check)} never {does}; delete it, or correct its conditions"
         return finding("CG101", message, check.pointer, check.at, Witness(text), fix=_fix(run, check)), False
     if check.part != "when" and entry.mode == "enforce" and ask(lets_pass(check), *passed):

@@ -154,7 +154,7 @@ CODES: Final = {
             "CG133",
             "limit that another makes useless",
             "warning",
-            "Another limit that counts the same calls always runs out first, so that this one never refuses a call.",
+            "Another limit that counts the same calls refuses every call that this one would refuse.",
             "Delete the limit, or correct its window or `max`.",
             is_fixable=True,
         ),

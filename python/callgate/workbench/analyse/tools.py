@@ -77,8 +77,8 @@ def _schemas(run: Run) -> Iterator[Finding]:
             continue
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""
         message = (
-            f"the catalogue has no input schema of {quoted(without[0])}{more}, so that `schema: input` denies every call; "
-            "scan the server"
+            f"the catalogue has no input schema of {quoted(without[0])}{more}, so that `schema: input` denies every "
+            "call; scan the server"
         )
         calls = _denied(run, entry, without[0])
         rule = f"{entry.pointer}/schema"

@@ -1,8 +1,8 @@
 """Limits that another limit makes useless (CG133).
 
-Limit B is useless beside limit A if every call that takes from B takes from A, and A cannot admit so much in a window of
-B that B runs out. A admits at most its `max` in each of its windows; so in a window of B it admits at most as many times
-its `max` as windows of A are needed to cover one of B.
+Limit B is useless beside limit A if every call that takes from B takes from A, and A cannot admit so much in a window
+of B that B runs out before A. A admits at most its `max` in each of its windows; so in a window of B it admits at most
+as many times its `max` as windows of A are needed to cover one of B.
 """
 
 from __future__ import annotations
@@ -89,10 +89,7 @@ def _of_entry(entry: Entry, beside: list[Limit], places: dict[object, int]) -> I
             if places[limit.count] > 1 or not _is_useless(limit, other):
                 continue
             gone.add(index)
-            message = (
-                f"{quoted(limit.pointer)} never refuses a call, because {quoted(other.pointer)} always runs out first; "
-                "delete it"
-            )
+            message = f"{quoted(limit.pointer)} refuses no call that {quoted(other.pointer)} does not refuse as well; delete it"
             text = (
                 f"{other.max} units per {_shown(other.window)} admit less than {limit.max} per {_shown(limit.window)}, "
                 "and every call that takes from this limit takes from that one"
