@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +14,7 @@ from support.analyse_cases import CASES, text_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
 WARNED = text_of(CASES["CG114"].has)
 MENDED = WARNED.replace("['delete_*', 'delete_user_?']", "['delete_*']")
@@ -90,7 +90,7 @@ def test_a_folder_compares_each_file_with_its_server(file: Path) -> None:
     (file.parent / "policies").mkdir()
     (file.parent / "policies" / "one.yaml").write_text(text_of("tools: {'db_*': {}}"))
     (file.parent / "policies" / "two.yaml").write_text(text_of("tools: {'db_*': {}}"))
-    tools = {"one": {"tools": {"db_list": {}}}, "two": {"tools": {"pay": {}}}}
+    tools: dict[str, Any] = {"one": {"tools": {"db_list": {}}}, "two": {"tools": {"pay": {}}}}
     (file.parent / "c.json").write_text(json.dumps({"version": "1", "servers": tools}))
     rows = json.loads(ran("--deep", "--catalogue", "c.json", "--json", "policies", code=0).stdout)
     assert [(row["file"], row["code"]) for row in rows] == [
@@ -111,7 +111,7 @@ def test_meanings_of_codes() -> None:
     assert ran("--explain", "cg131", code=0).stdout.startswith(
         "CG131: limit per session without one per grant (warning)"
     )
-    assert "did you mean `CG131`?" in ran("--explain", "CG1311", code=2).output
+    assert "expected one of `CG101`" in ran("--explain", "CG999", code=2).output
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from callgate.workbench.layout import UneditableError
     [
         ("a:\n  b: 1\n  # of c\n  c:\n    - 2\n\n  # of d\n  d: 3\n", "a:\n  b: 1\n  # of c\n\n  # of d\n  d: 3\n"),
         ("a:\n  b: 1\n  c:\n  - 2\n  - 3\n  d: 3\n", "a:\n  b: 1\n  d: 3\n"),
-        ("a:\n  b: 1\n  c: {x: 1,\n  y: 2}\ne: 5\n", "a:\n  b: 1\ne: 5\n"),
+        ("a:\n  b: 1\n  c: {x: 1,\n    y: 2}\ne: 5\n", "a:\n  b: 1\ne: 5\n"),
         ("a: {b: 1, c: 2}  # kept\n", "a: {b: 1}  # kept\n"),
         ("a: {c: 2, d: 3}\n", "a: {d: 3}\n"),
         ("a: {c: [1, {x: 2}]}\n", "a: {}\n"),

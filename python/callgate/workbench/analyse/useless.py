@@ -31,7 +31,7 @@ _LATE: Final = Fraction(65, 64)
 _MOST_PAIRS: Final = 2_000
 
 _COVERING: Final = {
-    # How many calendar windows of the second kind one of the first kind touches at most.
+    # The number of calendar windows of the second kind that one of the first kind touches at most.
     ("minute", "minute"): 1,
     ("minute", "hour"): 1,
     ("minute", "day"): 1,
@@ -89,10 +89,11 @@ def _of_entry(entry: Entry, beside: list[Limit], places: dict[object, int]) -> I
             if places[limit.count] > 1 or not _is_useless(limit, other):
                 continue
             gone.add(index)
-            message = f"{quoted(limit.pointer)} refuses no call that {quoted(other.pointer)} does not refuse as well; delete it"
+            mine, others = quoted(limit.pointer), quoted(other.pointer)
+            message = f"{mine} refuses no call that {others} does not refuse as well; delete it"
             text = (
-                f"{other.max} units per {_shown(other.window)} admit less than {limit.max} per {_shown(limit.window)}, "
-                "and every call that takes from this limit takes from that one"
+                f"{other.max} units per {_shown(other.window)} are never more than {limit.max} per "
+                f"{_shown(limit.window)}, and every call that takes from this limit takes from that one"
             )
             # Where both are used up, the first one is named; so only a later one can go without a trace.
             fix = removal(limit) if number < index and limit.at[-2] == "limits" else None
