@@ -101,6 +101,19 @@ def test_what_a_wrong_type_reaches_is_not_called_dead() -> None:
     assert decision.rule == "/tools/pay/deny_if/args.amount-lt"
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "{path: session, op: exists, value: false}",
+        "{not: {path: session, op: not_regex, value: a}}",
+        "{path: grant.labels.team, op: exists, value: false}",
+    ],
+)
+def test_values_that_are_never_empty_may_be_there(condition: str) -> None:
+    rules = f"tools: {{pay: {{deny_if: [{{conditions: [{condition}]}}]}}}}"
+    assert "CG104" not in codes(analyse(parse_policy("p.yaml", text_of(rules).encode())))
+
+
 def test_a_shadowed_check_covers_no_enforced_one() -> None:
     check = "[{conditions: [{path: args.a, op: gt, value: 1}]}]"
     lower = "[{conditions: [{path: args.a, op: lt, value: 1}]}]"

@@ -17,7 +17,7 @@ from callgate.workbench.rules import Policy, parse_policy
 SCALARS: list[Any] = [None, True, 0, 1, 2, 3, 5, -1, 1.5, "", "a", "ab", "abc", "A", "/a/b", "/a/../b", "https://a.b/c"]
 VALUES: list[Any] = [*SCALARS, [], ["a"], [1, "ab"], {}, {"c": 1}, {"c": "a"}]
 NUMBERS = st.sampled_from([0, 1, 2, 3, 1.5, 5])
-PATHS = ["args.x", "args.y", "args.x.c", "args.l[*]", "args.l[0]", "time.hour", "grant.labels.team"]
+PATHS = ["args.x", "args.y", "args.x.c", "args.l[*]", "args.l[0]", "time.hour", "grant.labels.team", "session"]
 
 
 def _condition() -> st.SearchStrategy[dict[str, Any]]:
@@ -49,8 +49,9 @@ def _condition() -> st.SearchStrategy[dict[str, Any]]:
                 "value": st.lists(st.sampled_from(["a", "ab", "abc"]), min_size=1, max_size=3),
             }
         )
-        if path.startswith("grant"):
-            return st.one_of(text, regex, listed)
+        exists = st.fixed_dictionaries({"path": st.just(path), "op": st.just("exists"), "value": st.booleans()})
+        if not path.startswith("args"):
+            return st.one_of(text, regex, listed, exists)
         length = st.fixed_dictionaries(
             {
                 "path": st.just(path),
@@ -58,7 +59,6 @@ def _condition() -> st.SearchStrategy[dict[str, Any]]:
                 "value": st.integers(0, 4),
             }
         )
-        exists = st.fixed_dictionaries({"path": st.just(path), "op": st.just("exists"), "value": st.booleans()})
         return st.one_of(number, text, regex, listed, length, exists)
 
     return st.recursive(

@@ -94,7 +94,8 @@ def string_variable(
     name: str, numbers: Sequence[int], atoms: Sequence[Atom], ask: Ask, *, may_be_absent: bool
 ) -> Variable:
     """A variable that is a string that is not empty, or absent."""
-    values = leaf_values(atoms)
+    # The empty string is none of the values, so it must not stand for strings that give the same results.
+    values = leaf_values([*atoms, replace(atoms[0], op="len_gte", value=1)])
     found = [one for one in values.values if isinstance(one, str) and one]
     choices = list(_distinct([*found, *([ABSENT] if may_be_absent else [])], ask, ()))
     if not values.are_strings_complete:
