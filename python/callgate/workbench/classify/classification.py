@@ -1,0 +1,58 @@
+"""The classification of one tool and of a catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from callgate.text import visible
+from callgate.workbench.catalogue import Attributes, Catalogue, Tool
+from callgate.workbench.classify.attributes import attributes_of
+from callgate.workbench.classify.category import decide
+
+if TYPE_CHECKING:
+    from callgate.workbench.catalogue import Category, CatalogueServer, Risk
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The classification of a tool."""
+
+    category: Category
+    risk: Risk
+    confidence: float
+    """From 0 to 1."""
+    evidence: str
+    """One sentence."""
+    attributes: Attributes
+
+
+def classify(tool: Tool, server: str) -> Classification:
+    """Classifies a tool by its definition and the name of its server; the same input gives the same result."""
+    decision = decide(tool, server)
+    return Classification(
+        decision.category, decision.risk, decision.confidence, visible(decision.reason), attributes_of(tool, decision.category)
+    )
+
+
+def classified(catalogue: Catalogue) -> Catalogue:
+    """The catalogue with the classification of every tool; corrections of people and other fields stay as they are."""
+    return replace(catalogue, servers={name: _server(name, server) for name, server in catalogue.servers.items()})
+
+
+def _server(name: str, server: CatalogueServer) -> CatalogueServer:
+    # A server is known by its key and by the title that it gives itself.
+    known_as = f"{name} {server.title}".strip()
+    return replace(server, tools={key: _tool(tool, known_as) for key, tool in server.tools.items()})
+
+
+def _tool(tool: Tool, server: str) -> Tool:
+    found = classify(tool, server)
+    return replace(
+        tool,
+        category=found.category,
+        risk=found.risk,
+        confidence=found.confidence,
+        evidence=found.evidence,
+        attributes=found.attributes,
+    )

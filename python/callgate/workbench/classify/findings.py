@@ -1,0 +1,140 @@
+"""Findings about tools: poisoned text, look-alike names, arguments that carry commands, hints that contradict evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from callgate.text import masked, visible
+from callgate.workbench.classify.arguments import carried, texts_of
+from callgate.workbench.classify.lookalikes import disguised, lookalikes
+from callgate.workbench.classify.poison import hidden_in, instruction_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from callgate.workbench.catalogue import Catalogue, Tool
+
+Level = Literal["error", "warning", "note"]
+Code = Literal[
+    "model-instruction", "hidden-text", "disguised-name", "look-alike-name", "false-hint", "command-argument", "sql-argument",
+    "path-argument", "url-argument", "leak",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of findings."""
+
+    level: Level
+    owasp: tuple[str, ...]
+    """Identifiers of the OWASP MCP Top 10 (2025)."""
+    summary: str
+
+
+KINDS: Final[dict[Code, Kind]] = {
+    "model-instruction": Kind("error", ("MCP03:2025", "MCP06:2025"), "Text of a tool that instructs the model"),
+    "hidden-text": Kind("error", ("MCP03:2025",), "Text of a tool that people do not see"),
+    "disguised-name": Kind("error", ("MCP03:2025", "MCP09:2025"), "Name with letters that look like others"),
+    "look-alike-name": Kind("warning", ("MCP03:2025", "MCP09:2025"), "Name that differs from another tool's by case or look"),
+    "false-hint": Kind("warning", ("MCP02:2025",), "Server's hint that contradicts the evidence"),
+    "command-argument": Kind("note", ("MCP05:2025",), "Argument that carries commands or code"),
+    "sql-argument": Kind("note", ("MCP05:2025",), "Argument that carries SQL or another query language"),
+    "path-argument": Kind("note", ("MCP05:2025",), "Argument that carries paths"),
+    "url-argument": Kind("note", ("MCP05:2025", "MCP10:2025"), "Argument that carries URLs"),
+    "leak": Kind("warning", ("MCP10:2025", "MCP02:2025"), "Tools of one grant that together can leak private data"),
+}
+"""By code: the level and the OWASP identifiers. Errors are what counts as poisoned."""
+
+_SHOWN: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding."""
+
+    code: Code
+    message: str
+    server: str = ""
+    tool: str = ""
+    path: tuple[str, ...] = ()
+    """Steps in the catalogue's document that lead to the text; empty for findings about a grant."""
+    grant: str = ""
+
+    @property
+    def level(self) -> Level:
+        """How serious it is."""
+        return KINDS[self.code].level
+
+    @property
+    def owasp(self) -> tuple[str, ...]:
+        """Identifiers of the OWASP MCP Top 10."""
+        return KINDS[self.code].owasp
+
+
+def poison_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
+    """Findings of level error about the texts of one tool, one for each text."""
+    at = ("servers", server, "tools", tool.name)
+    if (reason := disguised(tool.name)) is not None:
+        yield Finding("disguised-name", f"the name {_shown(tool.name)} {reason}", server, tool.name, at)
+    for place, text in _texts(tool):
+        steps = (*at, *place)
+        hidden = hidden_in(text)
+        if hidden is not None:
+            yield Finding("hidden-text", f"{_place(place)} has {hidden.kind}", server, tool.name, steps)
+        instruction = instruction_in(text)
+        if instruction is not None:
+            disguise = f" (disguised: {instruction.disguise})" if instruction.disguise else ""
+            message = f"{_place(place)} has text that {instruction.aim}{disguise}: {_shown(instruction.words)}"
+            yield Finding("model-instruction", message, server, tool.name, steps)
+
+
+def tool_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
+    """Every finding about one tool."""
+    yield from poison_findings(tool, server)
+    at = ("servers", server, "tools", tool.name)
+    if tool.annotations.get("readOnlyHint") is True and tool.category not in (None, "Read"):
+        message = f"the server says that it is read-only, but it is {tool.category}: {tool.evidence}"
+        yield Finding("false-hint", message, server, tool.name, (*at, "annotations", "readOnlyHint"))
+    codes: dict[str, Code] = {
+        "command": "command-argument", "sql": "sql-argument", "path": "path-argument", "url": "url-argument",
+    }  # fmt: skip
+    for argument, kind in carried(tool.input_schema):
+        what = {"command": "commands or code", "sql": "a query language", "path": "paths", "url": "URLs"}[kind]
+        steps = (*at, "input_schema", "properties", argument)
+        yield Finding(codes[kind], f"the argument {_shown(argument)} carries {what}", server, tool.name, steps)
+
+
+def catalogue_findings(catalogue: Catalogue) -> list[Finding]:
+    """Every finding about the tools of a classified catalogue, in the order of its file."""
+    found: list[Finding] = []
+    names = [(server, tool.name) for server, tool in catalogue.tools()]
+    alike = lookalikes(names)
+    for server, tool in catalogue.tools():
+        found += tool_findings(tool, server)
+        for other_server, other in alike.get((server, tool.name), ()):
+            message = f"the name {_shown(tool.name)} looks like {_shown(other)} of server {_shown(other_server)}"
+            found.append(Finding("look-alike-name", message, server, tool.name, ("servers", server, "tools", tool.name)))
+    return found
+
+
+def _texts(tool: Tool) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text of a tool that a model may read, with the steps to it from the tool."""
+    if tool.title:
+        yield ("title",), tool.title
+    yield ("description",), tool.description
+    for part, value in (("annotations", tool.annotations), ("input_schema", tool.input_schema), ("output_schema", tool.output_schema)):
+        if value is not None:
+            for path, text in texts_of(value):
+                if len(text) > 3:  # noqa: PLR2004  shorter texts instruct nobody
+                    yield (part, *path.split("/")[1:]), text
+
+
+def _place(place: tuple[str, ...]) -> str:
+    return "the description" if place == ("description",) else f"`{visible('/'.join(place))}`"
+
+
+def _shown(text: str) -> str:
+    """A foreign text in backticks, with everything visible that controls a terminal or is invisible there."""
+    seen = visible(masked(" ".join(text.split(" "))))
+    return f"`{seen if len(seen) <= _SHOWN else seen[:_SHOWN] + '...'}`"

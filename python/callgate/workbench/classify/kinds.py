@@ -1,0 +1,5 @@
+"""Kinds of what arguments carry."""
+
+from typing import Literal
+
+Carried = Literal["command", "sql", "url", "path"]

@@ -1,0 +1,80 @@
+"""Text that people do not see: invisible characters, reversed writing, terminal escapes, text after long gaps."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from callgate.text import is_unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GAP: Final = re.compile(r"[ \t\u00a0\u3000]{120,}(?=\S)|(?:[ \t\u00a0]*\r?\n){25,}(?=\s*\S)")
+_ESCAPE: Final = re.compile(r"\x1b|\x9b|\\x1b\[|\\u001b\[|\\033\[", re.IGNORECASE)
+_ORDINARY: Final = frozenset("\t\n\r")
+_JOINERS: Final = frozenset("\u200c\u200d")
+_MARKS: Final = frozenset("\u200e\u200f\u061c")
+_BIDI: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_JOINED_SCRIPTS: Final = range(0x0590, 0x1100)
+"""Hebrew, Arabic, Indic and South-East Asian scripts, which use joiners and direction marks."""
+
+
+class Hidden(NamedTuple):
+    """One kind of hidden text, with its place."""
+
+    kind: str
+    """As a noun phrase for a message."""
+    at: int
+
+
+def hidden_in(text: str) -> Hidden | None:
+    """The first hidden text; None if people see all of it."""
+    escape = _ESCAPE.search(text)
+    if escape:
+        return Hidden("a terminal escape sequence", escape.start())
+    gap = _GAP.search(text.strip())
+    if gap:
+        return Hidden("a long gap that moves text out of sight", gap.start())
+    if text.isascii() and text.isprintable():
+        return None
+    return next(_unseen(text), None)
+
+
+def _unseen(text: str) -> Iterator[Hidden]:
+    for at, one in enumerate(text):
+        if one in _ORDINARY or (one.isascii() and one.isprintable()):
+            continue
+        code = ord(one)
+        if 0xE0000 <= code <= 0xE007F:
+            if not _is_flag(text, at):
+                yield Hidden(f"the Unicode tag character U+{code:04X}", at)
+        elif one in _BIDI:
+            yield Hidden(f"the direction control U+{code:04X}", at)
+        elif one in _JOINERS or one in _MARKS:
+            if not _belongs(text, at):
+                yield Hidden(f"the invisible character U+{code:04X}", at)
+        elif 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
+            if _selects_again(text, at):
+                yield Hidden(f"several variation selectors, the first U+{code:04X}", at)
+        elif one == "\ufeff" and at == 0:
+            continue
+        elif unicodedata.category(one) in ("Cf", "Cc", "Co") or (is_unseen(one) and unicodedata.category(one) != "Cn"):
+            yield Hidden(f"the invisible character U+{code:04X}", at)
+
+
+def _belongs(text: str, at: int) -> bool:
+    """True if a joiner or direction mark stands where its script or an emoji needs it."""
+    around = [one for one in text[max(0, at - 3) : at + 4] if not is_unseen(one)]
+    return any(ord(one) in _JOINED_SCRIPTS or unicodedata.category(one) in ("So", "Sk") for one in around)
+
+
+def _selects_again(text: str, at: int) -> bool:
+    following = text[at + 1 : at + 2]
+    return bool(following) and (0xFE00 <= ord(following) <= 0xFE0F or 0xE0100 <= ord(following) <= 0xE01EF)
+
+
+def _is_flag(text: str, at: int) -> bool:
+    """True if a tag character belongs to the flag of a region, which begins with a black flag."""
+    return "\N{WAVING BLACK FLAG}" in text[max(0, at - 7) : at]
