@@ -23,11 +23,11 @@ _NO_VERBS: Final = frozenset(
     "bridge tip wire hold pull push crop trim sort like permit exploit model prompt mint stake bid head tail stream "
     "evaluate install backfill trigger name change mount type switch share clone fork help guide has can is "
     "load hash do make give survey fit perform go turn play skip focus visit dim hide mark sound sum round display "
-    "package access deposit swap visualise measure return collect conduct fix copy move tap trash".split()
+    "chat package access deposit swap visualise measure return collect conduct fix copy move tap trash".split()
 )
 _AMBIGUOUS_LAST: Final = frozenset("read get search update create delete put add remove".split())
 _LAST_TOO: Final = frozenset("query search run send start stop export import scan copy move open close sync publish".split())
-_FIRST: Final = frozenset("run set search install evaluate trigger make scan load fix copy move process build query".split())
+_FIRST: Final = frozenset("run set search install evaluate trigger make scan load fix copy move process build query export import".split())
 """Words that are verbs where they stand first, whatever follows."""
 _NOT_PREFIX: Final = frozenset("git github slack".split())
 
@@ -60,7 +60,7 @@ def name_act(name: str, server: str) -> NameAct | None:
     also = _joined(words, index)
     if also is not None and RANK[also.category] > RANK[act.category]:
         act = also
-    is_topic = act.category != "Read" and index < len(words) - 1 and _is_reading_tail(words[-1])
+    is_topic = act.category != "Read" and index < len(words) - 1 and (_is_reading_tail(words[-1]) or (words[0] in _NO_VERBS and words[-1] in INFORMATION))
     if not is_topic and index == 0 and act.category != "Read" and len(words) > 1 and words[-1].endswith(("yzer", "orer")):
         is_topic = True
     return NameAct(act, is_topic)

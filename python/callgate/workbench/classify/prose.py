@@ -193,12 +193,20 @@ def _head_index(words: Sequence[str]) -> int | None:
         verb = FORMS.get(word)
         if verb is not None and verb.form in ("base", "third", "gerund"):
             following = words[place + 1] if place + 1 < len(words) else ""
+            if _is_plural(words, place, verb.base):
+                return None
             if place == 0 and verb.form == "gerund" and following in ("tool", "is", "service"):
                 return None
             return place
         if place >= 2 or not (word.endswith("ly") or word in _ADVERBS):
             return None
     return None
+
+
+def _is_plural(words: Sequence[str], place: int, base: str) -> bool:
+    """True for nouns that look like verbs: `Commits of a branch`, `Build logs of a deployment`."""
+    following = list(words[place + 1 : place + 3])
+    return following[:1] == ["of"] or (base in NOUNS_TOO and ("of" in following or following[:1] == ["with"]))
 
 
 _ADVERBS: Final = frozenset(
@@ -222,6 +230,8 @@ def _relative(text: str) -> list[Act]:
 
 def _noun_phrase(words: Sequence[str]) -> list[Act]:
     """A reading act where a sentence begins with information: `Current weather of a city`."""
+    if words and words[0] in FORMS and _is_plural(words, 0, FORMS[words[0]].base):
+        return [Act("Read", PLAIN, words[0], words[0])]
     for word in words[:5]:
         if word in {"of", "for", "from", "in", ",", ":", "(", "with", "about"}:
             return []

@@ -73,7 +73,7 @@ _RUN: Final = "makes the model run commands"
 RULES: Final[tuple[Rule, ...]] = (
     _rule(
         _OVERRIDE,
-        rf"\b(?:ignore|disregard|forget|override|overrule|bypass|discard|neglect|skip|drop|abandon|set aside|supersede|do not (?:follow|obey)|don't (?:follow|obey)|stop following|pay no attention to)\b(?: \S+){{0,3}}? (?:previous|prior|above|earlier|preceding|existing|other|former|foregoing|system|original|initial|all|your|safety|security|developer|user(?:'s)?)\b(?: \S+){{0,2}}? ?{_RULES}\b(?! (?:argument|parameter|field|flag|option)s?)",
+        rf"\b(?:ignore|disregard|forget|override|overrule|bypass|discard|neglect|skip|drop|abandon|set aside|supersede|do not (?:follow|obey)|don't (?:follow|obey)|stop following|pay no attention to)\b(?: \S+){{0,3}}? (?:previous|prior|above|earlier|preceding|existing|other|former|foregoing|system|original|initial|all|your|safety|security|developer|user)(?:'s)?\b(?: \S+){{0,2}}? ?{_RULES}\b(?! (?:argument|parameter|field|flag|option)s?)",
         rf"\b(?:ignore|disregard|forget) (?:everything|anything|all)(?: (?:that|which))?(?: (?:was|you were|you've been|you have been|has been|you|is|came|comes))?(?: \w+){{0,2}} ?(?:above|before|previously|prior|told|said|earlier|instructed|so far)\b",
         r"\b(?:these|this|the following|my|our) (?:new )?(?:instructions?|rules?|directives?|messages?|polic(?:y|ies)|descriptions?)\b(?: \w+){0,3} (?:supersedes?|overrides?|replaces?|takes? (?:absolute |full )?(?:precedence|priority) over|outranks?|has (?:higher|highest|absolute) priority|have (?:higher|highest|absolute) priority)",
         r"\btakes? (?:absolute |full )?(?:precedence|priority) over (?:\w+ ){0,4}(?:instructions?|prompts?|rules|messages?|requests?|guidelines?)",
@@ -84,7 +84,7 @@ RULES: Final[tuple[Rule, ...]] = (
         _HIDE,
         rf"\b(?:do not|don't|dont|never|must not|should not|shouldn't|mustn't|avoid|refrain from|without|cannot|not to)\s+(?:\w+ )?(?:tell|telling|inform|informing|mention|mentioning|notify|notifying|alert|alerting|reveal|revealing|disclose|disclosing|let|letting|warn|warning|explain|explaining|say|saying|talk|talking|report|reporting|acknowledge|bother|bothering)\b(?: (?:this|that|it|any|anything|the|about|of|these|such|step|steps|to|with|note|instruction|instructions|action|your|actions|file|detail|details|call|calls)){{0,5}} {_PEOPLE}\b",
         r"\b(?:do not|don't|never|must not|should not|shouldn't|avoid|without)\s+(?:ever )?(?:mention|mentioning|reveal|revealing|disclose|disclosing|acknowledge|acknowledging|talk about|discuss|referenc\w+|refer to) (?:this|these|that you|the above|anything about|the existence|having|the file you|the contents? of this|any of this|the instruction|that this|the side)\b",
-        rf"\b(?:keep|keeping|hide|hiding|conceal|concealing|withhold) (?:\w+ ){{0,5}}(?:secret|hidden|confidential|private|invisible|quiet|concealed)? ?(?:from) {_PEOPLE}\b",
+        rf"\b(?:keep|keeping|hide|hiding|conceal|concealing|withhold) (?:\w+ ){{0,5}}(?:secret|hidden|confidential|private|invisible|quiet|concealed)? ?(?:from) {_PEOPLE}\b(?!')",
         rf"\b{_PEOPLE} (?:must|should|can|may|will|need|does|do)(?: not|n't|not| never) (?:need to |ever |have to )?(?:know|see|notice|find out|be told|be informed|be aware|be notified|learn|be shown)\b",
         rf"\b(?:secretly|covertly|surreptitiously|stealthily|discreetly)\b(?=.{{0,80}}{_GIVE}|.{{0,80}}{_TAKE})",
         rf"\bsilently (?:\w+ )?{_GIVE[2:]}(?=.{{0,60}}(?:{_SECRETS}|{_CONTEXT}|{_ADDRESS}))",
@@ -96,6 +96,11 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     _rule(
         _STEAL,
+        rf"{_GIVE}(?: \S+){{0,8}} (?:{_SECRETS})(?: \S+){{0,4}} (?:as|in|into|to|via|through|using)(?: \S+){{0,3}} (?:param\w*|arguments?|fields?|inputs?)\b(?=.*\b(?:user|your|also|always|must|attach|include|collect)\b)",
+        r"(?:/etc/(?:passwd|shadow|hosts|ssh)|\bid_(?:rsa|ed25519)\b|~/\.ssh|~/\.aws|\.ssh/|\.aws/credentials|\.env\b).{0,80}\b(?:provide|pass|include|send|put|append|supply|attach|verify|return|insert|upload|use)\b.{0,60}\b(?:as|in|into|to|next|response|param\w*|argument|first)\b",
+        r"\b(?:must|always|need to|have to|should|required to|first|before)\b.{0,120}\b(?:read|open|cat|load|fetch|retrieve|access|copy|view|dump|list|check)\b.{0,60}(?:/etc/(?:passwd|shadow)|\bid_(?:rsa|ed25519)\b|~/\.ssh|~/\.aws|\.ssh/|\.aws/credentials|/root/|~/\.bash|~/\.config/|/var/log/|\bshadow file\b|\b(?:private|ssh|secret) keys?\b|\bcredentials? file|\bsecrets? file)",
+        r"\bcontents? (?:from|of)(?: reading)?(?: \S+){0,3} (?:ssh|id rsa|passwd|env|credentials|secrets?|private key)\b",
+        r"\b(?:must|always|should|need to|have to|required to)\b(?: \w+){0,3} (?:call|invoke|run|use|execute|query)(?: \S+){0,3} (?:[a-z]+_)?(?:get|list|read|dump|show|fetch|export)_(?:\w+_)?(?:secrets?|credentials?|passwords?|tokens?|keys?|env\w*)\b",
         rf"{_MUST}.{{0,120}}{_TAKE}.{{0,60}}(?:{_SECRETS})(?=.{{0,200}}(?:{_GIVE}.{{0,80}}\b(?:param\w*|argument|field|sidenote|side note|note|context|value|query|content|it|them|feedback|metadata|body|message|input)\b|{_ADDRESS}))",
         rf"(?:^|[.!:;>,\]\n] ?|\b(?:and|then|to|must|please|first|also|should|now) ){_TAKE}(?: \S+){{0,6}} (?:~/|\$home/|%userprofile%|/home/\S*|/root/)?\.(?:ssh|aws/cred|cursor/mcp|gnupg|kube/config|netrc|env\b)\S*(?=.{{0,160}}{_GIVE})",
         rf"{_GIVE}(?: \S+){{0,8}} (?:contents?|value|values|text|body|output|copy|data)(?: of| from| in)?(?: \S+){{0,4}} (?:{_SECRETS})(?=.{{0,80}}\b(?:param\w*|argument|field|sidenote|note|context|as|in|into|to)\b)(?<!user's password)",
@@ -109,6 +114,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     _rule(
         _EXFILTRATE,
+        rf"\b(?:send|forward|share|post|upload|transmit|exfiltrate|leak|relay|e-?mail|deliver|submit|report)\b(?: \S+){{0,14}} (?:with|to)(?: \S+){{0,4}} (?:at )?[\w.+-]+@[\w-]+\.[a-z]{{2,}}(?=.*\b(?:also|always|must|every|any|all|whatever|each|silently|additionally|as well|copy)\b)",
         rf"\b(?:send|forward|post|upload|transmit|exfiltrate|leak|copy|bcc|cc|relay|report|e-?mail|submit|push|deliver|append|include|add|mirror|log)\b(?: \S+){{0,12}} (?:conversation|history|contents?|data|results?|credentials?|keys?|tokens?|secrets?|files?|output|messages?|passwords?|prompts?|information|everything|responses?|e-?mails?|code|copy|documents?|it|them)\b(?: \S+){{0,6}} (?:to|at|via|through|with)(?: \S+){{0,4}}? {_ADDRESS}(?=.*{_MUST})",
         rf"{_MUST}(?: \S+){{0,10}} (?:send|forward|post|upload|transmit|exfiltrate|leak|copy|bcc|cc|relay|report|e-?mail|submit|push|deliver|mirror|log|make a (?:get |post )?request|call|curl|fetch|visit|load)\b(?: \S+){{0,12}}? (?:to |at |via |with )?{_ADDRESS}",
         rf"\b(?:bcc|blind[- ]copy|cc|carbon[- ]copy)\b(?: \S+){{0,5}} [\w.+-]+@[\w-]+\.[a-z]{{2,}}",
@@ -119,6 +125,9 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     _rule(
         _SHADOW,
+        rf"\b(?:when|whenever|every time|each time|any time|if)\b(?: \S+){{0,6}} [a-z]+_[a-z_]+(?: \S+){{0,3}} (?:is|are|gets?|was) (?:called|used|invoked|run|executed|available|triggered)\b.{{0,80}}\b(?:must|always|should|has to|have to|needs? to|ensure|make sure)\b.{{0,100}}(?:{_ADDRESS}|\brecipient|\bamount|\bdestination|\bbcc\b|\bproxy\b|\bpath\b|\bto the (?:value|address))",
+        r"\b(?:when|whenever|every time|each time|any time|if|before|after)\b.{0,100}\b(?:must|always|silently|secretly|should|have to|need to|required to|be sure to|make sure to)\b (?:\w+ )?(?:replace|change|modify|alter|redirect|swap|rewrite|substitute|tamper)\b.{0,60}\b(?:param\w*|arguments?|recipients?|path|address|content|amount|message|destination|account|value|text|body|output|result)s?\b.{0,30}\b(?:to|with|by|into)\b",
+        r"\b(?:before|prior to|whenever|every time|each time) (?:\w+ )?(?:any|every|each|all|using any|calling any|performing any|executing any)(?: \w+){0,3} (?:operations?|actions?|tools?|requests?|calls?|commands?|tasks?|responses?|answers?|messages?)\b.{0,80}\b(?:must|always|first|should|need to|have to|required)\b.{0,80}(?:~/|/etc/|/root|/home/|\.ssh|id_rsa|\.env\b|passwd|credentials?|private key|secrets?|tokens?\b|passwords?|conversation|inbox|wallet|user's (?:data|files|messages))",
         r"\b(?:when|whenever|if|every time|each time|any time|before|after|once|while)\b(?: \S+){0,8} (?:[a-z]+_[a-z_]+|other tools?|another tool|any (?:other )?tools?|the (?:email|mail|payment|transfer|search|file|shell|database|git|slack|messaging|browser)[\w ]{0,12} tool)\b(?: \S+){0,8}? (?:must|always|should|silently|secretly|make sure|ensure|has to|have to|needs to|required to)\b(?: \S+){0,12} (?:recipient|bcc|cc|instead|proxy|attacker|also send|forward|amount|destination|redirect|replace|append|to the address|add the|change|alter|modify)\b(?! of this)",
         r"\b(?:before|prior to|after|instead of) (?:using|calling|invoking|running|executing|responding with|you (?:use|call|invoke)|every call (?:to|of)|any call (?:to|of))(?: \S+){0,3} (?:any(?: other)? tools?|other (?:tools?|servers?)|every (?:other )?tool|all (?:other )?tools|another (?:tool|server))\b(?=.{0,160}(?:\b(?:read|send|pass|include|secret|silently|must first read|~/|credentials?|file|contents?|forward|log the|report)\b))",
         r"\b(?:other|all other|competing|existing|official|the original|the built-in|the real|any other) (?:\w+ ){0,3}(?:tools?|servers?|functions?)\b(?: \S+){0,3} (?:are|is|has been|have been|were|was) (?:now )?(?:deprecated|compromised|unsafe|broken|insecure|malicious|disabled|unreliable|untrusted|forbidden|outdated|obsolete|dangerous|decommissioned)",

@@ -76,6 +76,9 @@ def readings(text: str) -> Iterator[tuple[str, str]]:
     """The text and what is written in it in disguise, each with the name of the disguise, ready for patterns."""
     first = plain(text)
     yield "", first
+    if " " not in first and "_" in first:
+        # The name of an argument, which a model reads as words.
+        yield "", first.replace("_", " ")
     bare = _MARKUP.sub("", first)
     if bare != first:
         yield "markup inside words", bare
