@@ -256,6 +256,12 @@ bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log b
 bench-control: $(bench_dir)/.stamp bench-control-tools ## approvals, pages, start and memory of the control plane; the data plane beside it
 	@$(bench_run) control $(ARGS)
 
+# Folder of labelled tools, in files of JSON lines.
+LABELS ?= ../shared/labels
+.PHONY: bench-classify
+bench-classify: build ## accuracy of `callgate classify` on the labelled tools in LABELS=DIR, and its time
+	@$(bin)/python bench/classify/main.py $(LABELS)
+
 .PHONY: bench-proxies
 bench-proxies: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## behind proxies, beside limitador, ratelimit and OPA
 	@$(bench_run) proxies $(ARGS)
