@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import TYPE_CHECKING
-
-from callgate.workbench.catalogue import CATEGORIES
-from callgate.workbench.classify import classify, poison_findings
 
 # The folder of this file is the first one of the path, because it is run as a script.
 from labels import LabelFile, Row, read_cases, read_labels
+
+from callgate.workbench.catalogue import CATEGORIES
+from callgate.workbench.classify import classify, poison_findings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,10 @@ def main() -> None:
     """Prints one part after the other."""
     folder = Path(sys.argv[1])
     files = read_labels(folder)
-    own = [read_cases(CASES / "harmless.json", is_poisoned=False), read_cases(CASES / "poisoned.json", is_poisoned=True)]
+    own = [
+        read_cases(CASES / "harmless.json", is_poisoned=False),
+        read_cases(CASES / "poisoned.json", is_poisoned=True),
+    ]
     _seeds(folder)
     for file in (*files, own[0]):
         labelled = [row for row in file.rows if row.categories]
@@ -48,7 +51,11 @@ def _accuracy(name: str, rows: Sequence[Row]) -> None:
     pairs = [(row, classify(row.tool, row.server)) for row in rows]
     wrong = [(row, found) for row, found in pairs if found.category not in row.categories]
     missed = [row for row, found in pairs if DANGEROUS & set(row.categories) and found.category == "Read"]
-    scores = [score for one in CATEGORIES if (score := _f1(one, [(row.categories[0], found.category) for row, found in pairs])) is not None]
+    scores = [
+        score
+        for one in CATEGORIES
+        if (score := _f1(one, [(row.categories[0], found.category) for row, found in pairs])) is not None
+    ]
     right = len(rows) - len(wrong)
     print(f"\n{name}: {len(rows)} labelled tools")
     print(f"  accuracy          {right / len(rows):.3f} ({right} of {len(rows)})")
@@ -57,7 +64,9 @@ def _accuracy(name: str, rows: Sequence[Row]) -> None:
     for row in missed:
         print(f"    {row.server}/{row.tool.name}: {row.categories[0]} called Read")
     for row, found in wrong[:MOST_SHOWN]:
-        print(f"  wrong: {row.server}/{row.tool.name}: {found.category} (labelled {' or '.join(row.categories)}): {found.evidence}")
+        print(
+            f"  wrong: {row.server}/{row.tool.name}: {found.category} (labelled {' or '.join(row.categories)}): {found.evidence}"
+        )
     if len(wrong) > MOST_SHOWN:
         print(f"  and {len(wrong) - MOST_SHOWN} more")
 
@@ -97,14 +106,14 @@ def _flags(files: Sequence[LabelFile]) -> None:
 
 
 def _time(rows: Sequence[Row]) -> None:
-    began = perf_counter()
+    began = process_time()
     for row in rows:
         classify(row.tool, row.server)
-    classified = perf_counter()
+    classified = process_time()
     for row in rows:
         list(poison_findings(row.tool, row.server))
-    ended = perf_counter()
-    print(f"\ntime for 1,000 tools, over {len(rows)} of these files")
+    ended = process_time()
+    print(f"\nprocessor time for 1,000 tools, over {len(rows)} of these files")
     print(f"  category, risk, attributes  {(classified - began) / len(rows) * 1e6:.0f} ms")
     print(f"  poisoned text               {(ended - classified) / len(rows) * 1e6:.0f} ms")
 

@@ -41,17 +41,27 @@ def classify(
     catalogue: Annotated[Path, typer.Argument(metavar="CATALOGUE", help="Catalogue of tools.")],
     policy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Report tools that leak together among those that this policy admits.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Report tools that leak together among those that this policy admits.",
+            show_default=False,
+        ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Report tools that leak together for each grant of this configuration.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Report tools that leak together for each grant of this configuration.",
+            show_default=False,
+        ),
     ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Put the classification into the catalogue; people's corrections stay.")
     ] = False,
     form: Annotated[Format, typer.Option("--format", help="Form of the output.")] = Format.TABLE,
-    fail_on: Annotated[Level, typer.Option(help="Exit with 1 if there is a finding of this level or above.")] = Level.ERROR,
+    fail_on: Annotated[
+        Level, typer.Option(help="Exit with 1 if there is a finding of this level or above.")
+    ] = Level.ERROR,
 ) -> None:
     """Classify the tools of a catalogue and find poisoned definitions; exit code 1 if one is found."""
     if policy is not None and config is not None:
@@ -78,13 +88,19 @@ def _table(found: Report) -> None:
     rows = [["server", "tool", "category", "risk", "confidence", "evidence"]]
     for server, tool in found.catalogue.tools():
         correction = found.catalogue.overrides.get(server, {}).get(tool.name)
-        evidence = tool.evidence if correction is None else f"corrected{f': {correction.reason}' if correction.reason else ''}"
+        evidence = (
+            tool.evidence if correction is None else f"corrected{f': {correction.reason}' if correction.reason else ''}"
+        )
         rows.append([server, tool.name, tool.category or "", tool.risk or "", f"{tool.confidence:.2f}", evidence])
     print_table(rows)
     for finding in found.findings:
         line, column = found.place(finding)
         owasp = ", ".join(finding.owasp)
-        whose = f"grant `{visible(finding.grant)}`" if finding.grant else f"`{visible(finding.server)}/{visible(finding.tool)}`"
+        whose = (
+            f"grant `{visible(finding.grant)}`"
+            if finding.grant
+            else f"`{visible(finding.server)}/{visible(finding.tool)}`"
+        )
         where = f"{visible(str(found.path))}:{line}:{column}"
         typer.echo(f"{where}: {finding.level}: {whose}: {visible(finding.message)} [{finding.code}, {owasp}]")
     if found.grants is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callgate.workbench.classify.objects import turned, turning_object
 from callgate.workbench.classify.vocabulary import FORMS, MEANINGS, VAGUE
-from callgate.workbench.classify.words import Verb
+from callgate.workbench.classify.words import Verb, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,28 +19,44 @@ RANK: Final[dict[Category, int]] = {"Read": 0, "Write": 1, "Execute": 2, "Destru
 MARKS: Final = frozenset(",;:()/&")
 _ENDS: Final = frozenset({";", ":", "(", ")"})
 _JOINS: Final = frozenset({"and", "or", ",", "/", "&", "then"})
-_BETWEEN: Final = frozenset(
-    "also then optionally either both permanently automatically immediately safely or and , / & it them".split()
+_BETWEEN: Final = word_set(
+    """
+        also then optionally either both permanently automatically immediately safely or and , / & it them
+    """
 )
-_BREAKS: Final = frozenset("that which who by using via through before after when where if with without from for".split())
-_NOUNS_AFTER: Final = frozenset(
-    "time times date dates operation operations event events request requests job jobs policy policies rate rates status "
-    "history log logs error errors permission permissions condition conditions message messages type types option "
-    "options state states count counts of queue queues rule rules protection".split()
+_BREAKS: Final = word_set(
+    """
+        that which who by using via through before after when where if with without from for
+    """
 )
-_ARTICLES: Final = frozenset("a an the all any its their existing new another one each every this that to it them".split())
-NOUNS_TOO: Final = frozenset(
-    "email sms name index label tag comment message log image post record store note text call title alert report star "
-    "like link view list test query search profile map format sort order group cache table permission block release "
-    "branch commit export import schedule prompt command script shell code process request charge trade tip fund wire "
-    "issue stage plan bill set share change display document trigger handle control use work access claim sound mark "
-    "grant lock hash stream load measure return filter sample help guide visit focus play hold press trace update upgrade scale copy change schema package design build type position".split()
+_NOUNS_AFTER: Final = word_set(
+    """
+        time times date dates operation operations event events request requests job jobs policy policies rate
+        rates status history log logs error errors permission permissions condition conditions message messages
+        type types option options state states count counts of queue queues rule rules protection
+    """
+)
+_ARTICLES: Final = word_set(
+    """
+        a an the all any its their existing new another one each every this that to it them
+    """
+)
+NOUNS_TOO: Final = word_set(
+    """
+        email sms name index label tag comment message log image post record store note text call title alert
+        report star like link view list test query search profile map format sort order group cache table
+        permission block release branch commit export import schedule prompt command script shell code process
+        request charge trade tip fund wire issue stage plan bill set share change display document trigger
+        handle control use work access claim sound mark grant lock hash stream load measure return filter sample
+        help guide visit focus play hold press trace update upgrade scale copy change schema package design
+        build type position
+    """
 )
 """Verbs that are at least as often nouns."""
 _PHRASE_WORDS: Final = 8
 
 
-MANAGING: Final = frozenset("manage handle control administer maintain operate work interact".split())
+MANAGING: Final = word_set("manage handle control administer maintain operate work interact")
 """Verbs that stand for several operations."""
 
 

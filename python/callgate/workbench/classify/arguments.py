@@ -8,23 +8,37 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate.workbench.classify.acts import Act, act_of
 from callgate.workbench.classify.vocabulary import FORMS
-from callgate.workbench.classify.words import name_words
+from callgate.workbench.classify.words import name_words, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from callgate.workbench.classify.kinds import Carried
 
-_OPERATION_NAMES: Final = frozenset("operation op action command subcommand method verb mode operations actions task request_type".split())
+_OPERATION_NAMES: Final = word_set(
+    """
+        operation op action command subcommand method verb mode operations actions task request_type
+    """
+)
 DEEPEST: Final = 12
 MOST_TEXTS: Final = 2_000
 """Bounds of what is read of one schema."""
 
 _CARRIERS: Final[tuple[tuple[Carried, re.Pattern[str]], ...]] = (
-    ("command", re.compile(r"(?:^|_)(?:command|commands|cmd|shell|script|code|expression|python|javascript|js|bash|argv|program)(?:$|_)")),
+    (
+        "command",
+        re.compile(
+            r"(?:^|_)(?:command|commands|cmd|shell|script|code|expression|python|javascript|js|bash|argv|program)(?:$|_)"
+        ),
+    ),
     ("sql", re.compile(r"(?:^|_)(?:sql|statement|statements|cypher|gremlin|cql|soql|query_string_sql)(?:$|_)")),
     ("url", re.compile(r"(?:^|_)(?:url|urls|uri|uris|endpoint|webhook|callback|link|href|host|hostname)(?:$|_)")),
-    ("path", re.compile(r"(?:^|_)(?:path|paths|file|files|filename|filepath|directory|dir|folder|cwd|workdir|destination_path|file_path)(?:$|_)")),
+    (
+        "path",
+        re.compile(
+            r"(?:^|_)(?:path|paths|file|files|filename|filepath|directory|dir|folder|cwd|workdir|destination_path|file_path)(?:$|_)"
+        ),
+    ),
 )
 _NO_CARRIERS: Final = re.compile(
     r"(?:^|_)(?:id|ids|type|types|count|size|name_only|code_id|country|currency|language|zip|postal|status|error|region|area|"

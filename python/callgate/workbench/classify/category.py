@@ -11,7 +11,7 @@ from callgate.workbench.classify.arguments import operation_acts, runs_commands
 from callgate.workbench.classify.names import name_act
 from callgate.workbench.classify.prose import Prose, lead_acts, listed_operations, read_prose
 from callgate.workbench.classify.vocabulary import CLEAR, PLAIN, VAGUE
-from callgate.workbench.classify.words import name_words
+from callgate.workbench.classify.words import name_words, word_set
 
 if TYPE_CHECKING:
     from callgate.workbench.catalogue import Category, Risk, Tool
@@ -21,14 +21,20 @@ RISK: Final[dict[Category, Risk]] = {
 }  # fmt: skip
 """Risk by reversibility."""
 
-_TERMINALS: Final = frozenset("tmux terminal shell bash zsh powershell ssh iterm iterm2 cmd".split())
-_PAYMENTS: Final = frozenset(
-    "paypal stripe square adyen braintree razorpay mollie plaid wise coinbase binance kraken alpaca wallet uniswap "
-    "mercadopago paddle lemonsqueezy chargebee".split()
+_TERMINALS: Final = word_set("tmux terminal shell bash zsh powershell ssh iterm iterm2 cmd")
+_PAYMENTS: Final = word_set(
+    """
+        paypal stripe square adyen braintree razorpay mollie plaid wise coinbase binance kraken alpaca wallet
+        uniswap mercadopago paddle lemonsqueezy chargebee
+    """
 )
 _MANAGING: Final = MANAGING | {"use", "provide", "access"}
-_OVERWRITING: Final = frozenset("write overwrite replace reset restore move put clear edit".split())
-_ARBITRARY: Final = frozenset("sql statement code script command shell cypher opencypher gremlin api operations query javascript".split())
+_OVERWRITING: Final = word_set("write overwrite replace reset restore move put clear edit")
+_ARBITRARY: Final = word_set(
+    """
+        sql statement code script command shell cypher opencypher gremlin api operations query javascript
+    """
+)
 
 
 class Decision(NamedTuple):
@@ -96,13 +102,20 @@ def _of_two(act: Act, lead: Act, prose: Prose, *, is_topic: bool) -> _Choice:
         return _Choice(lead.category, 0.5 if lead.is_vague else 0.85, described, not lead.is_vague)
     if lead.is_vague:
         return _Choice(act.category, 0.8, f"The name says {quoted(act.phrase)}", act.strength == CLEAR)
-    if RANK[lead.category] < RANK[act.category] and act.strength == PLAIN and lead.strength == CLEAR and act.category in ("Write", "Execute"):
+    if (
+        RANK[lead.category] < RANK[act.category]
+        and act.strength == PLAIN
+        and lead.strength == CLEAR
+        and act.category in ("Write", "Execute")
+    ):
         return _Choice(lead.category, 0.7, f"{described}, which is clearer than {quoted(act.phrase)} in the name", True)
     if act.category == "Read" and act.strength == CLEAR and lead.strength == PLAIN and lead.verb in NOUNS_TOO:
         return _Choice("Read", 0.6, f"The name says {quoted(act.phrase)}", False)
     if RANK[lead.category] > RANK[act.category]:
         return _Choice(lead.category, 0.7, f"{described}, although the name says {quoted(act.phrase)}", True)
-    return _Choice(act.category, 0.6, f"The name says {quoted(act.phrase)}, although {_described(lead, prose, begin=False)}", True)
+    return _Choice(
+        act.category, 0.6, f"The name says {quoted(act.phrase)}, although {_described(lead, prose, begin=False)}", True
+    )
 
 
 def _described(lead: Act, prose: Prose, *, begin: bool = True) -> str:
@@ -121,17 +134,20 @@ def _from_operations(tool: Tool, prose: Prose, chosen: _Choice) -> _Choice:
     managing = _manages(tool, prose)
     offered = operation_acts(tool.input_schema)
     source = "an argument"
-    if not offered:
-        offered, source = listed_operations(prose.body, is_managing=managing), "the description"
+    if not offered and managing:
+        offered, source = listed_operations(prose.body), "the description"
     worst = strongest(offered)
     if worst is None or worst.is_vague:
         return chosen
     if chosen.category == "Execute" and chosen.is_firm and worst.category != "Financial":
         return chosen
-    if source == "the description" and not managing:
-        return chosen
     if RANK[worst.category] > RANK[chosen.category] or (managing and not chosen.is_firm):
-        return _Choice(worst.category, 0.85, f"It offers several operations, {quoted(worst.verb)} among them, as {source} says", True)
+        return _Choice(
+            worst.category,
+            0.85,
+            f"It offers several operations, {quoted(worst.verb)} among them, as {source} says",
+            True,
+        )
     return chosen
 
 
@@ -142,7 +158,13 @@ def _manages(tool: Tool, prose: Prose) -> bool:
 
 def _from_statements(prose: Prose, chosen: _Choice) -> _Choice:
     """Raises the category by what later sentences say of the tool."""
-    later = strongest([act for act in prose.statements if act.strength == CLEAR or (act.strength == PLAIN and act.category == "Execute")])
+    later = strongest(
+        [
+            act
+            for act in prose.statements
+            if act.strength == CLEAR or (act.strength == PLAIN and act.category == "Execute")
+        ]
+    )
     if prose.is_read_only and not (later and later.category in ("Destructive", "Financial")):
         is_query = chosen.category == "Execute" and any(word in chosen.reason for word in _LOOKING)
         if is_query or (not chosen.is_firm and not (set(name_words(prose.lead_text)) & {"manage"})):

@@ -11,7 +11,7 @@ from callgate.workbench.classify.attributes import attributes_of
 from callgate.workbench.classify.category import decide
 
 if TYPE_CHECKING:
-    from callgate.workbench.catalogue import Category, CatalogueServer, Risk
+    from callgate.workbench.catalogue import CatalogueServer, Category, Risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,11 @@ class Classification:
 def classify(tool: Tool, server: str) -> Classification:
     """Classifies a tool by its definition and the name of its server; the same input gives the same result."""
     decision = decide(tool, server)
+    reason = decision.reason
+    if not (reason.isascii() and reason.isprintable()):
+        reason = visible(reason)
     return Classification(
-        decision.category, decision.risk, decision.confidence, visible(decision.reason), attributes_of(tool, decision.category)
+        decision.category, decision.risk, decision.confidence, reason, attributes_of(tool, decision.category)
     )
 
 

@@ -1,4 +1,4 @@
-"""Findings about tools: poisoned text, look-alike names, arguments that carry commands, hints that contradict evidence."""
+"""Findings about tools: poisoned text, look-alike names, dangerous arguments, false hints."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ KINDS: Final[dict[Code, Kind]] = {
     "model-instruction": Kind("error", ("MCP03:2025", "MCP06:2025"), "Text of a tool that instructs the model"),
     "hidden-text": Kind("error", ("MCP03:2025",), "Text of a tool that people do not see"),
     "disguised-name": Kind("error", ("MCP03:2025", "MCP09:2025"), "Name with letters that look like others"),
-    "look-alike-name": Kind("warning", ("MCP03:2025", "MCP09:2025"), "Name that differs from another tool's by case or look"),
+    "look-alike-name": Kind(
+        "warning", ("MCP03:2025", "MCP09:2025"), "Name that differs from another tool's by case or look"
+    ),
     "false-hint": Kind("warning", ("MCP02:2025",), "Server's hint that contradicts the evidence"),
     "command-argument": Kind("note", ("MCP05:2025",), "Argument that carries commands or code"),
     "sql-argument": Kind("note", ("MCP05:2025",), "Argument that carries SQL or another query language"),
@@ -114,7 +116,9 @@ def catalogue_findings(catalogue: Catalogue) -> list[Finding]:
         found += tool_findings(tool, server)
         for other_server, other in alike.get((server, tool.name), ()):
             message = f"the name {_shown(tool.name)} looks like {_shown(other)} of server {_shown(other_server)}"
-            found.append(Finding("look-alike-name", message, server, tool.name, ("servers", server, "tools", tool.name)))
+            found.append(
+                Finding("look-alike-name", message, server, tool.name, ("servers", server, "tools", tool.name))
+            )
     return found
 
 
@@ -123,7 +127,11 @@ def _texts(tool: Tool) -> Iterator[tuple[tuple[str, ...], str]]:
     if tool.title:
         yield ("title",), tool.title
     yield ("description",), tool.description
-    for part, value in (("annotations", tool.annotations), ("input_schema", tool.input_schema), ("output_schema", tool.output_schema)):
+    for part, value in (
+        ("annotations", tool.annotations),
+        ("input_schema", tool.input_schema),
+        ("output_schema", tool.output_schema),
+    ):
         if value is not None:
             for path, text in texts_of(value):
                 if len(text) > 3:  # noqa: PLR2004  shorter texts instruct nobody

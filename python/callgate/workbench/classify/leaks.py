@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 MOST: Final = 20
 """Combinations of one grant that are named; the message of the last one says how many more there are."""
 _PARTS: Final = ("untrusted_content", "private_data", "sends_out")
-_SAID: Final = {"untrusted_content": "sees untrusted content", "private_data": "reads private data", "sends_out": "can send data out"}
+_SAID: Final = {
+    "untrusted_content": "sees untrusted content",
+    "private_data": "reads private data",
+    "sends_out": "can send data out",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,11 @@ def leak_findings(catalogue: Catalogue, grants: Iterable[Grant]) -> Iterator[Fin
     for grant in grants:
         found = leaks(catalogue, grant.tools)
         for index, leak in enumerate(found[:MOST]):
-            more = f" ({len(found) - MOST} more such combinations are not shown)" if index == MOST - 1 and len(found) > MOST else ""
+            more = (
+                f" ({len(found) - MOST} more such combinations are not shown)"
+                if index == MOST - 1 and len(found) > MOST
+                else ""
+            )
             yield Finding("leak", _message(leak) + more, leak.tools[0][0], leak.tools[0][1],
                           ("servers", leak.tools[0][0], "tools", leak.tools[0][1]), grant.name)  # fmt: skip
 

@@ -7,29 +7,43 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from callgate.workbench.classify.acts import RANK, Act, act_of
 from callgate.workbench.classify.objects import INFORMATION, READING_TAILS
 from callgate.workbench.classify.vocabulary import CLEAR, FORMS, PLAIN, VAGUE
-from callgate.workbench.classify.words import name_words, singular
+from callgate.workbench.classify.words import name_words, singular, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MODIFIERS: Final = frozenset("batch bulk mass multi force soft hard auto async quick smart safe admin user my".split())
-_NO_VERBS: Final = frozenset(
-    # Nouns at the end of names and in their middle, though they look like verbs.
-    "issue test build order request release comment store report export plan state stage bill run log record view "
-    "table tag label link like star trade exchange charge document schedule share forward process use work control "
-    "clear open close complete subscribe note post draft message email sms text call dial alert query index search "
-    "cache cluster map format profile trace scan review audit sample filter match rank score install set "
-    "monitor watch track claim grant sign book lock pin invoice press fire shell bash script command capture top fund "
-    "bridge tip wire hold pull push crop trim sort like permit exploit model prompt mint stake bid head tail stream "
-    "evaluate install backfill trigger name change mount type switch share clone fork help guide has can is "
-    "load hash do make give survey fit perform go turn play skip focus visit dim hide mark sound sum round display "
-    "chat package access deposit swap visualise measure return collect conduct fix copy move tap trash".split()
+_MODIFIERS: Final = word_set(
+    """
+        batch bulk mass multi force soft hard auto async quick smart safe admin user my
+    """
 )
-_AMBIGUOUS_LAST: Final = frozenset("read get search update create delete put add remove".split())
-_LAST_TOO: Final = frozenset("query search run send start stop export import scan copy move open close sync publish".split())
-_FIRST: Final = frozenset("run set search install evaluate trigger make scan load fix copy move process build query export import".split())
+_NO_VERBS: Final = word_set(
+    """
+        issue test build order request release comment store report export plan state stage bill run log record
+        view table tag label link like star trade exchange charge document schedule share forward process use
+        work control clear open close complete subscribe note post draft message email sms text call dial alert
+        query index search cache cluster map format profile trace scan review audit sample filter match rank
+        score install set monitor watch track claim grant sign book lock pin invoice press fire shell bash
+        script command capture top fund bridge tip wire hold pull push crop trim sort like permit exploit model
+        prompt mint stake bid head tail stream evaluate install backfill trigger name change mount type switch
+        share clone fork help guide has can is load hash do make give survey fit perform go turn play skip focus
+        visit dim hide mark sound sum round display chat package access deposit swap visualise measure return
+        collect conduct fix copy move tap trash
+    """
+)
+_AMBIGUOUS_LAST: Final = word_set("read get search update create delete put add remove")
+_LAST_TOO: Final = word_set(
+    """
+        query search run send start stop export import scan copy move open close sync publish
+    """
+)
+_FIRST: Final = word_set(
+    """
+        run set search install evaluate trigger make scan load fix copy move process build query export import
+    """
+)
 """Words that are verbs where they stand first, whatever follows."""
-_NOT_PREFIX: Final = frozenset("git github slack".split())
+_NOT_PREFIX: Final = word_set("git github slack")
 
 
 class NameAct(NamedTuple):
@@ -60,8 +74,18 @@ def name_act(name: str, server: str) -> NameAct | None:
     also = _joined(words, index)
     if also is not None and RANK[also.category] > RANK[act.category]:
         act = also
-    is_topic = act.category != "Read" and index < len(words) - 1 and (_is_reading_tail(words[-1]) or (words[0] in _NO_VERBS and words[-1] in INFORMATION))
-    if not is_topic and index == 0 and act.category != "Read" and len(words) > 1 and words[-1].endswith(("yzer", "orer")):
+    is_topic = (
+        act.category != "Read"
+        and index < len(words) - 1
+        and (_is_reading_tail(words[-1]) or (words[0] in _NO_VERBS and words[-1] in INFORMATION))
+    )
+    if (
+        not is_topic
+        and index == 0
+        and act.category != "Read"
+        and len(words) > 1
+        and words[-1].endswith(("yzer", "orer"))
+    ):
         is_topic = True
     return NameAct(act, is_topic)
 
@@ -77,7 +101,11 @@ def _verb_index(words: Sequence[str]) -> int | None:
     if not words:
         return None
     first = FORMS.get(words[0])
-    if first is not None and first.form in ("base", "third") and (words[0] in _FIRST or not (words[0] in _NO_VERBS and _later_verb(words))):
+    if (
+        first is not None
+        and first.form in ("base", "third")
+        and (words[0] in _FIRST or not (words[0] in _NO_VERBS and _later_verb(words)))
+    ):
         return 0
     last = FORMS.get(words[-1])
     if last is not None and last.form == "base" and (words[-1] not in _NO_VERBS or words[-1] in _LAST_TOO):
@@ -88,7 +116,9 @@ def _verb_index(words: Sequence[str]) -> int | None:
     between = _between(words)
     if between is not None:
         return between
-    return next((place for place, word in enumerate(words) if place and word in FORMS and FORMS[word].form == "base"), None)
+    return next(
+        (place for place, word in enumerate(words) if place and word in FORMS and FORMS[word].form == "base"), None
+    )
 
 
 def _between(words: Sequence[str]) -> int | None:
@@ -102,7 +132,9 @@ def _between(words: Sequence[str]) -> int | None:
 def _later_verb(words: Sequence[str]) -> bool:
     """True if a later word is surely the verb: `issue_read`, `stream_group_create`."""
     return any(
-        word in FORMS and FORMS[word].form == "base" and (word not in _NO_VERBS or (word in _LAST_TOO and place == len(words) - 2))
+        word in FORMS
+        and FORMS[word].form == "base"
+        and (word not in _NO_VERBS or (word in _LAST_TOO and place == len(words) - 2))
         for place, word in enumerate(words[1:])
     )
 
@@ -123,5 +155,7 @@ def _is_reading_tail(word: str) -> bool:
 def _noun(words: Sequence[str]) -> NameAct | None:
     if words and (words[-1] in INFORMATION or singular(words[-1]) in INFORMATION or words[0] in {"whoami", "status"}):
         return NameAct(Act("Read", PLAIN, words[-1], words[-1]), False)
-    agent = next((word for word in words if word.endswith(("yzer", "lorer", "ulator", "checker", "finder", "viewer"))), None)
+    agent = next(
+        (word for word in words if word.endswith(("yzer", "lorer", "ulator", "checker", "finder", "viewer"))), None
+    )
     return NameAct(Act("Read", VAGUE, agent, agent), False) if agent else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from callgate.workbench.classify.acts import NOUNS_TOO, Act, act_of, acts_from, phrase_after
 from callgate.workbench.classify.objects import INFORMATION
 from callgate.workbench.classify.vocabulary import FORMS, PLAIN, VAGUE
-from callgate.workbench.classify.words import name_words, sentence_words, singular
+from callgate.workbench.classify.words import name_words, sentence_words, singular, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,9 @@ _SECTION: Final = re.compile(
 )
 _INLINE_SECTION: Final = re.compile(r"\b(?:Args|Arguments|Parameters|Params|Returns|Raises|Examples?|Prerequisites):\s")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n\s*[-*\u2022]\s+|\n\s*\d+[.)]\s+|\n(?=\s*#)")
-_LABEL: Final = re.compile(r"^[^A-Za-z\n]*(?:\[[^\]]{1,40}\]|\{\})?[^\w\"'`(]*(?:[A-Z][\w ,/-]{1,40}:\s+(?=\w)|[A-Z][A-Z #\d'-]{3,60} - )?")
+_LABEL: Final = re.compile(
+    r"^[^A-Za-z\n]*(?:\[[^\]]{1,40}\]|\{\})?[^\w\"'`(]*(?:[A-Z][\w ,/-]{1,40}:\s+(?=\w)|[A-Z][A-Z #\d'-]{3,60} - )?"
+)
 _OPENINGS: Final = re.compile(
     r"^(?:please\s+)?(?:"
     r"(?:this|the)\s+(?:mcp\s+)?(?:tool|function|operation|action|command|method|endpoint|api|call|prompt|resource)\s+"
@@ -93,10 +95,18 @@ _CONDITIONAL: Final = re.compile(
     r"(?:for|use|see)\s+read[- ]?only",
     re.IGNORECASE,
 )
-_UNITS: Final = frozenset("operations operation actions action commands command modes mode functions methods".split())
-_BULLET: Final = re.compile(r"^[ \t]*[-*\u2022][ \t]*[*_`'\"]{0,3}([A-Za-z][\w-]{1,60})[*_`'\"]{0,3}[ \t]*(?::|-|\u2013|\u2014|\()", re.MULTILINE)
+_UNITS: Final = word_set(
+    """
+        operations operation actions action commands command modes mode functions methods
+    """
+)
+_BULLET: Final = re.compile(
+    r"^[ \t]*[-*\u2022][ \t]*[*_`'\"]{0,3}([A-Za-z][\w-]{1,60})[*_`'\"]{0,3}[ \t]*(?::|-|\u2013|\u2014|\()",
+    re.MULTILINE,
+)
 _OFFER: Final = re.compile(
-    r"\b(?:this\s+tool|it)\s+(?:also\s+)?(?:provides?|allows?|supports?|lets?|enables?|handles?|can|offers?)\b[^.\n]*(?:\n(?!\s*\n)[^.\n]+)*", re.IGNORECASE
+    r"\b(?:this\s+tool|it)\s+(?:also\s+)?(?:provides?|allows?|supports?|lets?|enables?|handles?|can|offers?)\b[^.\n]*(?:\n(?!\s*\n)[^.\n]+)*",
+    re.IGNORECASE,
 )
 _OPERATION_ARGUMENT: Final = re.compile(
     r"^[^\n]{0,40}\b(?:operations?|actions?|command|subcommand|method|mode)\b[^\n]{0,60}?(?:\([^)\n]*\))?\s*[:=][^\n]*$|"
@@ -209,9 +219,11 @@ def _is_plural(words: Sequence[str], place: int, base: str) -> bool:
     return following[:1] == ["of"] or (base in NOUNS_TOO and ("of" in following or following[:1] == ["with"]))
 
 
-_ADVERBS: Final = frozenset(
-    "batch bulk mass force soft hard semantic reverse full-text web quick deep async asynchronous also read write and to "
-    "full text hybrid vector advanced fuzzy safe smart auto".split()
+_ADVERBS: Final = word_set(
+    """
+        batch bulk mass force soft hard semantic reverse full-text web quick deep async asynchronous also read
+        write and to full text hybrid vector advanced fuzzy safe smart auto
+    """
 )
 
 
@@ -245,7 +257,7 @@ def _statements(sentences: Sequence[str]) -> Iterator[Act]:
         subject = _SUBJECT.match(sentence)
         if subject is None:
             words = sentence_words(sentence[:200])
-            if not words or _GUIDANCE.match(sentence) or FORMS.get(words[0], ("", ""))[1] != "third":
+            if not words or _GUIDANCE.match(sentence) or (words[0] not in FORMS or FORMS[words[0]].form != "third"):
                 continue
             yield from acts_from(words, 0, "third")
             continue
@@ -254,10 +266,11 @@ def _statements(sentences: Sequence[str]) -> Iterator[Act]:
             yield from acts_from(words, 0, FORMS[words[0]].form)
 
 
-def listed_operations(body: str, *, is_managing: bool) -> list[Act]:
-    """The acts that a text lists as a tool's operations; at least two, or none."""
+def listed_operations(body: str) -> list[Act]:
+    """The acts that the text of a managing tool lists as its operations; at least two, or none."""
     found: dict[str, Act] = {}
-    for block in _OPERATION_ARGUMENT.finditer(_NEGATED.sub(" ", body)):
+    affirmed = _NEGATED.sub(" ", body)
+    for block in _OPERATION_ARGUMENT.finditer(affirmed):
         words = sentence_words(block[0].replace("_", " ").replace("-", " "))
         for place, word in enumerate(words):
             verb = FORMS.get(word)
@@ -266,18 +279,23 @@ def listed_operations(body: str, *, is_managing: bool) -> list[Act]:
             act = act_of(verb.base, phrase_after(words, place)[:2])
             if act.strength != VAGUE:
                 found.setdefault(verb.base, act)
-    if is_managing:
-        for bullet in _BULLET.finditer(body):
-            _add(found, name_words(bullet[1]))
-        for offer in _OFFER.finditer(_NEGATED.sub(" ", body)):
-            _add(found, sentence_words(offer[0]), every=True)
+    for bullet in _BULLET.finditer(body):
+        _add(found, name_words(bullet[1]))
+    for offer in _OFFER.finditer(affirmed):
+        _add(found, sentence_words(offer[0]), every=True)
     return list(found.values()) if len(found) > 1 else []
 
 
 def _add(found: dict[str, Act], words: Sequence[str], *, every: bool = False) -> None:
     for place, word in enumerate(words):
         verb = FORMS.get(word)
-        if verb is None or verb.form not in ("base", "gerund") or verb.base in _NOT_OPERATIONS or word in NOUNS_TOO or word in _UNITS:
+        if (
+            verb is None
+            or verb.form not in ("base", "gerund")
+            or verb.base in _NOT_OPERATIONS
+            or word in NOUNS_TOO
+            or word in _UNITS
+        ):
             continue
         act = act_of(verb.base, phrase_after(words, place)[:2])
         if act.strength != VAGUE:
@@ -286,4 +304,9 @@ def _add(found: dict[str, Act], words: Sequence[str], *, every: bool = False) ->
             return
 
 
-_NOT_OPERATIONS: Final = frozenset("use set support access perform require has can is do help need see mode name go make give provide choose note work".split())
+_NOT_OPERATIONS: Final = word_set(
+    """
+        use set support access perform require has can is do help need see mode name go make give provide choose
+        note work
+    """
+)

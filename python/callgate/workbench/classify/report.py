@@ -58,7 +58,9 @@ class Report:
             ConfigError: The file is not JSON, has changed meanwhile or cannot be written; it is unchanged then.
         """
         if self.path.suffix != ".json":
-            message = f"`{self.path}` is not replaced, since a catalogue is written as JSON: its name must end with `.json`"
+            message = (
+                f"`{self.path}` is not replaced, since a catalogue is written as JSON: its name must end with `.json`"
+            )
             raise ConfigError(message)
         after = write_catalogue(self.catalogue).encode()
         if after == self.document.content:

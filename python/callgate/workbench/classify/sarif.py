@@ -82,7 +82,14 @@ def _rule(code: str) -> dict[str, Any]:
         "defaultConfiguration": {"level": kind.level},
         "properties": {"tags": ["security", *kind.owasp]},
         "relationships": [
-            {"target": {"id": one, "index": list(OWASP).index(one), "toolComponent": {"name": _TAXONOMY, "index": 0}}, "kinds": ["relevant"]}
+            {
+                "target": {
+                    "id": one,
+                    "index": list(OWASP).index(one),
+                    "toolComponent": {"name": _TAXONOMY, "index": 0},
+                },
+                "kinds": ["relevant"],
+            }
             for one in kind.owasp
         ],
     }

@@ -110,7 +110,11 @@ _TABLES: Final[tuple[tuple[Category, int, str], ...]] = (
         obliterate decommission overwrite shred annihilate expunge
         """,
     ),
-    ("Destructive", PLAIN, "clear kill flush prune empty discard evict forget unset teardown pop cleanup abandon factory-reset"),
+    (
+        "Destructive",
+        PLAIN,
+        "clear kill flush prune empty discard evict forget unset teardown pop cleanup abandon factory-reset",
+    ),
     (
         "Financial",
         CLEAR,
@@ -120,7 +124,11 @@ _TABLES: Final[tuple[tuple[Category, int, str], ...]] = (
     ),
     ("Financial", PLAIN, "charge stake unstake swap trade bid mint rent lend borrow redeem deposit"),
     # Their category follows from their object alone (`objects.py`).
-    ("Write", VAGUE, "reset issue request capture order bill invoice finalize void settle tip wire top fund bridge claim renew"),
+    (
+        "Write",
+        VAGUE,
+        "reset issue request capture order bill invoice finalize void settle tip wire top fund bridge claim renew",
+    ),
 )
 
 

@@ -12,15 +12,24 @@ if TYPE_CHECKING:
 
 Form = Literal["base", "third", "gerund", "past"]
 
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text, which stand for themselves in tables."""
+    return frozenset(words.split())
+
+
 _PARTS: Final = re.compile(r"[^\W_]+")
 # `getHTTPResponse` is three words, `list2Items` too; `S3Bucket` and `EC2` keep their digits.
 _HUMPS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2,})|(?<=\d)(?=[A-Z][a-z]{2,})")
 _TOKENS: Final = re.compile(r"[^\W\d_][\w'-]*|[,;:()/&]")
 
-_DOUBLED: Final = frozenset(
-    "ban chat commit cut drag drop get hit knit label let log map mop nap pad pin plan plot pop put quit rip run scan "
-    "scrap set ship shop shut skim skip snap split spin star step stop strip submit swap tag tap tip top transfer trap "
-    "trim unpin untag unwrap wrap zip cancel permit refer begin forget reset rerun drop unset".split()
+_DOUBLED: Final = word_set(
+    """
+        ban chat commit cut drag drop get hit knit label let log map mop nap pad pin plan plot pop put quit rip
+        run scan scrap set ship shop shut skim skip snap split spin star step stop strip submit swap tag tap tip
+        top transfer trap trim unpin untag unwrap wrap zip cancel permit refer begin forget reset rerun drop
+        unset
+    """
 )
 _IRREGULAR_PAST: Final = {
     "sent": "send", "paid": "pay", "sold": "sell", "bought": "buy", "run": "run", "set": "set", "put": "put",

@@ -1,5 +1,6 @@
-"""Patterns of instructions to the model in languages other than English: other instructions set aside, people left out."""
+"""Patterns of instructions to the model in other languages than English."""
 
+# ruff: noqa: E501, RUF001  a pattern is one line, as long as it is, in the letters of its language
 from __future__ import annotations
 
 import re
@@ -7,6 +8,9 @@ from typing import Final
 
 _OVERRIDE: Final = "sets aside other instructions"
 _HIDE: Final = "hides something from people"
+
+OTHER_LETTERS: Final = "\N{REPLACEMENT CHARACTER}"
+"""Stands for letters beyond ASCII among what a pattern needs: scripts without spaces have no words to look at."""
 
 _SET_ASIDE_LATIN: Final = (
     # Spanish, Portuguese, French, Italian, German, Dutch, Polish, Turkish, Swedish, Indonesian.
@@ -59,12 +63,9 @@ def _any(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 FOREIGN: Final[tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...]] = (
     (_OVERRIDE, _any(_SET_ASIDE_LATIN), tuple(
-        "instrucc órdenes ordenes indicac reglas instruç instrucoes regras ordens orientaç consignes précéd preced antérieur "
-        "ci-dessus système istruzioni regole direttive anweisung instruktion regeln vorgaben befehle instructies "
-        "aanwijzingen regels opdrachten instrukcj polece zasad regu talimat kural komut regler anvisningar instruksi "
-        "perintah aturan hướng chỉ lệnh huong".split()
+        ["instrucc", "órdenes", "ordenes", "indicac", "reglas", "instruç", "instrucoes", "regras", "ordens", "orientaç", "consignes", "précéd", "preced", "antérieur", "dessus", "système", "istruzioni", "regole", "direttive", "anweisung", "instruktion", "regeln", "vorgaben", "befehle", "instructies", "aanwijzingen", "regels", "opdrachten", "instrukcj", "polece", "zasad", "regu", "talimat", "kural", "komut", "regler", "anvisningar", "instruksi", "perintah", "aturan", "hướng", "chỉ", "lệnh", "huong", "dẫn"]
     )),
-    (_OVERRIDE, _any(_SET_ASIDE_OTHER), tuple("инструкц указан правил команд інструкц вказівк 指 提示 规 命令 要求 说明 說明 規 ル プ 지 명 규 프 تع الأ الق दे नि הור הכ دست قو".split())),
-    (_HIDE, _any(_LEFT_OUT_LATIN), tuple("usuari usuári nadie ninguém utilisateur personne utente nutzer anwender gebruiker kullanıcı użytkownik".split())),
-    (_HIDE, _any(_LEFT_OUT_OTHER), tuple("пользовател никому 用户 用戶 使用者 ユーザ 사용자 المستخدم उपयोग यूज़ यूज".split())),
+    (_OVERRIDE, _any(_SET_ASIDE_OTHER), (OTHER_LETTERS,)),
+    (_HIDE, _any(_LEFT_OUT_LATIN), tuple(["usuari", "usuári", "nadie", "ninguém", "utilisateur", "personne", "utente", "nutzer", "anwender", "gebruiker", "kullanıcı", "użytkownik"])),
+    (_HIDE, _any(_LEFT_OUT_OTHER), (OTHER_LETTERS,)),
 )  # fmt: skip

@@ -37,14 +37,13 @@ def hidden_in(text: str) -> Hidden | None:
     gap = _GAP.search(text.strip())
     if gap:
         return Hidden("a long gap that moves text out of sight", gap.start())
-    if text.isascii() and text.isprintable():
-        return None
-    return next(_unseen(text), None)
+    suspects = {one for one in set(text) if one not in _ORDINARY and is_unseen(one)}
+    return next(_unseen(text, suspects), None) if suspects else None
 
 
-def _unseen(text: str) -> Iterator[Hidden]:
+def _unseen(text: str, suspects: set[str]) -> Iterator[Hidden]:
     for at, one in enumerate(text):
-        if one in _ORDINARY or (one.isascii() and one.isprintable()):
+        if one not in suspects:
             continue
         code = ord(one)
         if 0xE0000 <= code <= 0xE007F:

@@ -1,5 +1,6 @@
 """Texts as a model reads them: without disguise by look-alike letters, invisible characters, spacing or encoding."""
 
+# ruff: noqa: RUF001  the table is of letters that look alike
 from __future__ import annotations
 
 import base64
@@ -50,10 +51,10 @@ def look(text: str) -> str:
     """The text with look-alike letters replaced and invisible characters removed."""
     if text.isascii():
         return text
-    seen = "".join(tag if (tag := _of_tag(one)) else one for one in text if _of_tag(one) or not is_unseen(one) or one in "\n\t\r")
-    composed = unicodedata.normalize("NFKC", seen)
+    unseen = {ord(one): _of_tag(one) for one in set(text) if one not in "\n\t\r" and is_unseen(one)}
+    composed = unicodedata.normalize("NFKC", text.translate(unseen) if unseen else text)
     # Only letters of mixed words are disguise; a Russian sentence stays as it is for its own patterns.
-    return " ".join(_mixed(word) for word in composed.split(" "))
+    return " ".join(word if word.isascii() else _mixed(word) for word in composed.split(" "))
 
 
 def _mixed(word: str) -> str:
@@ -85,7 +86,10 @@ def readings(text: str) -> Iterator[tuple[str, str]]:
     if _LEET_WORD.search(first):
         yield "digits in place of letters", _LEET_WORD.sub(lambda found: found[0].translate(_LEET), first)
     if _SPACED.search(first):
-        yield "letters apart", re.sub(r"\s", " ", _SPACED.sub(lambda found: re.sub(r"[ ._*~-]", "", found[0]), look(text).lower()))
+        yield (
+            "letters apart",
+            re.sub(r"\s", " ", _SPACED.sub(lambda found: re.sub(r"[ ._*~-]", "", found[0]), look(text).lower())),
+        )
     if _ESCAPES.search(text):
         yield "escape sequences", plain(_unescaped(text))
     for blob in _blobs(look(text)):
