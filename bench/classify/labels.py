@@ -36,9 +36,9 @@ class LabelFile:
 def read_labels(folder: Path) -> list[LabelFile]:
     """Every `*.jsonl` file of a folder.
 
-    A row has `server`, `tool`, `description` and `annotations`, perhaps `title`, `input_schema`, and one of: `labels` with
-    `agreed` (two annotators), `category` (`Other` means unlabelled), or nothing. `poisoned: true` marks a poisoned tool,
-    as the word `poisoned` in the file's name does for all of its rows without that field.
+    A row has `server`, `tool`, `description`, `annotations`, perhaps `title` and `input_schema`, and one of: `labels`
+    with `agreed` (two annotators), `category` (`Other` means unlabelled), or nothing. `poisoned: true` marks a poisoned
+    tool, as the word `poisoned` in the file's name does for all of its rows without that field.
     """
     files = sorted(folder.glob("*.jsonl"))
     if not files:

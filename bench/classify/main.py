@@ -65,7 +65,8 @@ def _accuracy(name: str, rows: Sequence[Row]) -> None:
         print(f"    {row.server}/{row.tool.name}: {row.categories[0]} called Read")
     for row, found in wrong[:MOST_SHOWN]:
         print(
-            f"  wrong: {row.server}/{row.tool.name}: {found.category} (labelled {' or '.join(row.categories)}): {found.evidence}"
+            f"  wrong: {row.server}/{row.tool.name}: {found.category}, "
+            f"labelled {' or '.join(row.categories)}: {found.evidence}"
         )
     if len(wrong) > MOST_SHOWN:
         print(f"  and {len(wrong) - MOST_SHOWN} more")

@@ -29,7 +29,7 @@ _BREAKS: Final = word_set(
         that which who by using via through before after when where if with without from for
     """
 )
-_NOUNS_AFTER: Final = word_set(
+NOUNS_AFTER: Final = word_set(
     """
         time times date dates operation operations event events request requests job jobs policy policies rate
         rates status history log logs error errors permission permissions condition conditions message messages
@@ -136,4 +136,4 @@ def _is_noun(words: Sequence[str], place: int, verb: Verb) -> bool:
     after = words[place + 1] if place + 1 < len(words) else ""
     if verb.base in NOUNS_TOO or not after:
         return after not in _ARTICLES
-    return after in _NOUNS_AFTER
+    return after in NOUNS_AFTER

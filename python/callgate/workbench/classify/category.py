@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callgate.text import quoted
 from callgate.workbench.classify.acts import MANAGING, NOUNS_TOO, RANK, Act, strongest
@@ -22,19 +22,9 @@ RISK: Final[dict[Category, Risk]] = {
 """Risk by reversibility."""
 
 _TERMINALS: Final = word_set("tmux terminal shell bash zsh powershell ssh iterm iterm2 cmd")
-_PAYMENTS: Final = word_set(
-    """
-        paypal stripe square adyen braintree razorpay mollie plaid wise coinbase binance kraken alpaca wallet
-        uniswap mercadopago paddle lemonsqueezy chargebee
-    """
-)
-_MANAGING: Final = MANAGING | {"use", "provide", "access"}
+_MANAGING: Final = MANAGING | {"access"}
+_UNDESCRIBED: Final = "The name has no known verb and there is no description"
 _OVERWRITING: Final = word_set("write overwrite replace reset restore move put clear edit")
-_ARBITRARY: Final = word_set(
-    """
-        sql statement code script command shell cypher opencypher gremlin api operations query javascript
-    """
-)
 
 
 class Decision(NamedTuple):
@@ -70,11 +60,8 @@ def _from_words(tool: Tool, server: str, prose: Prose) -> _Choice:
     named = name_act(tool.name, server)
     lead = strongest(prose.lead) or _title_act(tool)
     if named is None and lead is None:
-        if tool.description.strip():
-            return _Choice("Execute", 0.2, "Neither the name nor the description has a known verb, so that nothing says "
-                           "that it only reads", False)  # fmt: skip
-        return _Choice("Execute", 0.2, "The name has no known verb and there is no description, so that nothing says "
-                       "that it only reads", False)  # fmt: skip
+        known = "Neither the name nor the description has a known verb" if tool.description.strip() else _UNDESCRIBED
+        return _Choice("Execute", 0.2, f"{known}, so nothing says that it only reads", False)
     if named is None and lead is not None:
         return _Choice(lead.category, 0.5 if lead.is_vague else 0.85, _described(lead, prose), not lead.is_vague)
     assert named is not None  # noqa: S101  for the type checker: the case was handled above
@@ -98,24 +85,30 @@ def _of_two(act: Act, lead: Act, prose: Prose, *, is_topic: bool) -> _Choice:
         return _Choice(fuller.category, 0.85, f"Name and description say {quoted(fuller.phrase)}", not fuller.is_vague)
     if is_topic and lead.category == "Read":
         return _Choice("Read", 0.75, f"{described}, and {quoted(act.phrase)} in the name is what it is about", True)
+    if act.is_vague or lead.is_vague:
+        return _of_one(act, lead, described)
+    return _more_dangerous(act, lead, prose)
+
+
+def _of_one(act: Act, lead: Act, described: str) -> _Choice:
+    """The category by the one of the two that is not vague; by the description if both are."""
     if act.is_vague:
         return _Choice(lead.category, 0.5 if lead.is_vague else 0.85, described, not lead.is_vague)
-    if lead.is_vague:
-        return _Choice(act.category, 0.8, f"The name says {quoted(act.phrase)}", act.strength == CLEAR)
-    if (
-        RANK[lead.category] < RANK[act.category]
-        and act.strength == PLAIN
-        and lead.strength == CLEAR
-        and act.category in ("Write", "Execute")
-    ):
-        return _Choice(lead.category, 0.7, f"{described}, which is clearer than {quoted(act.phrase)} in the name", True)
-    if act.category == "Read" and act.strength == CLEAR and lead.strength == PLAIN and lead.verb in NOUNS_TOO:
-        return _Choice("Read", 0.6, f"The name says {quoted(act.phrase)}", False)
+    return _Choice(act.category, 0.8, f"The name says {quoted(act.phrase)}", act.strength == CLEAR)
+
+
+def _more_dangerous(act: Act, lead: Act, prose: Prose) -> _Choice:
+    """The more dangerous category of two, but for words that are often something else than they seem."""
+    described = _described(lead, prose)
     if RANK[lead.category] > RANK[act.category]:
+        if act.category == "Read" and act.strength == CLEAR and lead.strength == PLAIN and lead.verb in NOUNS_TOO:
+            return _Choice("Read", 0.6, f"The name says {quoted(act.phrase)}", False)
         return _Choice(lead.category, 0.7, f"{described}, although the name says {quoted(act.phrase)}", True)
-    return _Choice(
-        act.category, 0.6, f"The name says {quoted(act.phrase)}, although {_described(lead, prose, begin=False)}", True
-    )
+    if act.strength == PLAIN and lead.strength == CLEAR and act.category in ("Write", "Execute"):
+        reason = f"{described}, which is clearer than {quoted(act.phrase)} in the name"
+        return _Choice(lead.category, 0.7, reason, True)
+    reason = f"The name says {quoted(act.phrase)}, although {_described(lead, prose, begin=False)}"
+    return _Choice(act.category, 0.6, reason, True)
 
 
 def _described(lead: Act, prose: Prose, *, begin: bool = True) -> str:
@@ -131,7 +124,7 @@ def _title_act(tool: Tool) -> Act | None:
 
 def _from_operations(tool: Tool, prose: Prose, chosen: _Choice) -> _Choice:
     """The most dangerous of the operations that an argument or a list in the description offers."""
-    managing = _manages(tool, prose)
+    managing = _manages(tool, prose, chosen)
     offered = operation_acts(tool.input_schema)
     source = "an argument"
     if not offered and managing:
@@ -151,35 +144,35 @@ def _from_operations(tool: Tool, prose: Prose, chosen: _Choice) -> _Choice:
     return chosen
 
 
-def _manages(tool: Tool, prose: Prose) -> bool:
+def _manages(tool: Tool, prose: Prose, chosen: _Choice) -> bool:
     verbs = {act.verb for act in prose.lead}
-    return not verbs or bool(verbs & _MANAGING) or bool(set(name_words(tool.name)[:2]) & {"manage", "admin", "crud"})
+    is_silent = not verbs and not chosen.is_firm
+    return is_silent or bool(verbs & _MANAGING) or bool(set(name_words(tool.name)[:2]) & {"manage", "admin", "crud"})
 
 
 def _from_statements(prose: Prose, chosen: _Choice) -> _Choice:
-    """Raises the category by what later sentences say of the tool."""
-    later = strongest(
-        [
-            act
-            for act in prose.statements
-            if act.strength == CLEAR or (act.strength == PLAIN and act.category == "Execute")
-        ]
-    )
+    """Changes the category by what later sentences say of the tool: only `read-only` lowers it, and only a query."""
+    later = strongest([act for act in prose.statements if act.strength == CLEAR or act.category == "Execute"])
     if prose.is_read_only and not (later and later.category in ("Destructive", "Financial")):
-        is_query = chosen.category == "Execute" and any(word in chosen.reason for word in _LOOKING)
-        if is_query or (not chosen.is_firm and not (set(name_words(prose.lead_text)) & {"manage"})):
-            return _Choice("Read", 0.8, f"{chosen.reason}, and the description says that it only reads", True)
-        return chosen
+        return _read_only(prose, chosen)
     if _DESTRUCTIVE.search(prose.lead_text):
         return _Choice("Destructive", 0.7, "The description says `destructive`", True)
     if prose.destroys and chosen.category in ("Read", "Write"):
         return _Choice("Destructive", 0.75, f"The description says {quoted(prose.destroys)}", True)
-    if later is None or RANK[later.category] <= RANK[chosen.category] or chosen.category == "Execute":
-        return chosen
-    if later.category in ("Destructive", "Financial"):
-        return _Choice(later.category, 0.65, f"A later sentence of the description says {quoted(later.phrase)}", True)
-    if not chosen.is_firm:
-        return _Choice(later.category, 0.6, f"A later sentence of the description says {quoted(later.phrase)}", True)
+    if prose.is_final and chosen.category == "Write":
+        return _Choice("Destructive", 0.65, "The description says that its effect cannot be undone", True)
+    is_more = later is not None and RANK[later.category] > RANK[chosen.category] and chosen.category != "Execute"
+    if later is not None and is_more and (later.category in ("Destructive", "Financial") or not chosen.is_firm):
+        reason = f"A later sentence of the description says {quoted(later.phrase)}"
+        return _Choice(later.category, 0.65, reason, True)
+    return chosen
+
+
+def _read_only(prose: Prose, chosen: _Choice) -> _Choice:
+    """The category of a tool that says that it changes nothing: a query of it reads."""
+    is_query = chosen.category == "Execute" and any(word in chosen.reason for word in _LOOKING)
+    if is_query or (not chosen.is_firm and "manage" not in name_words(prose.lead_text)):
+        return _Choice("Read", 0.8, f"{chosen.reason}, and the description says that it only reads", True)
     return chosen
 
 
@@ -191,7 +184,8 @@ def _from_server(server: str, chosen: _Choice) -> _Choice:
     """Raises changes of servers that carry them out as commands in a terminal."""
     terminal = sorted(_TERMINALS & set(name_words(server)))
     if terminal and chosen.category == "Write":
-        reason = f"{chosen.reason}, and a server that drives a terminal ({quoted(terminal[0])} in its name) does so by running commands"
+        why = f"a server that drives a terminal ({quoted(terminal[0])} in its name) does so by running commands"
+        reason = f"{chosen.reason}, and {why}"
         return _Choice("Execute", min(chosen.confidence, 0.7), reason, True)
     return chosen
 
@@ -223,9 +217,3 @@ def _from_hints(tool: Tool, chosen: _Choice) -> Decision:
 
 def _overwrites(reason: str) -> bool:
     return any(f"`{verb}" in reason for verb in _OVERWRITING)
-
-
-def argument_count(schema: Any) -> int:  # noqa: ANN401  a schema may be anything
-    """The number of declared arguments."""
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return len(properties) if isinstance(properties, dict) else 0

@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning", "note"]
 Code = Literal[
-    "model-instruction", "hidden-text", "disguised-name", "look-alike-name", "false-hint", "command-argument", "sql-argument",
-    "path-argument", "url-argument", "leak",
-]  # fmt: skip
+    "model-instruction",
+    "hidden-text",
+    "disguised-name",
+    "look-alike-name",
+    "false-hint",
+    "command-argument",
+    "sql-argument",
+    "path-argument",
+    "url-argument",
+    "leak",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ _FIRST: Final = word_set(
     """
 )
 """Words that are verbs where they stand first, whatever follows."""
+_SAID: Final = ("base", "gerund")
 _NOT_PREFIX: Final = word_set("git github slack")
 
 
@@ -117,7 +118,7 @@ def _verb_index(words: Sequence[str]) -> int | None:
     if between is not None:
         return between
     return next(
-        (place for place, word in enumerate(words) if place and word in FORMS and FORMS[word].form == "base"), None
+        (place for place, word in enumerate(words) if place and word in FORMS and FORMS[word].form in _SAID), None
     )
 
 

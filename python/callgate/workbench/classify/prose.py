@@ -1,13 +1,14 @@
 """Descriptions as sentences: what a tool says of itself, apart from examples, arguments and other tools."""
 
+# ruff: noqa: E501  a pattern is one line, as long as it is
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from callgate.workbench.classify.acts import NOUNS_TOO, Act, act_of, acts_from, phrase_after
+from callgate.workbench.classify.acts import NOUNS_AFTER, NOUNS_TOO, Act, act_of, acts_from, phrase_after
 from callgate.workbench.classify.objects import INFORMATION
-from callgate.workbench.classify.vocabulary import FORMS, PLAIN, VAGUE
+from callgate.workbench.classify.vocabulary import CLEAR, FORMS, PLAIN, VAGUE
 from callgate.workbench.classify.words import name_words, sentence_words, singular, word_set
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 16_000
 """Characters of a description that are read for its meaning; what follows is searched for poison alone."""
+
+_LEADS: Final = 3
+"""Sentences at the beginning that may say what the tool does."""
+_ADJECTIVES: Final = 2
+"""Words before the verb of such a sentence: `batch delete`, `full text search`."""
 
 _FENCED: Final = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _SECTION: Final = re.compile(
@@ -89,6 +95,13 @@ _READ_ONLY: Final = re.compile(
     r"\bno\s+(?:changes|modifications)\s+(?:are|will\s+be)\s+made\b|\bno\s+side[- ]effects\b|\bnon-?destructive\b",
     re.IGNORECASE,
 )
+_OWN_READ_ONLY: Final = re.compile(
+    r"\W*(?:this\s+is\s+(?:a\s+)?|strictly\s+|always\s+|safe\W+)?(?:read[- ]?only|non-?destructive|no\s+side|nothing\s+is|no\s+changes|does\s+not\s+modify|never\s+modif)",
+    re.IGNORECASE,
+)
+_WRITES: Final = re.compile(
+    r"\bWRITE\b|\ballow[-_]write\b|\b(?:write|mutating|mutation|destructive)\s+(?:operations?|permission|access|mode)\b|\bread\s+and\s+write\b"
+)
 _CONDITIONAL: Final = re.compile(
     r"\bread[- ]?only\s+(?:mode|replica|flag|unless|by\s+default|access\s+is|parameter|attribute|file|field|if|endpoint|user|role)|"
     r"\b(?:if|unless|when|default|non)\b[^.\n]{0,40}\bread[- ]?only|\bread[- ]?only\b[^.\n]{0,40}\b(?:unless|by\s+default|or\s+(?:read[- ]?)?write|if)\b|"
@@ -150,19 +163,30 @@ def read_prose(description: str) -> Prose:
     for place, sentence in enumerate(sentences):
         if lead:
             rest.append(sentence)
-        elif place < 3:
+        elif place < _LEADS:
             lead = lead_acts(sentence)
             lead_text = sentence if lead else lead_text
     found = _PASSIVE.search(affirmed)
-    is_read_only = _READ_ONLY.search(body) is not None and _CONDITIONAL.search(body) is None
+    is_read_only = _says_read_only(own)
     return Prose(
         tuple(lead), lead_text, tuple(_statements(rest)), _FINAL.search(own) is not None,
         " ".join(found[0].split()) if found else "", is_read_only, body,
     )  # fmt: skip
 
 
+def _says_read_only(own: str) -> bool:
+    """True if the first sentence, or a later one about the tool, says that it only reads, and none that it may write."""
+    if _CONDITIONAL.search(own) or _WRITES.search(own):
+        return False
+    sentences = [one for one in _SENTENCE_END.split(own) if one and any(map(str.isalpha, one))]
+    return any(
+        _READ_ONLY.search(one) and (not place or _SUBJECT.match(one) or _OWN_READ_ONLY.match(one))
+        for place, one in enumerate(sentences)
+    )
+
+
 def _own_part(body: str) -> str:
-    """The text before the first section about arguments, examples or other tools; all of it if nothing stands before."""
+    """The text before the first section about arguments or examples; all of it if nothing stands before."""
     ends = [found.start() for pattern in (_SECTION, _INLINE_SECTION) if (found := pattern.search(body))]
     own = body[: min(ends)] if ends else body
     return own if any(map(str.isalpha, own)) else body
@@ -208,7 +232,7 @@ def _head_index(words: Sequence[str]) -> int | None:
             if place == 0 and verb.form == "gerund" and following in ("tool", "is", "service"):
                 return None
             return place
-        if place >= 2 or not (word.endswith("ly") or word in _ADVERBS):
+        if place >= _ADJECTIVES or not (word.endswith("ly") or word in _ADVERBS):
             return None
     return None
 
@@ -276,8 +300,9 @@ def listed_operations(body: str) -> list[Act]:
             verb = FORMS.get(word)
             if verb is None or verb.form == "past" or word in _UNITS or verb.base in _NOT_OPERATIONS:
                 continue
-            act = act_of(verb.base, phrase_after(words, place)[:2])
-            if act.strength != VAGUE:
+            after = phrase_after(words, place)[:2]
+            act = act_of(verb.base, after)
+            if act.strength == CLEAR and verb.base not in NOUNS_TOO and not set(after[:1]) & NOUNS_AFTER:
                 found.setdefault(verb.base, act)
     for bullet in _BULLET.finditer(body):
         _add(found, name_words(bullet[1]))
@@ -306,7 +331,7 @@ def _add(found: dict[str, Act], words: Sequence[str], *, every: bool = False) ->
 
 _NOT_OPERATIONS: Final = word_set(
     """
-        use set support access perform require has can is do help need see mode name go make give provide choose
+        like use set support access perform require has can is do help need see mode name go make give provide choose
         note work
     """
 )

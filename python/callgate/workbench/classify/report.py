@@ -98,8 +98,13 @@ def report(path: Path, policy: Path | None = None, config: Path | None = None) -
 
 def _tool(server: str, tool: Tool, catalogue: Catalogue) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "server": server, "tool": tool.name, "category": tool.category, "risk": tool.risk, "confidence": tool.confidence,
-        "evidence": tool.evidence, "attributes": tool.attributes.known(),
-    }  # fmt: skip
+        "server": server,
+        "tool": tool.name,
+        "category": tool.category,
+        "risk": tool.risk,
+        "confidence": tool.confidence,
+        "evidence": tool.evidence,
+        "attributes": tool.attributes.known(),
+    }
     is_corrected = tool.name in catalogue.overrides.get(server, {})
     return {**found, "corrected": True} if is_corrected else found

@@ -45,7 +45,8 @@ _TABLES: Final[tuple[tuple[Category, int, str], ...]] = (
         provide give review scan query download export extract convert compute think reason recall sleep wait
         screenshot snapshot observe trace track resolve probe profile scrape crawl generate render format simulate
         encode hash collect gather report reflect brainstorm help guide map survey isolate design discover
-        capture ask learn locate debug investigate research echo print escape unescape decompile disassemble demangle highlight draw consult
+        capture ask learn locate debug investigate research echo print
+        escape unescape decompile disassemble demangle highlight draw consult
         advise
         """,
     ),

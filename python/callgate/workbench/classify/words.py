@@ -18,6 +18,7 @@ def word_set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
+_SHORTEST: Final = 4
 _PARTS: Final = re.compile(r"[^\W_]+")
 # `getHTTPResponse` is three words, `list2Items` too; `S3Bucket` and `EC2` keep their digits.
 _HUMPS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2,})|(?<=\d)(?=[A-Z][a-z]{2,})")
@@ -95,10 +96,10 @@ def _inflected(base: str) -> Iterable[tuple[str, Form]]:
 @lru_cache(maxsize=4096)
 def singular(word: str) -> str:
     """A noun without the ending of its plural, well enough to compare it with a list."""
-    if word.endswith("ies") and len(word) > 4:
+    if word.endswith("ies") and len(word) > _SHORTEST:
         return word[:-3] + "y"
     if word.endswith(("sses", "xes", "ches", "shes")):
         return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) >= _SHORTEST:
         return word[:-1]
     return word

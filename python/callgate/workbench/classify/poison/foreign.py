@@ -62,10 +62,8 @@ def _any(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 FOREIGN: Final[tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...]] = (
-    (_OVERRIDE, _any(_SET_ASIDE_LATIN), tuple(
-        ["instrucc", "órdenes", "ordenes", "indicac", "reglas", "instruç", "instrucoes", "regras", "ordens", "orientaç", "consignes", "précéd", "preced", "antérieur", "dessus", "système", "istruzioni", "regole", "direttive", "anweisung", "instruktion", "regeln", "vorgaben", "befehle", "instructies", "aanwijzingen", "regels", "opdrachten", "instrukcj", "polece", "zasad", "regu", "talimat", "kural", "komut", "regler", "anvisningar", "instruksi", "perintah", "aturan", "hướng", "chỉ", "lệnh", "huong", "dẫn"]
-    )),
+    (_OVERRIDE, _any(_SET_ASIDE_LATIN), ("instrucc", "órdenes", "ordenes", "indicac", "reglas", "instruç", "instrucoes", "regras", "ordens", "orientaç", "consignes", "précéd", "preced", "antérieur", "dessus", "système", "istruzioni", "regole", "direttive", "anweisung", "instruktion", "regeln", "vorgaben", "befehle", "instructies", "aanwijzingen", "regels", "opdrachten", "instrukcj", "polece", "zasad", "regu", "talimat", "kural", "komut", "regler", "anvisningar", "instruksi", "perintah", "aturan", "hướng", "chỉ", "lệnh", "huong", "dẫn")),
     (_OVERRIDE, _any(_SET_ASIDE_OTHER), (OTHER_LETTERS,)),
-    (_HIDE, _any(_LEFT_OUT_LATIN), tuple(["usuari", "usuári", "nadie", "ninguém", "utilisateur", "personne", "utente", "nutzer", "anwender", "gebruiker", "kullanıcı", "użytkownik"])),
+    (_HIDE, _any(_LEFT_OUT_LATIN), ("usuari", "usuári", "nadie", "ninguém", "utilisateur", "personne", "utente", "nutzer", "anwender", "gebruiker", "kullanıcı", "użytkownik")),
     (_HIDE, _any(_LEFT_OUT_OTHER), (OTHER_LETTERS,)),
 )  # fmt: skip

@@ -16,6 +16,8 @@ _ESCAPE: Final = re.compile(r"\x1b|\x9b|\\x1b\[|\\u001b\[|\\033\[", re.IGNORECAS
 _ORDINARY: Final = frozenset("\t\n\r")
 _JOINERS: Final = frozenset("\u200c\u200d")
 _MARKS: Final = frozenset("\u200e\u200f\u061c")
+_TAGS: Final = range(0xE0000, 0xE0080)
+_SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 _BIDI: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _JOINED_SCRIPTS: Final = range(0x0590, 0x1100)
 """Hebrew, Arabic, Indic and South-East Asian scripts, which use joiners and direction marks."""
@@ -43,35 +45,34 @@ def hidden_in(text: str) -> Hidden | None:
 
 def _unseen(text: str, suspects: set[str]) -> Iterator[Hidden]:
     for at, one in enumerate(text):
-        if one not in suspects:
-            continue
-        code = ord(one)
-        if 0xE0000 <= code <= 0xE007F:
-            if not _is_flag(text, at):
-                yield Hidden(f"the Unicode tag character U+{code:04X}", at)
-        elif one in _BIDI:
-            yield Hidden(f"the direction control U+{code:04X}", at)
-        elif one in _JOINERS or one in _MARKS:
-            if not _belongs(text, at):
-                yield Hidden(f"the invisible character U+{code:04X}", at)
-        elif 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
-            if _selects_again(text, at):
-                yield Hidden(f"several variation selectors, the first U+{code:04X}", at)
-        elif one == "\ufeff" and at == 0:
-            continue
-        elif unicodedata.category(one) in ("Cf", "Cc", "Co") or (is_unseen(one) and unicodedata.category(one) != "Cn"):
-            yield Hidden(f"the invisible character U+{code:04X}", at)
+        if one in suspects and (kind := _kind(text, at)) is not None:
+            yield Hidden(f"{kind} U+{ord(one):04X}", at)
+
+
+def _kind(text: str, at: int) -> str | None:
+    """The kind of an invisible character; None where it belongs to a script or an emoji."""
+    one = text[at]
+    if ord(one) in _TAGS:
+        return None if _is_flag(text, at) else "the Unicode tag character"
+    if one in _BIDI:
+        return "the direction control"
+    if one in _JOINERS or one in _MARKS:
+        return None if _belongs(text, at) else "the invisible character"
+    if _is_selector(one):
+        return "several variation selectors, the first" if _is_selector(text[at + 1 : at + 2]) else None
+    if (one == "\ufeff" and at == 0) or unicodedata.category(one) == "Cn":
+        return None
+    return "the invisible character"
+
+
+def _is_selector(one: str) -> bool:
+    return bool(one) and any(ord(one) in selectors for selectors in _SELECTORS)
 
 
 def _belongs(text: str, at: int) -> bool:
     """True if a joiner or direction mark stands where its script or an emoji needs it."""
     around = [one for one in text[max(0, at - 3) : at + 4] if not is_unseen(one)]
     return any(ord(one) in _JOINED_SCRIPTS or unicodedata.category(one) in ("So", "Sk") for one in around)
-
-
-def _selects_again(text: str, at: int) -> bool:
-    following = text[at + 1 : at + 2]
-    return bool(following) and (0xFE00 <= ord(following) <= 0xFE0F or 0xE0100 <= ord(following) <= 0xE01EF)
 
 
 def _is_flag(text: str, at: int) -> bool:

@@ -43,6 +43,7 @@ _HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[ ,:]?){1
 _ESCAPES: Final = re.compile(r"(?:\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}|&#x?[0-9A-Fa-f]+;)")
 _MARKUP: Final = re.compile(r"(?<=[a-z])(?:\*{1,2}|~~|`)(?=[a-z])")
 _SPACE: Final = re.compile(r"\s+")
+_TAGS: Final = 0xE0000
 _READABLE: Final = 0.9
 MOST_BLOBS: Final = 20
 
@@ -64,8 +65,8 @@ def _mixed(word: str) -> str:
 
 def _of_tag(character: str) -> str:
     """The letter that a Unicode tag character stands for; empty for other characters."""
-    code = ord(character)
-    return chr(code - 0xE0000) if 0xE0020 <= code <= 0xE007E else ""
+    code = ord(character) - _TAGS
+    return chr(code) if " " <= chr(max(code, 0)) <= "~" else ""
 
 
 def plain(text: str) -> str:
