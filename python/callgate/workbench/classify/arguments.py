@@ -20,7 +20,7 @@ _OPERATION_NAMES: Final = word_set(
         operation op action command subcommand method verb mode operations actions task request_type
     """
 )
-DEEPEST: Final = 12
+DEEPEST: Final = 24
 MOST_TEXTS: Final = 2_000
 """Bounds of what is read of one schema."""
 
@@ -127,23 +127,25 @@ def _takes_text(of: Mapping[str, Any]) -> bool:
     return not (kinds - {None}) or "string" in kinds
 
 
-def texts_of(schema: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text of a schema with its place: names of arguments, descriptions, defaults, choices, examples."""
-    left = [MOST_TEXTS]
-    yield from _texts(schema, path, 0, left)
+def texts_of(schema: object) -> tuple[list[tuple[tuple[str, ...], str]], bool]:
+    """Every text of a schema with the steps to it: names of arguments, descriptions, defaults, choices, examples.
 
-
-def _texts(value: object, path: str, depth: int, left: list[int]) -> Iterator[tuple[str, str]]:
-    if depth > DEEPEST or left[0] <= 0:
-        return
-    if isinstance(value, str):
-        left[0] -= 1
-        yield path, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            left[0] -= 1
-            yield f"{path}/{key}", str(key)
-            yield from _texts(inner, f"{path}/{key}", depth + 1, left)
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            yield from _texts(inner, f"{path}/{place}", depth + 1, left)
+    The second result is False if the schema has more texts, or deeper ones, than are looked at.
+    """
+    found: list[tuple[tuple[str, ...], str]] = []
+    open_values: list[tuple[tuple[str, ...], object]] = [((), schema)]
+    is_whole = True
+    while open_values:
+        path, value = open_values.pop()
+        if isinstance(value, str):
+            found.append((path, value))
+        elif isinstance(value, (Mapping, list)):
+            if len(path) >= DEEPEST or len(found) + len(value) > MOST_TEXTS:
+                is_whole = False
+                continue
+            inner = list(value.items()) if isinstance(value, Mapping) else list(enumerate(value))
+            if isinstance(value, Mapping):
+                found += [((*path, str(key)), str(key)) for key in value]
+            # Reversed, since the last one is taken first.
+            open_values += [((*path, str(key)), one) for key, one in reversed(inner)]
+    return found, is_whole

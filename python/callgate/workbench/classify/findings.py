@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from callgate.text import masked, visible
 from callgate.workbench.classify.arguments import carried, texts_of
 from callgate.workbench.classify.lookalikes import disguised, lookalikes
-from callgate.workbench.classify.poison import hidden_in, instruction_in
+from callgate.workbench.classify.poison import LONGEST, hidden_in, instruction_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,11 @@ KINDS: Final[dict[Code, Kind]] = {
 }
 """By code: the level and the OWASP identifiers. Errors are what counts as poisoned."""
 
+MOST_CHARACTERS: Final = 512_000
+"""Bound of the text of one tool that is searched; a tool with more is reported."""
 _SHOWN: Final = 120
+_SHORTEST: Final = 4
+"""Shorter texts of schemas instruct nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,15 @@ def poison_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
     at = ("servers", server, "tools", tool.name)
     if (reason := disguised(tool.name)) is not None:
         yield Finding("disguised-name", f"the name {_shown(tool.name)} {reason}", server, tool.name, at)
-    for place, text in _texts(tool):
+    texts, is_whole = _texts(tool)
+    left = MOST_CHARACTERS
+    for place, text in texts:
         steps = (*at, *place)
+        if len(text) > LONGEST or len(text) > left:
+            yield Finding("hidden-text", f"{_place(place)} is longer than what is searched", server, tool.name, steps)
+        if len(text) > left:
+            break
+        left -= len(text)
         hidden = hidden_in(text)
         if hidden is not None:
             yield Finding("hidden-text", f"{_place(place)} has {hidden.kind}", server, tool.name, steps)
@@ -97,6 +108,8 @@ def poison_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
             disguise = f" (disguised: {instruction.disguise})" if instruction.disguise else ""
             message = f"{_place(place)} has text that {instruction.aim}{disguise}: {_shown(instruction.words)}"
             yield Finding("model-instruction", message, server, tool.name, steps)
+    if not is_whole:
+        yield Finding("hidden-text", "its schemas have more texts than are searched", server, tool.name, at)
 
 
 def tool_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
@@ -130,20 +143,16 @@ def catalogue_findings(catalogue: Catalogue) -> list[Finding]:
     return found
 
 
-def _texts(tool: Tool) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text of a tool that a model may read, with the steps to it from the tool."""
-    if tool.title:
-        yield ("title",), tool.title
-    yield ("description",), tool.description
-    for part, value in (
-        ("annotations", tool.annotations),
-        ("input_schema", tool.input_schema),
-        ("output_schema", tool.output_schema),
-    ):
-        if value is not None:
-            for path, text in texts_of(value):
-                if len(text) > 3:  # noqa: PLR2004  shorter texts instruct nobody
-                    yield (part, *path.split("/")[1:]), text
+def _texts(tool: Tool) -> tuple[list[tuple[tuple[str, ...], str]], bool]:
+    """Every text of a tool that a model may read, with the steps to it from the tool; False if there are more."""
+    found: list[tuple[tuple[str, ...], str]] = [(("title",), tool.title), (("description",), tool.description)]
+    is_whole = True
+    parts = {"annotations": tool.annotations, "input_schema": tool.input_schema, "output_schema": tool.output_schema}
+    for part, value in parts.items():
+        texts, has_all = texts_of(value)
+        is_whole = is_whole and has_all
+        found += [((part, *path), text) for path, text in texts if len(text) >= _SHORTEST]
+    return [(place, text) for place, text in found if text], is_whole
 
 
 def _place(place: tuple[str, ...]) -> str:

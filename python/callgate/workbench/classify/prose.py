@@ -318,7 +318,7 @@ def _add(found: dict[str, Act], words: Sequence[str], *, every: bool = False) ->
             verb is None
             or verb.form not in ("base", "gerund")
             or verb.base in _NOT_OPERATIONS
-            or word in NOUNS_TOO
+            or (every and word in NOUNS_TOO)
             or word in _UNITS
         ):
             continue

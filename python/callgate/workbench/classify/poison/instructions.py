@@ -150,7 +150,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *_rules(
         _STEAL,
         (".ssh|.aws|.gnupg|.kube|.netrc|.npmrc|.pgpass|_history|.cursor|.claude|.env|docker/config|git-cred|id_|/etc/|mcp.json|claude_desktop|.pem|wallet.dat|keychain|key|phrase|credential|password|secret|environment var|env var|token|cookie",
-         rf"{_GIVE}(?: \S+){{0,8}} (?:{_SECRETS})(?: \S+){{0,4}} (?:as|in|into|to|via|through|using)(?: \S+){{0,3}} (?:param\w*|arguments?|fields?|inputs?)\b(?=.*\b(?:user|your|also|always|must|attach|include|collect)\b)"),
+         rf"{_GIVE}(?: \S+){{0,8}} (?:{_SECRETS})(?: \S+){{0,4}} (?:as|in|into|to|via|through|using)(?: \S+){{0,3}} (?:param\w*|arguments?|fields?|inputs?)\b(?=.{{0,400}}\b(?:user|your|also|always|must|attach|include|collect)\b)"),
         ("etc|rsa|ed25519|ssh|aws|env",
          r"(?:/etc/(?:passwd|shadow|hosts|ssh)|\bid_(?:rsa|ed25519)\b|~/\.ssh|~/\.aws|\.ssh/|\.aws/credentials|\.env\b).{0,80}\b(?:provide|pass|include|send|put|append|supply|attach|verify|return|insert|upload|use)\b.{0,60}\b(?:as|in|into|to|next|response|param\w*|argument|first)\b"),
         (".ssh|.aws|id_|/etc/|/root|.env|.bash|.config|/var/log|shadow|private key|ssh key|secret|credential",
@@ -181,9 +181,9 @@ RULES: Final[tuple[Rule, ...]] = (
     *_rules(
         _EXFILTRATE,
         ("@",
-         r"\b(?:send|forward|share|post|upload|transmit|exfiltrate|leak|relay|e-?mail|deliver|submit|report)\b(?: \S+){0,14} (?:with|to)(?: \S+){0,4} (?:at )?[\w.+-]+@[\w-]+\.[a-z]{2,}(?=.*\b(?:also|always|must|every|any|all|whatever|each|silently|additionally|as well|copy)\b)"),
+         r"\b(?:send|forward|share|post|upload|transmit|exfiltrate|leak|relay|e-?mail|deliver|submit|report)\b(?: \S+){0,14} (?:with|to)(?: \S+){0,4} (?:at )?[\w.+-]+@[\w-]+\.[a-z]{2,}(?=.{0,400}\b(?:also|always|must|every|any|all|whatever|each|silently|additionally|as well|copy)\b)"),
         ("://|@|.ngrok|.onion|burp|oast|requestbin|webhook|.0|.1|.2|.3|.4|.5|.6|.7|.8|.9",
-         rf"\b(?:send|forward|post|upload|transmit|exfiltrate|leak|copy|bcc|cc|relay|report|e-?mail|submit|push|deliver|append|include|add|mirror|log)\b(?: \S+){{0,12}} (?:conversation|history|contents?|data|results?|credentials?|keys?|tokens?|secrets?|files?|output|messages?|passwords?|prompts?|information|everything|responses?|e-?mails?|code|copy|documents?|it|them)\b(?: \S+){{0,6}} (?:to|at|via|through|with)(?: \S+){{0,4}}? {_ADDRESS}(?=.*{_MUST})"),
+         rf"\b(?:send|forward|post|upload|transmit|exfiltrate|leak|copy|bcc|cc|relay|report|e-?mail|submit|push|deliver|append|include|add|mirror|log)\b(?: \S+){{0,12}} (?:conversation|history|contents?|data|results?|credentials?|keys?|tokens?|secrets?|files?|output|messages?|passwords?|prompts?|information|everything|responses?|e-?mails?|code|copy|documents?|it|them)\b(?: \S+){{0,6}} (?:to|at|via|through|with)(?: \S+){{0,4}}? {_ADDRESS}(?=.{{0,400}}{_MUST})"),
         ("://|@|.ngrok|.onion|burp|oast|requestbin|webhook|.0|.1|.2|.3|.4|.5|.6|.7|.8|.9",
          rf"{_MUST}(?: \S+){{0,10}} (?:send|forward|post|upload|transmit|exfiltrate|leak|copy|bcc|cc|relay|report|e-?mail|submit|push|deliver|mirror|log|make a (?:get |post )?request|call|curl|fetch|visit|load)\b(?: \S+){{0,12}}? (?:to |at |via |with )?{_ADDRESS}"),
         ("bcc|blind|cc|carbon",
