@@ -28,7 +28,7 @@ def conditions(path: str, op: str, values: list[Any]) -> list[dict[str, Any]]:
 
 
 HARD = satisfiability(40, 180)
-GLOBS = {f"*{chr(97 + number)}*{chr(98 + number)}*": {} for number in range(12)}
+GLOBS: dict[str, Any] = {f"*{chr(97 + number)}*{chr(98 + number)}*": {} for number in range(12)}
 CASES = {
     "3-SAT": (
         {"tools": {"t": {"require": HARD}}},

@@ -112,7 +112,7 @@ def test_what_is_not_known_is_said(folder: Path) -> None:
         "old.json -> new.json: unknown; wider is not excluded\n"
         "\n"
         "unknown: `t` may be wider\n"
-        "  a sequence of 500,001 calls would show it; at most 20,000 are replayed\n"
+        "  a sequence of 500,001 calls would show it; at most 50,000 are replayed\n"
         "  old.json:1:67\n"
     )
     assert run("diff", "--fail-on", "unknown", "old.json", "new.json", cwd=folder).code == 1

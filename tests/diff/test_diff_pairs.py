@@ -254,7 +254,7 @@ PAIRS = {
     "calendar weeks": (limited(window="day", align="calendar"), limited(window="week", align="calendar"), "stricter"),
     "at most": (limited(), limited(at_max="require_approval"), "wider"),
     "not exact any more": (limited(max=256), limited(max=257), "wider"),
-    "above the largest": (limited(max=20_000), limited(max=30_000), "unknown"),
+    "above the largest": (limited(max=50_000), limited(max=60_000), "unknown"),
     "a counter of two tools": (
         {"tools": {name: {"limits": [{"counter": "c", "window": "hour", "max": 2}]} for name in "ab"}},
         {"tools": {name: {"limits": [{"counter": name, "window": "hour", "max": 2}]} for name in "ab"}},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate.workbench.catalogue import CATEGORIES, RISKS
 from callgate.workbench.diff.canonical_rules import entry_form
-from callgate.workbench.diff.counts import limits_of
+from callgate.workbench.diff.counts import Allowance, limits_of
 from callgate.workbench.diff.findings import DIRECTIONS, Comparison, Difference, Unknown
 from callgate.workbench.diff.judges import Judge
 from callgate.workbench.diff.pairs import Found, Ground, Pair, PairComparison
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _STEPS: Final = 3_000_000
 """Steps of a whole comparison."""
+
+_CALLS: Final = 500_000
+"""Calls of all sequences of a comparison."""
 
 _STEPS_OF_PAIR: Final = 300_000
 _SERVERS: Final = ("srv", "srv-2")
@@ -99,6 +102,7 @@ class _Work:
             (old, new),
             is_one_server=self._server is not None,
             has_catalogue=self._catalogue is not None,
+            allowance=Allowance(_CALLS),
             others=self._others,
         )
 

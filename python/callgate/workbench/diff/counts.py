@@ -29,8 +29,17 @@ if TYPE_CHECKING:
 _MOST_VARIANTS: Final = 8
 """Costs that are tried for one call."""
 
+_USED_UP: Final = "the sequences of this comparison have reached their largest number of calls"
+
 _MOST_CALLS: Final = 10_000
 """Calls of all sequences that are tried for one limit, beside one sequence of the length that it needs."""
+
+
+@dataclass
+class Allowance:
+    """The calls that all sequences of a comparison may still make."""
+
+    calls: int
 
 
 @dataclass
@@ -79,7 +88,12 @@ class Counting:
 
 
 def sequences_ranked_higher(
-    high: Counting, low: Counting, calls: Sequence[Call], others: Sequence[tuple[str, Call]], names: Sequence[str]
+    high: Counting,
+    low: Counting,
+    calls: Sequence[Call],
+    others: Sequence[tuple[str, Call]],
+    names: Sequence[str],
+    allowance: Allowance,
 ) -> Counted:
     """Sequences that the first policy ranks above the second: one for each limit of the second that may show it.
 
@@ -89,6 +103,7 @@ def sequences_ranked_higher(
         calls: First calls that both policies admit.
         others: Calls of other tools that both admit, each with the pointer of an entry that applies to it.
         names: Names of tools to which the same rules apply.
+        allowance: The calls that may be made.
     """
     found = Counted()
     counters = frozenset(one.limit.counter for side in (high, low) for one in side.limits)
@@ -100,13 +115,16 @@ def sequences_ranked_higher(
             found.late.append(limit)
             continue
         longest = max((calls_until_refused(limit, call) or 0 for call in calls), default=0)
-        race = Race(high.judge, low.judge, counters, _MOST_CALLS + 2 * min(longest, LONGEST))
+        most = min(_MOST_CALLS + 2 * min(longest, LONGEST), allowance.calls)
+        race = Race(high.judge, low.judge, counters, most)
         shown = _shown(race, limit, high, low, calls, others, names)
+        allowance.calls -= most - max(0, race.left)
         if shown is not None:
             if not any(_is_same(shown, one) for one in found.sequences):
                 found.sequences.append(shown)
         else:
-            found.unknown.append((limit, _reason(limit, calls)))
+            reason = _reason(limit, calls) if allowance.calls > 0 else _USED_UP
+            found.unknown.append((limit, reason))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from callgate.workbench.diff.counts import Counting, limits_of, sequences_ranked_higher
+from callgate.workbench.diff.counts import Allowance, Counting, limits_of, sequences_ranked_higher
 from callgate.workbench.diff.findings import DIRECTIONS, Answer, Difference, Direction, Unknown, Witness
 from callgate.workbench.diff.first_calls import calls_allowed, calls_ranked_higher
 from callgate.workbench.diff.gates import gate_of
@@ -54,6 +54,7 @@ class Ground:
     judges: tuple[Judge, Judge]
     is_one_server: bool
     has_catalogue: bool
+    allowance: Allowance
     others: Callable[[frozenset[str]], list[tuple[str, Call]]]
     """Calls of tools to which the entries with these pointers apply, each with the pointer."""
 
@@ -117,7 +118,12 @@ class PairComparison:
         others = self._ground.others(shared[0] ^ shared[1]) if shared[0] != shared[1] else []
         for direction, higher in _ordered():
             found = sequences_ranked_higher(
-                countings[higher], countings[1 - higher], calls, others, self._pair.tools.names
+                countings[higher],
+                countings[1 - higher],
+                calls,
+                others,
+                self._pair.tools.names,
+                self._ground.allowance,
             )
             yield from self._of_sequences(direction, higher, found)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from callgate.workbench.diff.judges import Judge
     from callgate.workbench.witness import Call
 
-LONGEST: Final = 20_000
+LONGEST: Final = 50_000
 """Calls of a sequence that is replayed."""
 
 _WEEK_MS: Final = 7 * 86_400_000

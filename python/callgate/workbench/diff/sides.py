@@ -36,7 +36,7 @@ class Stack:
         """Equal for stacks that decide alike, but for what is counted together with other tools."""
         if self.is_hidden or self.is_denied_by_default:
             return "denied"
-        return tuple(entry_form(entry) for entry in self.entries if entry_form(entry) != _EMPTY)
+        return tuple(form for entry in self.entries if (form := entry_form(entry)) != _EMPTY)
 
     @property
     def limits(self) -> tuple[Limit, ...]:
