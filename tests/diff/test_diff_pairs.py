@@ -236,7 +236,28 @@ PAIRS = {
         tool(action="require_approval", approval={"when": [check("args.r", "eq", "us")]}),
         "wider",
     ),
+    "more people": (
+        tool(action="require_approval"),
+        tool(action="require_approval", approval={"count": 2}),
+        "stricter",
+    ),
+    "people for a limit": (
+        {"tools": {"t": {**limited(at_max="require_approval")["tools"]["t"], "approval": {"approvers": ["a"]}}}},
+        {"tools": {"t": {**limited(at_max="require_approval")["tools"]["t"], "approval": {"approvers": ["a", "b"]}}}},
+        "wider",
+    ),
+    "a default that is written": (
+        tool(action="require_approval", approval={"timeout": "60m"}),
+        tool(action="require_approval", approval={"count": 1, "reason": "optional"}),
+        "same",
+    ),
+    "permits": (
+        tool(action="require_approval", approval={"permit": {"max_uses": 5, "max_duration": "1h"}}),
+        tool(action="require_approval", approval={"permit": {"max_uses": 9, "max_duration": "30m"}}),
+        "both",
+    ),
     # Limits.
+    "a cost that is fixed": (limited(max=100, cost="args.n"), limited(max=100), "both"),
     "max": (limited(max=3), limited(max=4), "wider"),
     "max of none": (limited(max=0), limited(max=1), "wider"),
     "window": (limited(window="minute"), limited(window="2m"), "stricter"),

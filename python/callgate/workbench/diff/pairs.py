@@ -140,9 +140,12 @@ class PairComparison:
             yield Unknown((direction,), [self._pair.label], reason, place)
 
     def _terms(self) -> Iterator[Difference]:
-        if not all(gate.asks and not gate.never_allows for gate in self._gates):
+        if any(gate.never_allows for gate in self._gates):
             return
         by_role = [{_role(entry): entry for entry in stack.enforced if entry.asks} for stack in self._stacks]
+        if not all(by_role):
+            # Decisions show that only one of them asks.
+            return
         for role in dict.fromkeys((*by_role[0], *by_role[1])):
             old, new = by_role[0].get(role), by_role[1].get(role)
             changes: list[tuple[Direction, str]] = []

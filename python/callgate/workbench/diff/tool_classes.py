@@ -29,7 +29,7 @@ class ToolClass:
     names: list[str]
     """Examples; the first one is used."""
     pattern: str = ""
-    """A pattern of the policies that matches them; empty if the class is one name."""
+    """The patterns of the policies that match them, in words; empty if the class is one name."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ def tool_classes(old: Side, new: Side, known: Sequence[str]) -> ToolClasses:
         if name is None:
             continue
         matched = [pattern for pattern, is_in in zip(patterns, accepted, strict=False) if is_in]
-        shown = max(matched, key=lambda one: one.literal_length).text if matched else "*"
+        shown = " and ".join(pattern.text for pattern in matched) or "(any other name)"
         rules = (id(old.policy.entry_of(name)), id(new.policy.entry_of(name)), accepted[len(patterns) :])
         hidden = (old.policy.is_hidden(name), new.policy.is_hidden(name))
         one = by_rules.setdefault((rules, hidden), ToolClass([], shown))

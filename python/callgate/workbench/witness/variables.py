@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from callgate.workbench.witness import truth
-from callgate.workbench.witness.absent import ABSENT, LIST, OBJECT, UNKNOWN, Mark
+from callgate.workbench.witness.absent import ABSENT, LIST, OBJECT, UNKNOWN
 from callgate.workbench.witness.places import Place, arguments_with
 from callgate.workbench.witness.values import Values, leaf_values, lists_of, ordered_lists_of
 
@@ -279,7 +279,3 @@ def _name(place: Place) -> str:
         name += f".{key}" if kind == "key" else f"[{key if kind == 'index' else '*'}]"
     return name
 
-
-def is_mark(value: Any) -> bool:  # noqa: ANN401  JSON
-    """True for a value that stands in place of one."""
-    return isinstance(value, Mark)
