@@ -260,7 +260,7 @@ bench-control: $(bench_dir)/.stamp bench-control-tools ## approvals, pages, star
 LABELS ?= ../shared/labels
 .PHONY: bench-classify
 bench-classify: build ## accuracy of `callgate classify` on the labelled tools in LABELS=DIR, and its time
-	@$(bin)/python bench/classify/main.py $(LABELS)
+	@PYTHONPATH=bench $(bin)/python -m classify.main $(LABELS)
 
 .PHONY: bench-proxies
 bench-proxies: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## behind proxies, beside limitador, ratelimit and OPA

@@ -7,8 +7,7 @@ from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING
 
-# The folder of this file is the first one of the path, because it is run as a script.
-from labels import LabelFile, Row, read_cases, read_labels
+from classify.labels import LabelFile, Row, read_cases, read_labels
 
 from callgate.workbench.catalogue import CATEGORIES
 from callgate.workbench.classify import classify, poison_findings
@@ -100,10 +99,10 @@ def _flags(files: Sequence[LabelFile]) -> None:
             for row in odd[:MOST_SHOWN]:
                 found = next((finding.message for finding in poison_findings(row.tool)), "not found")
                 print(f"    {row.server}/{row.tool.name}: {found}")
-    flagged = [row for file in files for row in file.rows if any(poison_findings(row.tool, row.server))]
-    right = sum(row.is_poisoned for row in flagged)
-    if flagged:
-        print(f"  precision over all of these files: {right / len(flagged):.3f}")
+    every = [row for file in files for row in file.rows if any(poison_findings(row.tool, row.server))]
+    if every:
+        right = sum(row.is_poisoned for row in every)
+        print(f"  precision over all of these files: {right / len(every):.3f}")
 
 
 def _time(rows: Sequence[Row]) -> None:

@@ -26,7 +26,7 @@ SEEDS: Final = [
 ]
 
 
-def category(name: str, description: str = "", server: str = "srv", **more: Any) -> str:  # noqa: ANN401  any field
+def category(name: str, description: str = "", server: str = "srv", **more: Any) -> str:
     return classify(Tool(name, description=description, **more), server).category
 
 
@@ -156,7 +156,7 @@ def test_any_definition_is_classified_and_always_alike(
     name: str,
     description: str,
     annotations: dict[str, Any],
-    properties: Any,  # noqa: ANN401  a schema may hold anything
+    properties: Any,
 ) -> None:
     tool = Tool(name, description=description, annotations=annotations, input_schema={"properties": properties})
     found = classify(tool, "srv")

@@ -69,7 +69,7 @@ def test_at_most_one_of_a_hundred_harmless_tools_is_flagged() -> None:
         "Override the default rules with your own file.",
         "<system> is a placeholder for the name of the system.",
         "Use curl to download it, or this tool.",
-        "یک متن فارسی با نیم‌فاصله: می‌خواهم.",  # noqa: RUF001  Persian needs its joiner
+        "یک متن فارسی با نیم‌فاصله: می‌خواهم.",
         "Family: 👨‍👩‍👧 and flag 🏴󠁧󠁢󠁥󠁮󠁧󠁿.",
     ],
 )
@@ -119,12 +119,12 @@ def test_a_read_only_hint_that_the_evidence_contradicts_is_reported() -> None:
 
 
 def test_names_that_look_alike_are_reported_on_both_sides() -> None:
-    names = ["send_email", "Send_email", "send_emaiI", "sеnd_email", "list_items", "list-items", "read"]
+    names = ["send_email", "Send_email", "send_emaiI", "s\u0435nd_email", "list_items", "list-items", "read"]
     catalogue = classified(Catalogue({"a": CatalogueServer({name: Tool(name) for name in names})}))
     found = catalogue_findings(catalogue)
     alike = {finding.tool for finding in found if finding.code == "look-alike-name"}
-    assert alike == {"send_email", "Send_email", "send_emaiI", "sеnd_email"}
-    assert [finding.tool for finding in found if finding.code == "disguised-name"] == ["sеnd_email"]
+    assert alike == {"send_email", "Send_email", "send_emaiI", "s\u0435nd_email"}
+    assert [finding.tool for finding in found if finding.code == "disguised-name"] == ["s\u0435nd_email"]
 
 
 def test_tools_of_one_name_on_several_servers_are_not_look_alikes() -> None:

@@ -36,7 +36,7 @@ NOUNS_AFTER: Final = word_set(
         type types option options state states count counts of queue queues rule rules protection
     """
 )
-_ARTICLES: Final = word_set(
+ARTICLES: Final = word_set(
     """
         a an the all any its their existing new another one each every this that to it them
     """
@@ -134,6 +134,9 @@ def acts_from(words: Sequence[str], index: int, form: str) -> list[Act]:
 def _is_noun(words: Sequence[str], place: int, verb: Verb) -> bool:
     """True if a word that is joined to a verb is a noun after all: `by name or email`, `start and stop times`."""
     after = words[place + 1] if place + 1 < len(words) else ""
-    if verb.base in NOUNS_TOO or not after:
-        return after not in _ARTICLES
+    if not after:
+        # `... and pay` is no noun; `... by email` could be one.
+        return MEANINGS[verb.base].category not in ("Destructive", "Financial") or verb.base in NOUNS_TOO
+    if verb.base in NOUNS_TOO:
+        return after not in ARTICLES
     return after in NOUNS_AFTER

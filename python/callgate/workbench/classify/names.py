@@ -39,7 +39,7 @@ _LAST_TOO: Final = word_set(
 )
 _FIRST: Final = word_set(
     """
-        run set search install evaluate trigger make scan load fix copy move process build query export import
+        run set search install evaluate trigger make scan load fix copy move process build query export import mark
     """
 )
 """Words that are verbs where they stand first, whatever follows."""
@@ -105,7 +105,7 @@ def _verb_index(words: Sequence[str]) -> int | None:
     if (
         first is not None
         and first.form in ("base", "third")
-        and (words[0] in _FIRST or not (words[0] in _NO_VERBS and _later_verb(words)))
+        and (words[0] in _FIRST or not (first.base in _NO_VERBS and _later_verb(words)))
     ):
         return 0
     last = FORMS.get(words[-1])

@@ -143,6 +143,13 @@ TURNS: Final[tuple[Turn, ...]] = (
         PLAIN,
     ),
     Turn(word_set("charge"), word_set("battery vehicle car ev device point"), "Write", PLAIN),
+    Turn(word_set("check"), word_set("cart basket pay"), "Financial"),
+    Turn(
+        word_set("approve confirm execute"),
+        word_set("transaction"),
+        "Financial",
+        unless=word_set("sql database statement"),
+    ),
     # Deletes that an ordinary call undoes, and changes that one does not.
     Turn(
         word_set("remove"),
@@ -159,7 +166,7 @@ TURNS: Final[tuple[Turn, ...]] = (
         word_set("clear"),
         word_set(
             """
-        filter selection form input field highlight breakpoint override search console
+        formatting filter selection form input field highlight breakpoint override search console
     """
         ),
         "Write",
@@ -183,6 +190,10 @@ TURNS: Final[tuple[Turn, ...]] = (
     Turn(word_set("release"), word_set("address ip eip number"), "Destructive"),
     Turn(word_set("unlink"), word_set("file"), "Destructive"),
     Turn(word_set("tear"), word_set("down"), "Destructive"),
+    Turn(word_set("get"), word_set("rid"), "Destructive"),
+    Turn(word_set("remove"), word_set("background noise watermark whitespace"), "Write", PLAIN),
+    Turn(word_set("drop"), word_set("shadow"), "Write", PLAIN),
+    Turn(word_set("truncate"), word_set("text string"), "Read", PLAIN),
     Turn(word_set("format"), word_set("disk drive volume partition"), "Destructive"),
     # Code, commands, messages, jobs.
     Turn(
@@ -258,6 +269,7 @@ TURNS: Final[tuple[Turn, ...]] = (
     ),
     Turn(word_set("build"), word_set("url query link prompt message index filter search tree graph"), "Read", PLAIN),
     Turn(word_set("process"), word_set("refund payment charge payout"), "Financial"),
+    Turn(word_set("give"), word_set("money refund"), "Financial"),
     Turn(
         word_set("apply"),
         word_set("change edit diff patch update"),
@@ -361,7 +373,7 @@ READING_TAILS: Final = word_set(
 
 INFORMATION: Final = word_set(
     """
-        status info information weather forecast version help stats statistics health docs documentation log
+        rate status info information weather forecast version help stats statistics health docs documentation log
         history balance price pricing metric detail summary overview schema time date guideline guidance
         recommendation practices diagnosis resolution list result output report metadata capability limit quota
         usage cost quote news definition meaning example reference content list inventory count tree diff blame

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from callgate.workbench.classify.acts import NOUNS_AFTER, NOUNS_TOO, Act, act_of, acts_from, phrase_after
+from callgate.workbench.classify.acts import ARTICLES, NOUNS_AFTER, NOUNS_TOO, Act, act_of, acts_from, phrase_after
 from callgate.workbench.classify.objects import INFORMATION
 from callgate.workbench.classify.vocabulary import CLEAR, FORMS, PLAIN, VAGUE
 from callgate.workbench.classify.words import name_words, sentence_words, singular, word_set
@@ -215,6 +215,9 @@ def _head_acts(text: str) -> list[Act]:
     index = _head_index(words)
     if index is not None:
         acts = acts_from(words, index, FORMS[words[index]].form)
+        if acts[0].verb in NOUNS_TOO and not set(words[index + 1 : index + 2]) & ARTICLES:
+            # `Build logs` may be a noun, `Build the image` is not.
+            acts[0] = acts[0]._replace(strength=min(acts[0].strength, PLAIN))
         if acts[0].verb in {"provide", "give"} and acts[0].category == "Read":
             return _relative(text) if not words[index + 1 :] else acts
         return acts
@@ -227,7 +230,7 @@ def _head_index(words: Sequence[str]) -> int | None:
         verb = FORMS.get(word)
         if verb is not None and verb.form in ("base", "third", "gerund"):
             following = words[place + 1] if place + 1 < len(words) else ""
-            if _is_plural(words, place, verb.base):
+            if _is_plural(words, place):
                 return None
             if place == 0 and verb.form == "gerund" and following in ("tool", "is", "service"):
                 return None
@@ -237,10 +240,13 @@ def _head_index(words: Sequence[str]) -> int | None:
     return None
 
 
-def _is_plural(words: Sequence[str], place: int, base: str) -> bool:
-    """True for nouns that look like verbs: `Commits of a branch`, `Build logs of a deployment`."""
-    following = list(words[place + 1 : place + 3])
-    return following[:1] == ["of"] or (base in NOUNS_TOO and ("of" in following or following[:1] == ["with"]))
+def _is_plural(words: Sequence[str], place: int) -> bool:
+    """True for nouns that look like verbs: `Commits of a branch`, `Runs with their times`."""
+    following = words[place + 1 : place + 2]
+    verb = FORMS[words[place]]
+    return list(following) == ["of"] or (
+        verb.form == "third" and verb.base in NOUNS_TOO and list(following) == ["with"]
+    )
 
 
 _ADVERBS: Final = word_set(
@@ -266,7 +272,7 @@ def _relative(text: str) -> list[Act]:
 
 def _noun_phrase(words: Sequence[str]) -> list[Act]:
     """A reading act where a sentence begins with information: `Current weather of a city`."""
-    if words and words[0] in FORMS and _is_plural(words, 0, FORMS[words[0]].base):
+    if words and words[0] in FORMS and _is_plural(words, 0):
         return [Act("Read", PLAIN, words[0], words[0])]
     for word in words[:5]:
         if word in {"of", "for", "from", "in", ",", ":", "(", "with", "about"}:

@@ -45,7 +45,7 @@ _TABLES: Final[tuple[tuple[Category, int, str], ...]] = (
         provide give review scan query download export extract convert compute think reason recall sleep wait
         screenshot snapshot observe trace track resolve probe profile scrape crawl generate render format simulate
         encode hash collect gather report reflect brainstorm help guide map survey isolate design discover
-        capture ask learn locate debug investigate research echo print
+        capture ask learn locate debug investigate research embed echo print
         escape unescape decompile disassemble demangle highlight draw consult
         advise
         """,
@@ -76,7 +76,8 @@ _TABLES: Final[tuple[tuple[Category, int, str], ...]] = (
         launch make prepare fix undo redo revert rollback backfill index ingest load
         remember memorize memorise note post compose draft submit reply vote upvote downvote
         hold name categorize triage escalate
-        establish package initiate assume bind unbind mount unmount
+        establish invalidate dedupe deduplicate compact vacuum drain cordon uncordon package
+        initiate assume bind unbind mount unmount
         reserve book plug allocate deallocate customize expose watchlist lower
         import upgrade place transfer trash optimize organize
         split combine rearrange reorder fit crop trim minimize maximize emulate authenticate hide unhide
