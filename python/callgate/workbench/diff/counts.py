@@ -155,7 +155,8 @@ def _with_costs(calls: Sequence[Call], limits: Sequence[CountedLimit], race: Rac
         variants = [call]
         for path in paths.values():
             most = sorted({Decimal(one.limit.max) for one in limits if one.limit.cost == path and one.limit.max > 0})
-            costs = [*most, *(one / 2 for one in most), *(one / 10 for one in most), Decimal(1), Decimal("0.5"), Decimal(0)]
+            parts = [one / of for of in (2, 10) for one in most]
+            costs = [*most, *parts, Decimal(1), Decimal("0.5"), Decimal(0)]
             if value_at(path, call.args) is not None:
                 variants = [with_value(path, one, _plain(cost)) for one in variants for cost in costs] + variants
         for one in variants[: _MOST_VARIANTS * max(1, len(paths))]:

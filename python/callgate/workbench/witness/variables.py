@@ -278,4 +278,3 @@ def _name(place: Place) -> str:
     for kind, key in place.steps:
         name += f".{key}" if kind == "key" else f"[{key if kind == 'index' else '*'}]"
     return name
-
