@@ -18,8 +18,8 @@ from callgate.text import did_you_mean, masked, quoted, reason_of
 # name, and the examples of its help in `EXAMPLES`.
 _GROUPS: Final = {
     "Start": ("init", "serve", "wrap", "connect"),
-    "Tools of servers": ("scan", "catalogue", "recommend", "clients"),
-    "Policies and configurations": ("validate", "check", "test", "config", "schema", "convert", "diff", "classify"),
+    "Tools of servers": ("scan", "classify", "catalogue", "recommend", "clients"),
+    "Policies and configurations": ("validate", "check", "test", "diff", "config", "schema", "convert"),
     "Operation": ("status", "top", "tail", "limits", "approvals", "permits", "freeze", "thaw", "bench"),
     "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),
     "About callgate": ("version",),
