@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callgate.workbench.classify.poison.foreign import FOREIGN, OTHER_LETTERS
 from callgate.workbench.classify.poison.plain import readings
+from callgate.workbench.classify.poison.steering import STEERING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -280,7 +281,7 @@ RULES: Final[tuple[Rule, ...]] = (
 )  # fmt: skip
 
 
-_EVERY: Final = (*RULES, *(Rule(aim, pattern, _needs(needs)) for aim, pattern, needs in FOREIGN))
+_EVERY: Final = (*RULES, *(rule for aim, needs, pattern in STEERING for rule in _rules(aim, (needs, pattern))), *(Rule(aim, pattern, _needs(needs)) for aim, pattern, needs in FOREIGN))
 
 
 def instruction_in(text: str) -> Instruction | None:
