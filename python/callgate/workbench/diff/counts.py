@@ -106,7 +106,6 @@ def sequences_ranked_higher(
         allowance: The calls that may be made.
     """
     found = Counted()
-    counters = frozenset(one.limit.counter for side in (high, low) for one in side.limits)
     for limit in low.limits:
         strict = [one for one in high.limits if limit.limit.asks_at_max or not one.limit.asks_at_max]
         if any(dominates(one, limit) for one in strict):
@@ -116,7 +115,7 @@ def sequences_ranked_higher(
             continue
         longest = max((calls_until_refused(limit, call) or 0 for call in calls), default=0)
         most = min(_MOST_CALLS + 2 * min(longest, LONGEST), allowance.calls)
-        race = Race(high.judge, low.judge, counters, most)
+        race = Race(high.judge, low.judge, most)
         shown = _shown(race, limit, high, low, calls, others, names)
         allowance.calls -= most - max(0, race.left)
         if shown is not None:
@@ -155,8 +154,14 @@ def _with_costs(calls: Sequence[Call], limits: Sequence[CountedLimit], race: Rac
         variants = [call]
         for path in paths.values():
             most = sorted({Decimal(one.limit.max) for one in limits if one.limit.cost == path and one.limit.max > 0})
-            parts = [one / of for of in (2, 10) for one in most]
-            costs = [*most, *parts, Decimal(1), Decimal("0.5"), Decimal(0)]
+            costs = [
+                *most,
+                *(one / 2 for one in most),
+                *(one / 10 for one in most),
+                Decimal(1),
+                Decimal("0.5"),
+                Decimal(0),
+            ]
             if value_at(path, call.args) is not None:
                 variants = [with_value(path, one, _plain(cost)) for one in variants for cost in costs] + variants
         for one in variants[: _MOST_VARIANTS * max(1, len(paths))]:

@@ -50,18 +50,19 @@ class Judge:
             tools: The tools that calls may name.
             catalogue: The catalogue; None if there is none, so that calls assume what it would say.
         """
+        self._side = side
         self._content = side.content_for(frozenset(tools))
         self._servers = servers
         self._tools = tools
         self._catalogue: Any = None if catalogue is None else json.loads(write_catalogue(catalogue))
-        # Sequences have engines of their own: first calls are decided where nothing was ever taken.
-        self._engines: dict[tuple[_Assumed, bool], Engine] = {}
-        self._used: set[tuple[int, str]] = set()
+        # First calls are decided where nothing is ever taken.
+        self._engines: dict[_Assumed, Engine] = {}
+        self._running: Engine | None = None
 
     def decide(self, call: Call) -> Decision:
         """The decision about a first call; nothing is taken from a limit."""
         return (
-            self._engine(call, is_counting=False)
+            self._engine(call)
             .explain(
                 tool=call.tool,
                 grant=call.grant,
@@ -76,7 +77,10 @@ class Judge:
 
     def take(self, call: Call, now_ms: int) -> Decision:
         """The decision about a call of a sequence, which takes its units."""
-        engine = self._engine(call, is_counting=True)
+        engine = self._running
+        if engine is None:
+            message = "a sequence begins with `begin`"
+            raise RuntimeError(message)
         asked: dict[str, Any] = {
             "tool": call.tool,
             "grant": call.grant,
@@ -89,33 +93,55 @@ class Judge:
         decision = engine.check(**asked)
         if decision.rule == "(approval store unavailable)":
             decision = engine.explain(**asked).decision
-        self._used |= {(id(engine), limit.counter) for limit in decision.limits}
         return decision
 
-    def begin(self, call: Call, counters: Iterable[str], now_ms: int) -> None:
-        """Empties these counts for a new sequence, if an earlier one has used them."""
-        engine = self._engine(call, is_counting=True)
-        for counter in set(counters):
-            if (id(engine), counter) in self._used:
-                engine.reset(counter=counter, policy=engine.policies[0].name, now_ms=now_ms)
-                self._used.discard((id(engine), counter))
+    def begin(self, call: Call, tools: Iterable[str]) -> None:
+        """Begins a sequence of calls of these tools, under what a call assumes; nothing is taken from any limit.
 
-    def _engine(self, call: Call, *, is_counting: bool) -> Engine:
-        assumed = (None, None, True) if self._catalogue is not None else (call.category, call.risk, call.fits_input)
-        known = self._engines.get((assumed, is_counting))
+        The engine is a new one: the clock of one that has decided calls never goes back.
+        """
+        assumed = self._assumed(call)
+        names = frozenset(tools)
+        self._running = self._made(assumed, self._side.content_for(names), names)
+
+    def _engine(self, call: Call) -> Engine:
+        assumed = self._assumed(call)
+        known = self._engines.get(assumed)
         if known is None:
-            known = self._engines[assumed, is_counting] = Engine.from_config(
-                policies={"policy": ("policy.json", self._content)},
-                servers=dict.fromkeys(self._servers, "policy"),
-                catalogue=self._catalogue if self._catalogue is not None else self._assumption(*assumed),
-            )
+            known = self._engines[assumed] = self._made(assumed, self._content, self._tools)
         return known
 
-    def _assumption(self, category: str | None, risk: str | None, fits_input: bool) -> dict[str, Any]:
+    def _assumed(self, call: Call) -> _Assumed:
+        return (None, None, True) if self._catalogue is not None else (call.category, call.risk, call.fits_input)
+
+    def _made(self, assumed: _Assumed, content: bytes, tools: Iterable[str]) -> Engine:
+        return Engine.from_config(
+            policies={"policy": ("policy.json", content)},
+            servers=dict.fromkeys(self._servers, "policy"),
+            catalogue=self._known(frozenset(tools))
+            if self._catalogue is not None
+            else self._assumption(*assumed, tools),
+        )
+
+    def _known(self, names: frozenset[str]) -> dict[str, Any]:
+        """The catalogue with these tools alone."""
+        servers = {
+            name: {**server, "tools": {tool: facts for tool, facts in server.get("tools", {}).items() if tool in names}}
+            for name, server in self._catalogue["servers"].items()
+        }
+        overrides = {
+            name: {tool: facts for tool, facts in tools.items() if tool in names}
+            for name, tools in self._catalogue.get("overrides", {}).items()
+        }
+        return {**self._catalogue, "servers": servers, **({"overrides": overrides} if overrides else {})}
+
+    def _assumption(
+        self, category: str | None, risk: str | None, fits_input: bool, names: Iterable[str]
+    ) -> dict[str, Any]:
         facts: dict[str, Any] = {"input_schema": {} if fits_input else {"not": {}}}
         if category is not None:
             facts["category"] = category
         if risk is not None:
             facts["risk"] = risk
-        tools = dict.fromkeys(self._tools, facts)
+        tools = dict.fromkeys(names, facts)
         return {"version": "1", "servers": {server: {"tools": tools} for server in self._servers}}

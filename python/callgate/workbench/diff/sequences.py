@@ -57,7 +57,6 @@ class Race:
 
     high: Judge
     low: Judge
-    counters: frozenset[str]
     left: int
     """Calls that may still be made."""
 
@@ -70,7 +69,7 @@ class Race:
             most: The number of calls.
         """
         for judge in (self.high, self.low):
-            judge.begin(call_at(0), self.counters, start_ms)
+            judge.begin(call_at(most), {call_at(0).tool, call_at(most).tool})
         steps: list[Step] = []
         now_ms = start_ms
         for number in range(min(most, LONGEST)):

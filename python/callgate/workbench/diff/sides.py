@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from callgate.exact_json import write_json
 from callgate.workbench.diff.canonical_rules import cost_form, entry_form
@@ -81,7 +81,7 @@ class Side:
 
         Such an entry applies to no call of these tools.
         """
-        data = exact_data(self.policy.document)
+        data = dict(self._data)
         if "tools" in data:
             kept = {
                 entry.key
@@ -91,6 +91,10 @@ class Side:
             data["tools"] = {key: rules for key, rules in data["tools"].items() if key in kept}
         data.setdefault("name", self.policy.name)
         return write_json(data).encode()
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        return exact_data(self.policy.document)
 
     def place(self, path: KeyPath, *, of_key: bool = False) -> str:
         """The place of something in the policy, as ``file:line:column``."""

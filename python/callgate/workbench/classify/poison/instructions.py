@@ -281,7 +281,11 @@ RULES: Final[tuple[Rule, ...]] = (
 )  # fmt: skip
 
 
-_EVERY: Final = (*RULES, *(rule for aim, needs, pattern in STEERING for rule in _rules(aim, (needs, pattern))), *(Rule(aim, pattern, _needs(needs)) for aim, pattern, needs in FOREIGN))
+_EVERY: Final = (
+    *RULES,
+    *(rule for aim, needs, pattern in STEERING for rule in _rules(aim, (needs, pattern))),
+    *(Rule(aim, pattern, _needs(needs)) for aim, pattern, needs in FOREIGN),
+)
 
 
 def instruction_in(text: str) -> Instruction | None:

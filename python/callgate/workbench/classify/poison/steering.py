@@ -7,7 +7,9 @@ from typing import Final
 
 _MODEL: Final = r"\b(?:assistant|model|llm|ai|agent|claude|chatgpt|gpt|copilot|you)\b"
 _MUST: Final = r"\b(?:must|should|shall|always|has to|have to|needs? to|is required to|are required to|will|never)\b"
-_PERSON: Final = r"(?:the |a |any |your )?(?:user|human|person|operator|developer|customer|owner|people|victim|admin|client)s?\b"
+_PERSON: Final = (
+    r"(?:the |a |any |your )?(?:user|human|person|operator|developer|customer|owner|people|victim|admin|client)s?\b"
+)
 _PRIVATE: Final = (
     r"(?:credentials?|api[- ]?keys?|access keys?|tokens?|passwords?|secrets?|clipboard|private keys?|ssh keys?|cookies|environment variables?|env vars?|"
     r"(?:previous|prior|earlier|last|recent|past|all)(?: \w+)? (?:messages|conversations?|tool (?:results|calls|outputs))|"
