@@ -168,6 +168,8 @@ def test_a_file_that_is_damaged(tmp_path: Path, store: Store, spoil: Callable[[P
         put(store, "b")
         again.hear()
         wait_until(lambda: again.obeys("a", "b"))
+        # A change is obeyed before it is written.
+        wait_until(lambda: (tmp_path / NAME).exists() and '"id": "b"' in (tmp_path / NAME).read_text())
     later = Sidecar(tmp_path)
     later.part.restore()
     assert later.obeys("a", "b")
@@ -255,7 +257,7 @@ def test_a_file_of_many_changes_is_written_anew(tmp_path: Path, store: Store, mo
         put(store, "b")
         one.hear()
         wait_until(lambda: one.obeys("a", "b"))
-    assert len(known.read_text().splitlines()) < 60
+        wait_until(lambda: known.exists() and len(known.read_text().splitlines()) < 60)
 
 
 def test_a_file_that_cannot_be_written_is_told_and_grants_are_obeyed(
