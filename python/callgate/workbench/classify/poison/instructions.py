@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from callgate.workbench.classify.poison.foreign import FOREIGN, OTHER_LETTERS
 from callgate.workbench.classify.poison.plain import readings
 from callgate.workbench.classify.poison.steering import STEERING
+from callgate.workbench.classify.poison.wider import WIDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -283,7 +284,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 _EVERY: Final = (
     *RULES,
-    *(rule for aim, needs, pattern in STEERING for rule in _rules(aim, (needs, pattern))),
+    *(rule for aim, needs, pattern in (*STEERING, *WIDER) for rule in _rules(aim, (needs, pattern))),
     *(Rule(aim, pattern, _needs(needs)) for aim, pattern, needs in FOREIGN),
 )
 
