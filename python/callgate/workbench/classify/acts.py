@@ -93,11 +93,6 @@ def strongest(acts: Sequence[Act]) -> Act | None:
     return max(clear, key=lambda act: (RANK[act.category], act.strength), default=None)
 
 
-def verb_at(words: Sequence[str], index: int) -> Verb | None:
-    """The verb at a place; None if there is none, or its neighbours make it a noun."""
-    return FORMS.get(words[index]) if index < len(words) else None
-
-
 def phrase_after(words: Sequence[str], index: int) -> list[str]:
     """The words of the phrase that a verb begins, without marks."""
     found: list[str] = []

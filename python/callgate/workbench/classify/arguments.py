@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from callgate.workbench.classify.acts import Act, act_of
 from callgate.workbench.classify.vocabulary import FORMS
@@ -13,7 +13,9 @@ from callgate.workbench.classify.words import name_words, word_set
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from callgate.workbench.classify.kinds import Carried
+
+Carried = Literal["command", "sql", "url", "path"]
+"""Kind of what an argument carries."""
 
 _OPERATION_NAMES: Final = word_set(
     """

@@ -59,20 +59,19 @@ def _from_words(tool: Tool, server: str, prose: Prose) -> _Choice:
     """The category by the name and the first sentence."""
     named = name_act(tool.name, server)
     lead = strongest(prose.lead) or _title_act(tool)
-    if named is None and lead is None:
+    if named is None:
+        if lead is not None:
+            return _Choice(lead.category, 0.5 if lead.is_vague else 0.85, _described(lead, prose), not lead.is_vague)
         known = "Neither the name nor the description has a known verb" if tool.description.strip() else _UNDESCRIBED
         return _Choice("Execute", 0.2, f"{known}, so nothing says that it only reads", False)
-    if named is None and lead is not None:
-        return _Choice(lead.category, 0.5 if lead.is_vague else 0.85, _described(lead, prose), not lead.is_vague)
-    assert named is not None  # noqa: S101  for the type checker: the case was handled above
     act = named.act
     if lead is None:
         confidence = {CLEAR: 0.85, PLAIN: 0.7, VAGUE: 0.4}[act.strength]
         return _Choice(act.category, confidence, f"The name says {quoted(act.phrase)}", act.strength == CLEAR)
     if act.category == lead.category:
-        return _Choice(act.category, 0.5 if act.is_vague and lead.is_vague else 0.95,
-                       f"The name says {quoted(act.phrase)}, and {_described(lead, prose, begin=False)}",
-                       not (act.is_vague and lead.is_vague))  # fmt: skip
+        is_vague = act.is_vague and lead.is_vague
+        reason = f"The name says {quoted(act.phrase)}, and {_described(lead, prose, begin=False)}"
+        return _Choice(act.category, 0.5 if is_vague else 0.95, reason, not is_vague)
     return _of_two(act, lead, prose, is_topic=named.is_topic)
 
 

@@ -75,20 +75,18 @@ def name_act(name: str, server: str) -> NameAct | None:
     also = _joined(words, index)
     if also is not None and RANK[also.category] > RANK[act.category]:
         act = also
-    is_topic = (
-        act.category != "Read"
-        and index < len(words) - 1
-        and (_is_reading_tail(words[-1]) or (words[0] in _NO_VERBS and words[-1] in INFORMATION))
+    return NameAct(act, act.category != "Read" and index < len(words) - 1 and _names_a_subject(words))
+
+
+def _names_a_subject(words: Sequence[str]) -> bool:
+    """True if the last word is what the tool gives: `delete_preview`, `charge_history`, `purchase_analyzer`."""
+    last = words[-1]
+    return (
+        last in READING_TAILS
+        or singular(last) in READING_TAILS
+        or (words[0] in _NO_VERBS and last in INFORMATION)
+        or last.endswith(("yzer", "orer"))
     )
-    if (
-        not is_topic
-        and index == 0
-        and act.category != "Read"
-        and len(words) > 1
-        and words[-1].endswith(("yzer", "orer"))
-    ):
-        is_topic = True
-    return NameAct(act, is_topic)
 
 
 def _starts(words: Sequence[str]) -> bool:
@@ -147,10 +145,6 @@ def _joined(words: Sequence[str], index: int) -> Act | None:
         if words[place] in ("and", "or", "then") and following is not None and following.form == "base":
             return act_of(following.base, words[place + 2 :])
     return None
-
-
-def _is_reading_tail(word: str) -> bool:
-    return word in READING_TAILS or singular(word) in READING_TAILS
 
 
 def _noun(words: Sequence[str]) -> NameAct | None:

@@ -69,12 +69,6 @@ _JOBS: Final = word_set(
         macro test benchmark evaluation backtest
     """
 )
-_MACHINES: Final = word_set(
-    """
-        instance server vm application service cluster timer session device tunnel recording trace node broker
-        machine stream conversation chat game timer countdown
-    """
-)
 
 TURNS: Final[tuple[Turn, ...]] = (
     # Money.

@@ -148,9 +148,6 @@ class Prose(NamedTuple):
     """The description without code blocks."""
 
 
-EMPTY: Final = Prose((), "", (), False, "", False, "")
-
-
 def read_prose(description: str) -> Prose:
     """Reads a description for what the tool does."""
     body = _FENCED.sub("\n", description[:LONGEST])
