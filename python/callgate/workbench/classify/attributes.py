@@ -86,7 +86,8 @@ def attributes_of(tool: Tool, category: Category) -> Attributes:
     head = set(name) | {singular(word) for word in name}
     kinds: set[str] = {kind for _, kind in carried(tool.input_schema)}
     runs = bool(kinds & {"command"}) or (
-        category == "Execute" and bool(words & word_set("command shell script code javascript bash terminal container"))
+        category == "Execute"
+        and bool(words & word_set("command shell script javascript bash terminal") or head & {"code", "container"})
     )
     queries = category == "Execute" and bool(words & word_set("sql query database cypher api"))
     fetches = bool(words & _CARRYING) and (
