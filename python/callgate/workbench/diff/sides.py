@@ -83,14 +83,23 @@ class Side:
         """
         data = dict(self._data)
         if "tools" in data:
-            kept = {
-                entry.key
-                for entry in self.policy.tools
-                if entry.pattern is None or entry.pattern.name is None or entry.pattern.name in tools
-            }
-            data["tools"] = {key: rules for key, rules in data["tools"].items() if key in kept}
+            exact, others = self._keys
+            kept = sorted((*others, *(exact[name] for name in tools if name in exact)))
+            data["tools"] = {key: data["tools"][key] for _, key in kept}
         data.setdefault("name", self.policy.name)
         return write_json(data).encode()
+
+    @cached_property
+    def _keys(self) -> tuple[dict[str, tuple[int, str]], list[tuple[int, str]]]:
+        """The keys of `tools` with their positions: those of one name, by it, and the others."""
+        exact, others = dict[str, tuple[int, str]](), list[tuple[int, str]]()
+        for number, entry in enumerate(self.policy.tools):
+            name = None if entry.pattern is None else entry.pattern.name
+            if name is None:
+                others.append((number, entry.key))
+            else:
+                exact[name] = (number, entry.key)
+        return exact, others
 
     @cached_property
     def _data(self) -> dict[str, Any]:
