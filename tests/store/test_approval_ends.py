@@ -48,7 +48,7 @@ def test_the_end_of_a_pin(store: Store) -> None:
     kept = [waiting(store, "c", pin_digest="new"), waiting(store, "d"), waiting(store, "e", tool="u", pin_digest="old")]
     used, use = approved(store, "f", pin_digest="old"), ask("f", pin_digest="old")
     store.approvals.ask([use], NOW)
-    assert store.approvals.end_of_pin("s", "t", "new", CALLER, NOW) == 2
+    assert store.approvals.end_of_pin("s", "t", "old", CALLER, NOW) == 2
     assert store.approvals.restore(used, use.use_id, CALLER, NOW).state is State.CONSUMED
     assert {state(store, one) for one in ended} == {State.ENDED}
     assert {state(store, one) for one in kept} == {State.PENDING}

@@ -172,6 +172,17 @@ def test_another_pin_ends_what_was_asked_under_the_one_before(store: Store, keep
     assert [state(store, one)[0] for one in (unpinned, foreign)] == [State.PENDING] * 2
 
 
+def test_a_pin_of_another_replica_keeps_no_old_one_alive(store: Store, keeper: Housekeeping, facts: Facts) -> None:
+    here = pending(store, pin_digest="1")
+    facts.pins = {("s", "t"): "1"}
+    keeper.end_what_is_gone(store, NOW)
+    elsewhere = pending(store, "o", pin_digest="3")
+    facts.pins = {("s", "t"): "2"}
+    keeper.end_what_is_gone(store, NOW)
+    assert state(store, here) == (State.ENDED, "the tool has changed")
+    assert state(store, elsewhere)[0] is State.PENDING
+
+
 def test_a_change_of_the_files_of_pins_is_looked_at_by_itself(
     store: Store, facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

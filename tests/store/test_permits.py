@@ -156,8 +156,8 @@ def test_permits_are_ended(store: Store) -> None:
     of_grant = permit(store, grant="h")
     assert store.permits.end_of_grant("h", CALLER, "revoked", NOW) == 1
     of_pin = permit(store, grant="i", pin_digest="old")
-    assert store.permits.end_of_pin("s", "t", "old", CALLER, NOW) == 0
-    assert store.permits.end_of_pin("s", "t", "new", CALLER, NOW) == 1
+    assert store.permits.end_of_pin("s", "t", "new", CALLER, NOW) == 0
+    assert store.permits.end_of_pin("s", "t", "old", CALLER, NOW) == 1
     assert not any(permit.is_active for permit in store.permits.page(NOW).items)
     assert {permit.id for permit in store.permits.since(0, NOW)} == {by_hand, of_grant, of_pin}
     assert [permit.id for permit in store.permits.page(NOW, grant="h").items] == [of_grant]

@@ -83,7 +83,7 @@ def play(row: Row, scene: Scene) -> None:
         expected = f"approval_required /tools/{row.tool}/approval"
     assert f"{decision.outcome} {decision.rule}".strip() == expected, decision
     assert _named(scene, decision) == row.approval, decision
-    wait_until(lambda: scene.state is row.state)
+    wait_until(lambda: scene.state is row.state, lambda: f"{scene.state}, {decision}")
     # No question was made beside.
     assert _waiting(scene) <= {decision.approval, scene.approval_id}
 

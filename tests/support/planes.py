@@ -58,11 +58,11 @@ class Recorder:
         self.store = None
 
 
-def wait_until(holds: Callable[[], object]) -> None:
-    """Waits for a condition, with patience for a busy machine."""
+def wait_until(holds: Callable[[], object], found: Callable[[], object] = lambda: "") -> None:
+    """Waits for a condition, with patience for a busy machine; `found` says in the failure what was there."""
     end = time.monotonic() + PATIENCE_S
     while not holds():
-        assert time.monotonic() < end, "it did not come true"
+        assert time.monotonic() < end, f"it did not come true {found()}"
         time.sleep(0.02)
 
 

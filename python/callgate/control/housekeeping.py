@@ -204,22 +204,19 @@ class Housekeeping:
         return gone | {grant: "the grant is revoked" for grant, is_revoked in configured.items() if is_revoked}
 
     def _changed_pins(self, live: LiveThings) -> set[tuple[str, str, str]]:
-        """The tools whose pinned forms were others here before, with the digest of those of now."""
-        changed, foreign = set[tuple[str, str, str]](), set[tuple[str, str]]()
+        """The pinned forms that were in force here and are not any more: server, tool, digest.
+
+        Forms that were never in force here are those of another replica, such as for another kind of clients.
+        """
         tools: defaultdict[str, set[str]] = defaultdict(set)
         for server, tool, _ in live.pins:
             tools[server].add(tool)
         digests = {server: self._in_force.pin_digests(server, names) for server, names in tools.items()}
-        for server, tool, digest in live.pins:
-            now = digests[server].get(tool)
-            if now == digest:
-                self._served.pins.add((server, tool, digest))
-            elif now is not None and (server, tool, digest) in self._served.pins:
-                changed.add((server, tool, now))
-            else:
-                # Another replica has accepted other forms, such as those for another kind of clients.
-                foreign.add((server, tool))
-        return {(server, tool, now) for server, tool, now in changed if (server, tool) not in foreign}
+        now = {(server, tool, digest) for server, found in digests.items() for tool, digest in found.items()}
+        # Of a tool without a digest it cannot be told what is in force.
+        gone = {pin for pin in self._served.pins & live.pins - now if pin[1] in digests[pin[0]]}
+        self._served.pins |= now & live.pins
+        return gone
 
 
 def _log_end(kind: str, name: str, count: int) -> None:

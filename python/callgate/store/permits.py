@@ -92,10 +92,9 @@ class Permits:
         """Ends all of a grant."""
         return self._end((_TABLE.grant_id == grant,), by, cause, now_us)
 
-    def end_of_pin(self, server: str, tool: str, digest: str | None, by: Actor, now_us: int) -> int:
-        """Ends those of a tool that were made under another pin than this one, which is in force now."""
-        other = _TABLE.pin_digest.is_distinct_from(digest)
-        where = (_TABLE.server == server, _TABLE.tool == tool, _TABLE.pin_digest.is_not(None), other)
+    def end_of_pin(self, server: str, tool: str, digest: str, by: Actor, now_us: int) -> int:
+        """Ends those of a tool that were made under this pin, which is no longer in force."""
+        where = (_TABLE.server == server, _TABLE.tool == tool, _TABLE.pin_digest == digest)
         return self._end(where, by, "the tool has changed", now_us)
 
     def expire_due(self, now_us: int) -> int:

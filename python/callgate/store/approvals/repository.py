@@ -107,10 +107,9 @@ class Approvals:
         pending = (_TABLE.policy_digest == digest, _TABLE.state == State.PENDING.value)
         return self._end(pending, by, "the policy is no longer in force", now_us)
 
-    def end_of_pin(self, server: str, tool: str, digest: str | None, by: Actor, now_us: int) -> int:
-        """Ends those of a tool that were asked under another pin than this one, which is in force now, for good."""
-        other = _TABLE.pin_digest.is_distinct_from(digest)
-        where = (_TABLE.server == server, _TABLE.tool == tool, _TABLE.pin_digest.is_not(None), other)
+    def end_of_pin(self, server: str, tool: str, digest: str, by: Actor, now_us: int) -> int:
+        """Ends those of a tool that were asked under this pin, which is no longer in force, for good."""
+        where = (_TABLE.server == server, _TABLE.tool == tool, _TABLE.pin_digest == digest)
         return self._end_for_good(where, by, "the tool has changed", now_us)
 
     def end_of_grant(self, grant: str, by: Actor, cause: str, now_us: int) -> int:
