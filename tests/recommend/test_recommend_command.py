@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from callgate import Engine
 from callgate.config.document import read_document
+from support.planes import wait_until
 from support.program import refused, run, sidecar
 from support.recommend import line, without_extra, write_log
 
@@ -92,8 +94,9 @@ def test_a_folder_of_several_servers_is_served(folder: Path) -> None:
         asked = ["--target", running.address, "--grant", "ann"]
         allowed = run("check", *asked, "--server", "aws", "--tool", "create-ami")
         assert (allowed.code, allowed.out.splitlines()[0]) == (0, "allow"), allowed
-        waits = run("check", *asked, "--server", "../a shop", "--tool", "refund")
-        assert waits.out.startswith("approval_required"), waits
+        # The store opens a moment after decisions are served.
+        refund = partial(run, "check", *asked, "--server", "../a shop", "--tool", "refund")
+        wait_until(lambda: refund().out.startswith("approval_required"), refund)
     message = "`made/policies/aws.yaml` exists already; name another place, or replace it with --force"
     assert refused("recommend", "--out", "made", "two.json", cwd=folder) == message
 
