@@ -57,6 +57,7 @@ def test_what_is_held_of_lists_is_bounded(tmp_path: Path, faulty: Faulty, kind: 
     with gateway(tmp_path, {"s": faulty.url}, EVERY_TOOL, limits=limits) as running:
         url, pid = running.url("s"), running.sidecar.process.pid
         httpx.post(url, json=CALL, headers=ACCEPT, timeout=PATIENCE_S)
+        running.await_control_plane()
         before = resident_bytes(pid)
         answers: list[bytes] = []
 

@@ -38,10 +38,11 @@ CALL: dict[str, Any] = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "para
 
 
 class Peak:
-    """The most memory of a process since this was made."""
+    """The most memory of a gateway since this was made."""
 
-    def __init__(self, pid: int) -> None:
-        self.process = Path(f"/proc/{pid}")
+    def __init__(self, running: Gateway) -> None:
+        running.await_control_plane()
+        self.process = Path(f"/proc/{running.sidecar.process.pid}")
         # Forgets the peak until now: proc(5), `clear_refs`.
         (self.process / "clear_refs").write_text("5", encoding="ascii")
         self.before = self._bytes("VmHWM:")
@@ -151,7 +152,7 @@ def test_lists_that_nobody_reads_are_counted(tmp_path: Path, faulty: Faulty, kin
         ExitStack() as stack,
     ):
         httpx.post(running.url("s"), json=LIST, headers={**ACCEPT, **bearer("alice")}, timeout=PATIENCE_S)
-        peak = Peak(running.sidecar.process.pid)
+        peak = Peak(running)
         clients = [stack.enter_context(closing(Unread(running.address, window_bytes))) for _ in range(2)]
         for client in clients:
             for _ in range(LISTS):
@@ -225,7 +226,7 @@ def test_nothing_is_held_for_strangers(
 ) -> None:
     servers = {"s": faulty.url, "t": faulty.url}
     with gateway(tmp_path, servers, EVERY_TOOL, grants={"alice": "s"}, **further) as running, ExitStack() as stack:
-        peak = Peak(running.sidecar.process.pid)
+        peak = Peak(running)
         clients = send_unfinished(stack, running, path, headers)
         assert {client.status() for client in clients} <= {status, ""}
         assert peak.grown_bytes() < STRANGERS * BODY_BYTES / 4
@@ -244,8 +245,7 @@ def test_the_memory_that_kubernetes_allows_is_enough_for_unfinished_bodies(tmp_p
     assert allowed.endswith("Mi")
     further = {"limits": config["limits"], "workers": config["workers"]}
     with gateway(tmp_path, {"s": faulty.url}, EVERY_TOOL, grants={"alice": "s"}, **further) as running:
-        pid = running.sidecar.process.pid
-        peak = Peak(pid)
+        peak = Peak(running)
         with ExitStack() as stack:
             clients = send_unfinished(stack, running, "/mcp/s", {"content-type": JSON, **bearer("alice")})
             # What was beyond the limit.
@@ -285,7 +285,7 @@ def test_windows_of_decoders_are_bounded(tmp_path: Path, faulty: Faulty, window_
     limits = {"unfinished_limit_bytes": "32MiB", "body_limit_bytes": "1MiB"}
     with gateway(tmp_path, {"s": faulty.url}, EVERY_TOOL, limits=limits) as running, ExitStack() as stack:
         httpx.post(running.url("s"), json=LIST, headers=ACCEPT, timeout=PATIENCE_S)
-        peak = Peak(running.sidecar.process.pid)
+        peak = Peak(running)
         # Each reads nearly all, or to the end where there was no room, and stays: its decoder has filled its window.
         clients = [stack.enter_context(httpx.Client(timeout=PATIENCE_S)) for _ in range(COMPRESSED)]
         with ThreadPoolExecutor(COMPRESSED) as readers:

@@ -75,6 +75,7 @@ def test_large_results_are_not_kept_for_clients_that_do_not_read(
     with gateway(tmp_path, {"s": faulty.url}, EVERY_TOOL) as running:
         assert_others_are_served(running)
         pid = running.sidecar.process.pid
+        running.await_control_plane()
         before = resident_bytes(pid)
         with slow_clients(running.address, SLOW_CLIENTS) as clients:
             for client in clients:
@@ -94,6 +95,7 @@ def test_streams_wait_for_clients_that_do_not_read(tmp_path: Path, faulty: Fault
     with gateway(tmp_path, {"s": faulty.url}, EVERY_TOOL) as running:
         assert_others_are_served(running)
         pid = running.sidecar.process.pid
+        running.await_control_plane()
         before = resident_bytes(pid)
         with ExitStack() as clients:
             for _ in range(SLOW_CLIENTS):
@@ -122,6 +124,7 @@ def test_bodies_that_do_not_end_hold_a_bounded_memory(tmp_path: Path, faulty: Fa
     with gateway(tmp_path, {"s": faulty.url}, EVERY_TOOL, limits=limits) as running:
         assert_others_are_served(running)
         pid = running.sidecar.process.pid
+        running.await_control_plane()
         before = resident_bytes(pid)
         with slow_clients(running.address, SLOW_CLIENTS) as clients:
             waiting = []

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from callgate._callgate import hash_token
-from support.program import Sidecar, sidecar
+from support.planes import wait_until
+from support.program import Done, Sidecar, run, sidecar
 from support.proxies.policies import POLICY
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ class Gateway:
 
     address: str
     sidecar: Sidecar
+    config: Path
+
+    def await_control_plane(self) -> None:
+        """Waits until it is there: it starts after decisions are served, and takes memory and time of its own."""
+
+        def status() -> Done:
+            return run("status", "--config", self.config, "--json")
+
+        wait_until(lambda: json.loads(status().out)["store"]["state"] == "open", status)
 
     def url(self, server: str) -> str:
         """The URL of a server for clients."""
@@ -84,7 +94,7 @@ def gateway(
     """A gateway in front of these servers, as `configured` has it."""
     path = configured(folder, servers, policy, grants=grants, **further)
     with sidecar("--config", path, stderr=stderr) as running:
-        yield Gateway(running.address, running)
+        yield Gateway(running.address, running, path)
 
 
 def bearer(grant: str) -> dict[str, str]:
