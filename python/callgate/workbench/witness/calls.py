@@ -50,7 +50,8 @@ def call_of(chosen: Mapping[Variable, Choice], fixed: Mapping[str, Any]) -> Call
         chosen: The choice for each variable. One without a choice has no effect on what is searched.
         fixed: The values that are given, as for `variables_of`.
     """
-    outside: dict[str, Any] = {name: value for name, value in fixed.items() if not isinstance(value, list)}
+    # Of several possible values the first one stands where no condition looks at them.
+    outside: dict[str, Any] = {name: value[0] if isinstance(value, list) else value for name, value in fixed.items()}
     args: dict[str, Any] = {}
     for variable, choice in chosen.items():
         if choice.value is UNKNOWN:

@@ -79,8 +79,16 @@ def _outside(name: str, numbers: list[int], atoms: list[Atom], given: Any, ask: 
         return plain_variable(name, numbers, _HOURS, asked)
     if name == "time.weekday":
         return plain_variable(name, numbers, _WEEKDAYS, asked)
-    may_be_absent = name == "session" or name.startswith("grant.labels")
-    return string_variable(name, numbers, [atoms[one] for one in numbers], asked, may_be_absent=may_be_absent)
+    is_label = name.startswith("grant.labels")
+    return string_variable(
+        name,
+        numbers,
+        [atoms[one] for one in numbers],
+        asked,
+        may_be_absent=is_label or name == "session",
+        # An empty session is none; grants, tools and servers have names.
+        may_be_empty=is_label,
+    )
 
 
 def _whole(numbers: list[int], ask: Ask) -> Variable:

@@ -12,7 +12,7 @@ from callgate.workbench.witness.places import Place, arguments_with
 from callgate.workbench.witness.values import Values, leaf_values, lists_of, ordered_lists_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from callgate.workbench.witness.formulas import Atom
 
@@ -22,6 +22,9 @@ Ask: TypeAlias = "Callable[[Any], Results | None]"
 
 _MOST_UNKNOWN: Final = 128
 """Combinations of results that are told apart where no value is known for them."""
+
+_MOST_VISITED: Final = 10_000
+"""Elements that one `[*]` may visit in a call (`docs/policy.md` section 3)."""
 
 _MOST_PRODUCTS: Final = 2_000
 _MOST_ELEMENTS: Final = 40
@@ -91,12 +94,12 @@ def plain_variable(name: str, atoms: Sequence[int], values: Iterable[Any], ask: 
 
 
 def string_variable(
-    name: str, numbers: Sequence[int], atoms: Sequence[Atom], ask: Ask, *, may_be_absent: bool
+    name: str, numbers: Sequence[int], atoms: Sequence[Atom], ask: Ask, *, may_be_absent: bool, may_be_empty: bool
 ) -> Variable:
-    """A variable that is a string that is not empty, or absent."""
-    # The empty string is none of the values, so it must not stand for strings that give the same results.
+    """A variable that is a string, or absent."""
+    # Where the empty string is none of the values, it must not stand for strings that give the same results.
     values = leaf_values([*atoms, replace(atoms[0], op="len_gte", value=1)])
-    found = [one for one in values.values if isinstance(one, str) and one]
+    found = [one for one in values.values if isinstance(one, str) and (one or may_be_empty)]
     choices = list(_distinct([*found, *([ABSENT] if may_be_absent else [])], ask, ()))
     if not values.are_strings_complete:
         choices += _unknown_strings(dict(zip(numbers, atoms, strict=True)), choices)
@@ -125,6 +128,7 @@ class ArgumentVariables:
             choices = list(_distinct(values, ask, ()))
             if not is_complete:
                 choices.append(Choice(UNKNOWN, dict.fromkeys(own, truth.ANY_TRUTH)))
+            choices += self._too_many(place, own)
             return Variable(name, place.steps, tuple(own), tuple(choices))
         known = self._leaf(place)
         found = list(_distinct(_outside(known.values, place), ask, ()))
@@ -137,6 +141,22 @@ class ArgumentVariables:
                 # Where members can be chosen the call says most; so this choice comes first.
                 found.insert(0, Choice(mark, direct, tuple(self.of(one) for one in below.values())))
         return Variable(name, place.steps, tuple(own), tuple(found))
+
+    def _too_many(self, place: Place, own: list[int]) -> Iterator[Choice]:
+        """Choices for calls with more elements than `[*]` may visit; what other conditions say of them is open."""
+        open_ = dict.fromkeys(own, truth.ANY_TRUTH)
+        nested: dict[Hashable, list[int]] = {}
+        for one in own:
+            steps = self._atoms[one].path.keys
+            every = [number for number, (kind, _) in enumerate(steps) if kind == "every"]
+            if len(every) > 1:
+                nested.setdefault(steps[: every[-1]], []).append(one)
+        for atoms in nested.values():
+            # Each list may be short where there are many.
+            yield Choice(UNKNOWN, {**open_, **dict.fromkeys(atoms, truth.ERROR)})
+        for below in place.below():
+            if below.every is not None and below.indexes:
+                yield Choice(UNKNOWN, {**open_, **dict.fromkeys(below.every.all_atoms(), truth.ERROR)})
 
     def _leaf(self, place: Place) -> Values:
         return leaf_values([self._atoms[one] for one in place.atoms])
@@ -173,6 +193,9 @@ class ArgumentVariables:
             made += lists
             few = len(place.every.all_atoms()) <= 4 and len(distinct) <= _MOST_ELEMENTS  # noqa: PLR2004  as above
             is_complete = is_complete and are_all and are_lists_all and few
+        if place.every is not None and (place.atoms or place.indexes):
+            # More elements than one `[*]` may visit: only conditions beside it tell such a list from another type.
+            values.append([None] * (_MOST_VISITED + 1))
         return [*made, *values], is_complete
 
     def _indexed(self, place: Place) -> tuple[list[Any], bool]:

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.workbench.witness.absent import ABSENT
+from callgate.workbench.witness.fresh import fresh_text
 from callgate.workbench.witness.values.numbers import numbers_around
 from callgate.workbench.witness.words import words_for
 
@@ -91,13 +92,15 @@ def _lists(atoms: Sequence[Atom]) -> tuple[list[Any], bool]:
         # Not every subset is tried then, but those that one condition more or less tells apart.
         subsets += [tuple(wanted), *(tuple(wanted[:number] + wanted[number + 1 :]) for number in range(len(wanted)))]
     found = []
+    # Elements that no condition asks for.
+    fresh = fresh_text(atom.value for atom in atoms)
     for length in sorted({*_lengths(atoms), *map(len, subsets)}):
-        # Elements that no condition asks for.
-        fill = [f"callgate-example-{number}" for number in range(length)]
+        fill = [f"{fresh}-{number}" for number in range(length)]
         found += [[*subset, *fill[len(subset) :]] for subset in subsets if len(subset) <= length]
     return found, is_complete
 
 
 def _objects(atoms: Sequence[Atom]) -> Iterator[dict[str, int]]:
+    name = fresh_text(atom.value for atom in atoms).replace("-", "_")
     for length in _lengths(atoms):
-        yield {f"callgate_example_{number}": number for number in range(length)}
+        yield {f"{name}_{number}": number for number in range(length)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ _LARGEST: Final = Decimal("1e308")
 
 _DIGITS: Final = 700
 """Digits of exact arithmetic; numbers of calls have up to 1,000 characters."""
+
+_MILLION: Final = 1_000_000
+"""A cost is a whole number of millionths."""
 
 _FINEST: Final = Decimal("0.0000003")
 """More decimals than a cost may have."""
@@ -46,7 +49,7 @@ def numbers_around(boundaries: Collection[Number], *, costs: bool) -> tuple[list
 
 
 def _between(low: Decimal, high: Decimal, *, costs: bool) -> Iterator[Decimal]:
-    """One number between two, a whole one if there is one; for costs also one with few and one with many decimals."""
+    """One number between two, a whole one if there is one; for costs one that can be a cost, and one that cannot."""
     whole = (low + 1).to_integral_value(rounding="ROUND_FLOOR")
     middle = (low + high) / 2
     if low < whole < high:
@@ -54,9 +57,12 @@ def _between(low: Decimal, high: Decimal, *, costs: bool) -> Iterator[Decimal]:
     else:
         yield middle
     if costs:
-        tenth = low + (high - low) / 10
-        yield tenth.quantize(Decimal("0.000001"), rounding="ROUND_CEILING")
-        yield low + (high - low) / 3
+        coarse = ((low * _MILLION).to_integral_value(rounding="ROUND_FLOOR") + 1) / _MILLION
+        if coarse < high:
+            yield coarse
+        # Parts by different primes: at most a few of them have six decimals or less.
+        fine = (low + (high - low) / prime for prime in (2, 3, 7, 11, 13, 17, 19))
+        yield from islice((one for one in fine if one * _MILLION % 1), 1)
 
 
 def _is_short(number: Decimal) -> bool:

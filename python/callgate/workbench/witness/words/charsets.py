@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -10,7 +11,32 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_TESTS: Final = {"d": str.isdecimal, "w": lambda one: one.isalnum() or one == "_", "s": str.isspace}
+_SPACES: Final = frozenset(
+    [*"\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000", *map(chr, range(0x2000, 0x200B))]
+)
+"""The property White_Space. `str.isspace` says more: it counts U+001C to U+001F."""
+
+_WORD_CATEGORIES: Final = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc"))
+
+# Letters in circles and squares are alphabetic, too; the last two are the joiners.
+_OTHER_WORD_RANGES: Final = (
+    (0x24B6, 0x24E9),
+    (0x1F130, 0x1F149),
+    (0x1F150, 0x1F169),
+    (0x1F170, 0x1F189),
+    (0x200C, 0x200D),
+)
+
+
+def _is_word(character: str) -> bool:
+    """True for a character of the class `w`: alphabetic, a mark, a decimal digit, a connector or a joiner (UTS 18)."""
+    code = ord(character)
+    return unicodedata.category(character) in _WORD_CATEGORIES or any(
+        low <= code <= high for low, high in _OTHER_WORD_RANGES
+    )
+
+
+_TESTS: Final = {"d": str.isdecimal, "w": _is_word, "s": _SPACES.__contains__}
 
 # One character beyond ASCII of each kind that the classes tell apart: a digit, a letter, a space, none of them.
 _BEYOND_ASCII: Final = "\u0663\u00e9\u2003\u20ac"
@@ -61,7 +87,7 @@ class Alphabet:
 
     characters: tuple[str, ...]
     is_complete: bool
-    """False if a combination may have been missed: ranges beyond ASCII meet classes."""
+    """False if a combination may have been missed: ranges beyond ASCII, or unassigned characters, meet classes."""
 
 
 @lru_cache(maxsize=256)
@@ -77,7 +103,9 @@ def alphabet(sets: frozenset[CharSet]) -> Alphabet:
     has_classes = any(one.classes for one in ordered)
     # A single character is tried itself; the characters of a range may be of several kinds.
     has_ranges = any(high > low and high > _LAST_ASCII for one in ordered for low, high in one.ranges)
-    return Alphabet(tuple(found.values()), is_complete=not (has_ranges and has_classes))
+    # The engine may know a newer version of Unicode, in which these are letters.
+    has_unassigned = any(unicodedata.category(chr(code)) == "Cn" for code in beyond)
+    return Alphabet(tuple(found.values()), is_complete=not (has_classes and (has_ranges or has_unassigned)))
 
 
 def _readable() -> Iterable[str]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.workbench.witness.canonical import Canonical, canonical
+from callgate.workbench.witness.fresh import fresh_text, other_text
 from callgate.workbench.witness.words.automaton import Automaton, Length, OneOf, literal, surrounded
 from callgate.workbench.witness.words.special import folders, hosts, networks
 from callgate.workbench.witness.words.syntax import UnsupportedSyntaxError, parse_expression
@@ -25,7 +26,10 @@ _LONGEST_MADE: Final = 100_000
 
 _SPECIAL: Final = {"path_within": folders, "host_in": hosts, "cidr_in": networks}
 
-_EXACT: Final = frozenset({"eq", "neq", "in", "not_in", "exists"})
+_SINGLE: Final = frozenset({"eq", "neq", "in", "not_in"})
+"""Operators that compare with single values."""
+
+_EXACT: Final = _SINGLE | {"exists"}
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,13 @@ def _words(conditions: tuple[_Condition, ...]) -> Words:
     is_regular = True
     found: dict[str, None] = {}
     special: set[str] = set()
+    fresh = fresh_text(one.value for one in conditions)
+    single = {text for one in conditions if one.op in _SINGLE for text in _texts(one.op, one.value)}
     for one in conditions:
         if one.op in _SPECIAL:
             special.add(one.op)
-            found.update(dict.fromkeys(_SPECIAL[one.op](_list(one.value))))
-        elif one.op in ("eq", "neq", "in", "not_in"):
+            found.update(dict.fromkeys(_SPECIAL[one.op](_list(one.value), fresh, single)))
+        elif one.op in _SINGLE:
             found.update(dict.fromkeys(_texts(one.op, one.value)))
         made, is_all = reader_of(one.op, one.value)
         is_regular = is_regular and is_all
@@ -70,13 +76,15 @@ def _words(conditions: tuple[_Condition, ...]) -> Words:
     walked = walk(readers)
     found.update(dict.fromkeys(walked.words.values()))
     found.update(dict.fromkeys(_joined(conditions)))
-    found.update(dict.fromkeys(_filled(conditions, list(found))))
+    found.update(dict.fromkeys(_filled(conditions, list(found), single)))
+    found.update(dict.fromkeys([fresh] if single else []))
     is_regular = is_regular and walked.is_complete
     if all(one.op in _EXACT or one.op.startswith("len_") for one in conditions):
         # Strings of each length that matters are made, whatever it is.
         is_regular = all(one.value <= _LONGEST_MADE for one in conditions if one.op.startswith("len_"))
     if special:
-        # Values of one special kind, beside single values: each of these regions has one of its own candidates.
+        # Values of one special kind, beside single values: each region of the kind has a candidate that is none of the
+        # single values.
         others = {one.op for one in conditions} - special
         is_regular = len(special) == 1 and others <= _EXACT
     return Words(tuple(found), is_regular)
@@ -144,12 +152,16 @@ def _without(parts: list[str], number: int) -> list[str]:
     return [*parts[:number], *parts[number + 1 :]]
 
 
-def _filled(conditions: Iterable[_Condition], short: list[str]) -> Iterable[str]:
-    """Long strings around the lengths that are not counted, each beginning with one of the others."""
+def _filled(conditions: Iterable[_Condition], short: list[str], single: set[str]) -> Iterable[str]:
+    """Strings around the lengths that matter: one that is no single value, and long ones that begin with another."""
     for one in conditions:
-        if one.op.startswith("len_") and _LONGEST_COUNTED < one.value <= _LONGEST_MADE:
-            for length in (one.value - 1, one.value, one.value + 1):
-                yield from (word.ljust(int(length), "x") for word in short[:4] or [""])
+        if not one.op.startswith("len_") or one.value > _LONGEST_MADE:
+            continue
+        for length in (int(one.value) + more for more in (-1, 0, 1)):
+            if length > _LONGEST_COUNTED:
+                yield from (word.ljust(length, "x") for word in short[:4] or [""])
+            if length >= 0:
+                yield other_text(length, single)
 
 
 def _texts(op: str, value: Any) -> list[str]:  # noqa: ANN401  JSON

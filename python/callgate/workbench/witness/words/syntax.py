@@ -162,7 +162,7 @@ class _Reader:
                 return Edge("begin")
             case "z":
                 return Edge("end")
-            case "b" | "B":
+            case "b" | "B" | "<" | ">":
                 self.is_exact = False
                 return Sequence(())
             case "p" | "P":
