@@ -5,21 +5,23 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate.workbench.catalogue import CATEGORIES, RISKS
+from callgate.workbench.catalogue import CATEGORIES
 from callgate.workbench.diff.canonical_rules import entry_form
 from callgate.workbench.diff.counts import Allowance, limits_of
 from callgate.workbench.diff.findings import DIRECTIONS, Comparison, Difference, Unknown
 from callgate.workbench.diff.judges import Judge
-from callgate.workbench.diff.pairs import Found, Ground, Pair, PairComparison
+from callgate.workbench.diff.pairs import Found, Ground, Pair, PairComparison, never_admits
 from callgate.workbench.diff.sides import Side
 from callgate.workbench.diff.tool_classes import ToolClass, ToolClasses, tool_classes
-from callgate.workbench.witness import ABSENT, Atom, Budget
-from callgate.workbench.witness.words import words_for
+from callgate.workbench.diff.tool_facts import ToolFacts, assumed, names_in, of_catalogue, servers_in
+from callgate.workbench.witness import Atom, Budget, canonical
+from callgate.workbench.witness.words import Words, words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
-    from callgate.workbench.catalogue import Catalogue, Tool
+    from callgate.workbench.catalogue import Catalogue
+    from callgate.workbench.rules import Comparison as Condition
     from callgate.workbench.rules import Entry, Pattern, Policy
     from callgate.workbench.witness import Call
 
@@ -79,17 +81,8 @@ class _Work:
 
     @cached_property
     def _classes(self) -> ToolClasses:
-        return tool_classes(*self._sides, list(self._tools))
-
-    @cached_property
-    def _tools(self) -> dict[str, tuple[str, Tool]]:
-        """The tools of the catalogue by name, each with the first server that has it."""
-        found: dict[str, tuple[str, Tool]] = {}
-        if self._catalogue is not None:
-            for server, tool in self._catalogue.tools():
-                if self._server is None or server == self._server:
-                    found.setdefault(tool.name, (server, tool))
-        return found
+        known = [] if self._catalogue is None else names_in(self._catalogue, self._server)
+        return tool_classes(*self._sides, list(dict.fromkeys(known)))
 
     @cached_property
     def _ground(self) -> Ground:
@@ -104,6 +97,7 @@ class _Work:
             has_catalogue=self._catalogue is not None,
             allowance=Allowance(_CALLS),
             others=self._others,
+            idle=self._idle,
         )
 
     @cached_property
@@ -111,33 +105,44 @@ class _Work:
         """The servers that calls may name: those of conditions and of the catalogue, and two more."""
         if self._server is not None:
             return [self._server]
+        of_catalogue = [] if self._catalogue is None else servers_in(self._catalogue)
+        # The name of a server is any text without NUL.
+        named = [word for word in self._server_words.words if word and "\0" not in word]
+        return list(dict.fromkeys((*of_catalogue, *_SERVERS, *named)))
+
+    @cached_property
+    def _server_words(self) -> Words:
+        """The names of servers that conditions tell apart."""
         conditions = [
             Atom(one.path, one.op, one.value)
             for side in self._sides
             for entry in side.policy.entries()
-            for check in entry.checks()
-            for one in check.comparisons()
-            if one.path.text == "server"
+            for one in _conditions_on("server", entry)
         ]
-        words = [word for word in words_for(conditions).words if word.isprintable() and word.strip()]
-        of_catalogue = [server for server, _ in self._tools.values()]
-        return list(dict.fromkeys((*_SERVERS, *of_catalogue, *(words if conditions else ()))))
+        return words_for(conditions) if conditions else Words((), is_complete=True)
 
     def _pairs(self, classes: ToolClasses) -> Iterator[Pair]:
         for tools in classes.classes:
             yield from self._pairs_of(tools)
 
     def _pairs_of(self, tools: ToolClass) -> Iterator[Pair]:
-        old, new = self._sides
-        for category in self._categories(tools.names[0]):
-            name = tools.names[0]
-            yield Pair(tools, category, old.stack(name, category), new.stack(name, category))
+        name = tools.names[0]
+        seen: set[Hashable] = set()
+        for facts in self._facts(name):
+            old, new = (side.stack(name, facts.category) for side in self._sides)
+            pair = Pair(tools, facts, old, new)
+            if (key := _facts_that_decide(pair)) not in seen:
+                seen.add(key)
+                yield pair
+
+    def _facts(self, name: str) -> list[ToolFacts]:
+        """The facts that matter for a tool: those of the catalogue; without one, all that decide something."""
+        if self._catalogue is not None:
+            return of_catalogue(self._catalogue, name, self._servers)
+        return [assumed(category, self._servers) for category in self._categories(name)]
 
     def _categories(self, name: str) -> list[str | None]:
-        """The categories that matter for a tool: that of the catalogue; without one, all that decide something."""
-        if self._catalogue is not None:
-            known = self._tools.get(name)
-            return [known[1].category if known else None]
+        """The categories that decide something about a tool of which no category is known."""
         old, new = (side.policy for side in self._sides)
         found: list[str | None] = [None]
         for category in CATEGORIES:
@@ -151,32 +156,37 @@ class _Work:
                 found.append(category)
         return found
 
-    def _fixed(self, pair: Pair) -> dict[str, Any]:
-        """The values that all calls of a pair have."""
-        name = pair.tools.names[0]
-        fixed: dict[str, Any] = {"tool": name, "category": pair.category or ABSENT, "server": self._servers}
-        if self._catalogue is not None:
-            server, tool = self._tools.get(name, (self._servers[0], None))
-            fixed |= {"server": server, "risk": (tool and tool.risk) or ABSENT}
-        else:
-            fixed["risk"] = [ABSENT, *RISKS]
-        return fixed if self._server is None else {**fixed, "server": self._server}
-
     def _comparison(self, pair: Pair) -> Iterator[Found]:
         budget = Budget(min(_STEPS_OF_PAIR, self._left))
         before = budget.left
-        known = self._tools.get(pair.tools.names[0])
-        schema = known[1].input_schema if known else None
-        yield from PairComparison(self._ground, pair, self._fixed(pair), schema, budget).differences()
+        compared = PairComparison(self._ground, pair, budget)
+        yield from compared.differences()
+        if self._server is None and not self._server_words.is_complete and _asks_for(("server",), pair):
+            reason = "not all names of servers that the conditions tell apart were tried"
+            yield Unknown(DIRECTIONS, [pair.label], reason, compared.place)
         self._left -= before - max(0, budget.left)
 
     def _counts_differ(self, pair: Pair) -> bool:
         """True if equal limits count together with other tools."""
         old, new = (
-            [one.users for one in limits_of(side, stack, is_one_server=self._server is not None)]
+            [one.users for one in limits_of(side, stack, self._idle, is_one_server=self._server is not None)]
             for side, stack in zip(self._sides, (pair.old, pair.new), strict=True)
         )
         return old != new
+
+    @cached_property
+    def _idle(self) -> frozenset[str]:
+        """The entries that share a count, and to whose one tool no call goes that both policies admit."""
+        names = {
+            name
+            for side in self._sides
+            for users in side.users.values()
+            if len(users) > 1
+            for name, entry in side.exact.items()
+            if entry.pointer in users
+        }
+        idle = {name for name in names if all(map(never_admits, self._pairs_of(ToolClass([name]))))}
+        return frozenset(side.exact[name].pointer for side in self._sides for name in idle if name in side.exact)
 
     def _others(self, pointers: frozenset[str]) -> list[tuple[str, Call]]:
         found = []
@@ -187,7 +197,7 @@ class _Work:
             name = entry.pattern.name or entry.pattern.example()
             pair = next(self._pairs_of(ToolClass([name])))
             budget = Budget(_STEPS_OF_PAIR)
-            calls = PairComparison(self._ground, pair, self._fixed(pair), None, budget).allowed()
+            calls = PairComparison(self._ground, pair, budget).allowed()
             found += [(pointer, call) for call in calls[:1]]
         return found
 
@@ -200,7 +210,34 @@ def _sharing(side: Side) -> Iterator[Pattern]:
 
 def _asks_for_facts(entry: Entry) -> bool:
     """True if a condition looks at the category or the risk."""
-    return any(one.path.text in ("category", "risk") for check in entry.checks() for one in check.comparisons())
+    return any(True for name in ("category", "risk") for _ in _conditions_on(name, entry))
+
+
+def _conditions_on(path: str, entry: Entry) -> Iterator[Condition]:
+    """The comparisons of an entry that look at a value."""
+    return (one for check in entry.checks() for one in check.comparisons() if one.path.text == path)
+
+
+def _asks_for(paths: tuple[str, ...], pair: Pair) -> bool:
+    """True if a condition of a pair looks at one of these values."""
+    entries = [entry for stack in (pair.old, pair.new) for entry in stack.entries]
+    return any(True for entry in entries for path in paths for _ in _conditions_on(path, entry))
+
+
+def _facts_that_decide(pair: Pair) -> Hashable:
+    """Equal for facts under which the two policies decide alike about one tool."""
+    facts = pair.facts
+    takes_schema = any(entry.schema == "input" for stack in (pair.old, pair.new) for entry in stack.entries)
+    return (
+        pair.old.form,
+        pair.new.form,
+        facts.category if _asks_for(("category",), pair) else None,
+        facts.risks if _asks_for(("risk",), pair) else None,
+        facts.servers if _asks_for(("server",), pair) else None,
+        canonical(facts.input_schema) if takes_schema else None,
+        # What is counted together is known of entries, and a category has an entry.
+        tuple(entry.pointer for stack in (pair.old, pair.new) for entry in stack.entries),
+    )
 
 
 def _merged(differences: list[Difference]) -> Iterator[Difference]:

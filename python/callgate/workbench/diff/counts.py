@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from callgate.workbench.diff.sides import Side, Stack
+    from callgate.workbench.rules import Entry, Limit
     from callgate.workbench.witness import Call
 
 _MOST_VARIANTS: Final = 12
@@ -53,30 +54,29 @@ class Counted:
     """Limits that may refuse one only because their units come back late."""
 
 
-def limits_of(side: Side, stack: Stack, *, is_one_server: bool) -> list[CountedLimit]:
-    """The enforced limits that apply to a tool."""
-    found = []
+def limits_of(side: Side, stack: Stack, idle: frozenset[str], *, is_one_server: bool) -> list[CountedLimit]:
+    """The enforced limits that apply to a tool.
+
+    Args:
+        side: The policy.
+        stack: Its rules for the tool.
+        idle: The pointers of entries that take from no count.
+        is_one_server: True if the policy serves one server alone.
+    """
+    by_count: dict[Hashable, list[tuple[Entry, Limit]]] = {}
     for entry in stack.enforced:
-        is_one_tool = entry.pattern is not None and entry.pattern.name is not None
         for limit in entry.limits:
-            users = side.users[limit.count]
-            found.append(counted(limit, users, entry.pointer, is_one_tool=is_one_tool, is_one_server=is_one_server))
-    return _merged(found)
-
-
-def _merged(limits: list[CountedLimit]) -> list[CountedLimit]:
-    """The limits without those of a count that another one takes more from."""
-    found: dict[Hashable, CountedLimit] = {}
-    for number, one in enumerate(limits):
-        key: Hashable = one.limit.count
-        known = found.get(key)
-        if known is None:
-            found[key] = one
-        elif one.calls is not None and known.calls is not None:
-            found[key] = min(known, one, key=lambda limit: limit.calls or 0)
-        else:
-            found[(key, number)] = one
-    return list(found.values())
+            by_count.setdefault(limit.count, []).append((entry, limit))
+    return [
+        counted(
+            [limit for _, limit in limits],
+            {pointer: costs for pointer, costs in side.users[count].items() if pointer not in idle},
+            limits[0][0].pointer,
+            is_one_tool=(pattern := limits[0][0].pattern) is not None and pattern.name is not None,
+            is_one_server=is_one_server,
+        )
+        for count, limits in by_count.items()
+    ]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from callgate.workbench.rules.conditions import Path
 from callgate.workbench.rules.paths import parse_path
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from callgate.workbench.rules import Limit, Window
 
@@ -37,40 +37,59 @@ class CountedLimit:
     """A limit as it applies to one tool, with what it is shared with."""
 
     limit: Limit
+    """The first limit of its count."""
     parts: frozenset[Hashable]
     """Everything of which each value has a count of its own, also where that follows from its users."""
-    users: Mapping[str, Hashable]
+    users: Mapping[str, frozenset[Hashable]]
     """The entries that may take from the same count, with their costs; empty if the tool counts alone."""
+    constant: Decimal
+    """The largest constant cost of a call."""
+    paths: frozenset[Hashable]
+    """The arguments that are costs, too: a call takes the largest cost."""
 
     @property
     def calls(self) -> int | None:
         """The calls of a constant cost that fit into a window; None if the cost is none or of an argument."""
-        cost = self.limit.cost
-        if isinstance(cost, Path) or cost == 0:
+        if self.paths or not self.constant:
             return None
-        return int(Decimal(self.limit.max) // Decimal(cost))
+        return int(Decimal(self.limit.max) // self.constant)
+
+    @property
+    def is_free(self) -> bool:
+        """True if no call takes anything."""
+        return not self.paths and not self.constant
+
+    @property
+    def is_uniform(self) -> bool:
+        """True if every call that takes from the count takes as much as those of this tool."""
+        return len(set(self.users.values())) <= 1
 
     @property
     def is_exact(self) -> bool:
         """True if units come back exactly when the window has passed."""
-        cost = self.limit.cost
-        is_whole = not isinstance(cost, Path) and cost == int(cost)
+        is_whole = not self.paths and self.constant == int(self.constant)
         exact = self.limit.max <= _LARGEST_EXACT and is_whole and not self.limit.asks_at_max
         return exact or self.limit.window.align == "calendar"
 
 
 def counted(
-    limit: Limit, users: Mapping[str, Hashable], pointer: str, *, is_one_tool: bool, is_one_server: bool
+    limits: Sequence[Limit],
+    users: Mapping[str, frozenset[Hashable]],
+    pointer: str,
+    *,
+    is_one_tool: bool,
+    is_one_server: bool,
 ) -> CountedLimit:
-    """A limit of an entry as it applies to a tool.
+    """The limits of one count as they apply to a tool.
 
     Args:
-        limit: The limit.
-        users: The entries that use its count, by pointer.
-        pointer: The pointer of its own entry.
+        limits: The limits; they have the same window, scope and `max`.
+        users: The entries that use the count, by pointer.
+        pointer: The pointer of the first one's entry.
         is_one_tool: True if the entry is for one exact name.
         is_one_server: True if the policy serves one server alone.
     """
+    limit = limits[0]
     parts: set[Hashable] = set()
     for part in limit.scope:
         parts.add(parse_path(part).keys if part.startswith("args") else part)
@@ -83,7 +102,13 @@ def counted(
     is_alone = "tool" in parts or (is_one_tool and set(users) == {pointer})
     if is_alone:
         parts.add("tool")
-    return CountedLimit(limit, frozenset(parts), {} if is_alone else users)
+    return CountedLimit(
+        limit,
+        frozenset(parts),
+        {} if is_alone else users,
+        constant=max((Decimal(one.cost) for one in limits if not isinstance(one.cost, Path)), default=Decimal(0)),
+        paths=frozenset(cost_form(one.cost) for one in limits if isinstance(one.cost, Path)),
+    )
 
 
 def dominates(strict: CountedLimit, loose: CountedLimit, *, is_late: bool = True) -> bool:
@@ -98,15 +123,18 @@ def dominates(strict: CountedLimit, loose: CountedLimit, *, is_late: bool = True
     """
     if not strict.parts <= loose.parts or not _shares(strict, loose):
         return False
+    if loose.is_free:
+        # A call that costs nothing is never refused.
+        return True
     windows = _windows(strict, loose, is_late=is_late)
-    same_cost = cost_form(strict.limit.cost) == cost_form(loose.limit.cost)
-    if strict.calls is not None and loose.calls is not None and (same_cost or not (strict.users or loose.users)):
-        return strict.calls * windows <= loose.calls
-    if same_cost:
-        is_free = not isinstance(loose.limit.cost, Path)
-        return is_free or Decimal(strict.limit.max) * windows <= Decimal(loose.limit.max)
-    # A call that costs nothing is never refused.
-    return not isinstance(loose.limit.cost, Path) and loose.limit.cost == 0
+    takes_as_much = loose.paths <= strict.paths and loose.constant <= strict.constant
+    if takes_as_much and Decimal(strict.limit.max) * windows <= Decimal(loose.limit.max):
+        return True
+    # Where every call takes as much as any other, the calls are counted: what is left over of `max` fits no call.
+    is_alone = not loose.users or (loose.is_uniform and strict.is_uniform and takes_as_much)
+    if strict.calls is None or loose.calls is None or not is_alone:
+        return False
+    return strict.calls * windows <= loose.calls
 
 
 def _shares(strict: CountedLimit, loose: CountedLimit) -> bool:

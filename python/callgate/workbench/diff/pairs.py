@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from callgate.workbench.diff.counts import Allowance, Counting, limits_of, sequences_ranked_higher
 from callgate.workbench.diff.findings import DIRECTIONS, Answer, Difference, Direction, Unknown, Witness
@@ -13,7 +13,7 @@ from callgate.workbench.diff.terms import changed_terms
 from callgate.workbench.witness import CallMaker, Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from callgate._callgate import Decision
     from callgate.workbench.diff.counts import Counted
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from callgate.workbench.diff.judges import Judge
     from callgate.workbench.diff.sides import Side, Stack
     from callgate.workbench.diff.tool_classes import ToolClass
+    from callgate.workbench.diff.tool_facts import ToolFacts
     from callgate.workbench.rules import Entry
     from callgate.workbench.witness import Budget, Call
 
@@ -32,10 +33,10 @@ Found: TypeAlias = "Difference | Unknown | str"
 
 @dataclass(frozen=True)
 class Pair:
-    """The rules of both policies for one tool of one category."""
+    """The rules of both policies for one tool of which some facts hold."""
 
     tools: ToolClass
-    category: str | None
+    facts: ToolFacts
     old: Stack
     new: Stack
 
@@ -57,26 +58,26 @@ class Ground:
     allowance: Allowance
     others: Callable[[frozenset[str]], list[tuple[str, Call]]]
     """Calls of tools to which the entries with these pointers apply, each with the pointer."""
+    idle: frozenset[str]
+    """The entries of whose tools no call is admitted by both policies."""
+
+
+def never_admits(pair: Pair) -> bool:
+    """True if it is plain that one of the policies denies every call."""
+    return any(gate_of(stack, Vocabulary()).never_allows for stack in (pair.old, pair.new))
 
 
 class PairComparison:
     """The differences of one pair, found piece by piece."""
 
-    def __init__(
-        self,
-        ground: Ground,
-        pair: Pair,
-        fixed: Mapping[str, Any],
-        input_schema: Any,  # noqa: ANN401  JSON
-        budget: Budget,
-    ) -> None:
-        """Takes the pair with what is given of its calls."""
+    def __init__(self, ground: Ground, pair: Pair, budget: Budget) -> None:
+        """Takes the pair, and the steps that may be taken."""
         self._ground = ground
         self._pair = pair
-        self._input_schema = input_schema
+        self._input_schema = pair.facts.input_schema
         vocabulary = Vocabulary()
         self._gates: tuple[Gate, Gate] = (gate_of(pair.old, vocabulary), gate_of(pair.new, vocabulary))
-        self._maker = CallMaker(vocabulary, fixed, budget)
+        self._maker = CallMaker(vocabulary, {"tool": pair.tools.names[0], **pair.facts.fixed}, budget)
 
     def differences(self) -> Iterator[Found]:
         """Every difference, and everything that is not known."""
@@ -99,12 +100,14 @@ class PairComparison:
                 old, new = (one.higher, one.lower) if higher == 0 else (one.lower, one.higher)
                 yield self._difference(direction, "call", old, new, Witness(one.call, one.call.now_ms))
             for reason in dict.fromkeys(found.unknown):
-                yield Unknown((direction,), [self._pair.label], reason, self._place())
+                yield Unknown((direction,), [self._pair.label], reason, self.place)
 
     def _limits(self) -> tuple[list[CountedLimit], list[CountedLimit]]:
-        one = self._ground.is_one_server
-        old, new = self._ground.sides
-        return limits_of(old, self._pair.old, is_one_server=one), limits_of(new, self._pair.new, is_one_server=one)
+        old, new = (
+            limits_of(side, stack, self._ground.idle, is_one_server=self._ground.is_one_server)
+            for side, stack in zip(self._ground.sides, self._stacks, strict=True)
+        )
+        return old, new
 
     def _sequences(self) -> Iterator[Found]:
         limits = self._limits()
@@ -203,7 +206,8 @@ class PairComparison:
             facts.append(f"its input schema {admits} these arguments")
         return " and ".join(facts)
 
-    def _place(self) -> str:
+    @property
+    def place(self) -> str:
         """The place of the rules, in the new policy if it has some."""
         for side, stack in zip(reversed(self._ground.sides), reversed(self._stacks), strict=True):
             for entry in stack.entries:

@@ -49,6 +49,15 @@ _EMPTY: Hashable = (False, "enforce", "allow", frozenset(), None, ("null",), fro
 
 
 @dataclass(frozen=True)
+class ShadowCost:
+    """The cost at a shadowed limit, which takes it only where enforcement of all rules would have allowed the call."""
+
+    cost: Hashable
+    policy: Hashable
+    """The form of the whole policy: any rule may decide that."""
+
+
+@dataclass(frozen=True)
 class Side:
     """A policy of a comparison."""
 
@@ -67,14 +76,56 @@ class Side:
         )
 
     @cached_property
-    def users(self) -> dict[Hashable, dict[str, Hashable]]:
-        """The entries that use each count, by their pointers, with the cost in each."""
-        found: dict[Hashable, dict[str, Hashable]] = {}
+    def users(self) -> dict[Hashable, dict[str, frozenset[Hashable]]]:
+        """The entries that use each count, by their pointers, with the costs in each."""
+        found: dict[Hashable, dict[str, frozenset[Hashable]]] = {}
         for entry in self.policy.entries():
             for limit in entry.limits:
-                cost = (entry.mode, cost_form(limit.cost))
-                found.setdefault(limit.count, {})[entry.pointer] = cost
+                cost: Hashable = cost_form(limit.cost)
+                if entry.mode == "shadow":
+                    cost = ShadowCost(cost, self.form)
+                of_entries = found.setdefault(limit.count, {})
+                of_entries[entry.pointer] = of_entries.get(entry.pointer, frozenset()) | {cost}
         return found
+
+    @cached_property
+    def form(self) -> Hashable:
+        """Equal for policies that decide every call alike."""
+        return self.form_without_names, frozenset((name, entry_form(entry)) for name, entry in self.exact.items())
+
+    @cached_property
+    def form_without_names(self) -> Hashable:
+        """The form of everything but the entries of `tools` for one exact name."""
+        policy = self.policy
+        return (
+            policy.default,
+            policy.mode,
+            frozenset(pattern.symbols for pattern in policy.hide),
+            entry_form(policy.all_tools),
+            frozenset((name, entry_form(entry)) for name, entry in policy.categories.items()),
+            tuple((entry.pattern and entry.pattern.symbols, entry_form(entry)) for entry in self.globs),
+        )
+
+    @cached_property
+    def exact(self) -> dict[str, Entry]:
+        """The entries of `tools` for one exact name, by that name."""
+        return {
+            name: entry
+            for entry in self.policy.tools
+            if entry.pattern is not None and (name := entry.pattern.name) is not None
+        }
+
+    @property
+    def wide(self) -> Iterator[Entry]:
+        """The entries for more than one name."""
+        yield from self.globs
+        yield from self.policy.categories.values()
+        yield self.policy.all_tools
+
+    @cached_property
+    def globs(self) -> tuple[Entry, ...]:
+        """The other entries of `tools`, in document order."""
+        return tuple(one for one in self.policy.tools if one.pattern is not None and one.pattern.name is None)
 
     def content_for(self, tools: Collection[str]) -> bytes:
         """The policy as JSON, without the entries of `tools` whose one name is not among these.

@@ -6,17 +6,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from callgate.workbench.diff.canonical_rules import condition_form, entry_form
+from callgate.workbench.diff.sides import ShadowCost
 from callgate.workbench.witness.words import Automaton, OneOf, of_pattern, reader_of, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from callgate.workbench.diff.sides import Side
-    from callgate.workbench.rules import Comparison, Entry, Pattern
+    from callgate.workbench.rules import Comparison, Pattern
     from callgate.workbench.witness.words import Reader
 
 _MOST_STEPS: Final = 600_000
 """Characters of names that are tried, times the patterns."""
+
+_SPECIAL: Final = frozenset({"path_within", "host_in", "cidr_in"})
 
 _NAMES: Final = 3
 """Names that are kept for one class: some sequences need more than one."""
@@ -84,41 +87,35 @@ def tool_classes(old: Side, new: Side, known: Sequence[str]) -> ToolClasses:
 
 def _changed_names(old: Side, new: Side) -> list[str] | None:
     """The exact names whose entries differ, if nothing else differs but them; otherwise None."""
-    fixed = [
-        (
-            side.policy.default,
-            side.policy.mode,
-            frozenset(pattern.symbols for pattern in side.policy.hide),
-            entry_form(side.policy.all_tools),
-            {name: entry_form(entry) for name, entry in side.policy.categories.items()},
-            [(entry.pattern and entry.pattern.symbols, entry_form(entry)) for entry in _globs(side)],
-        )
-        for side in (old, new)
-    ]
-    if fixed[0] != fixed[1]:
+    if old.form_without_names != new.form_without_names:
         return None
-    ours, theirs = _exact(old), _exact(new)
+    ours, theirs = old.exact, new.exact
+    # Shadowed limits take from them what depends on other rules.
+    moved = {
+        count
+        for side in (old, new)
+        for count, users in side.users.items()
+        if len(users) > 1 and _has_shadow(users) and old.users.get(count) != new.users.get(count)
+    }
+    if any(limit.count in moved for side in (old, new) for entry in side.wide for limit in entry.limits):
+        return None
     return [
         name
         for name in dict.fromkeys((*ours, *theirs))
-        if name not in ours or name not in theirs or entry_form(ours[name]) != entry_form(theirs[name])
+        if name not in ours
+        or name not in theirs
+        or entry_form(ours[name]) != entry_form(theirs[name])
+        or any(limit.count in moved for limit in ours[name].limits)
     ]
 
 
-def _exact(side: Side) -> dict[str, Entry]:
-    return {
-        name: entry
-        for entry in side.policy.tools
-        if entry.pattern is not None and (name := entry.pattern.name) is not None
-    }
-
-
-def _globs(side: Side) -> Iterator[Entry]:
-    return (entry for entry in side.policy.tools if entry.pattern is not None and entry.pattern.name is None)
+def _has_shadow(users: Mapping[str, frozenset[Hashable]]) -> bool:
+    """True if a shadowed limit takes from a count."""
+    return any(isinstance(cost, ShadowCost) for costs in users.values() for cost in costs)
 
 
 def _names(side: Side) -> Iterator[str]:
-    yield from _exact(side)
+    yield from side.exact
     yield from (pattern.name for pattern in side.policy.hide if pattern.name is not None)
 
 
@@ -127,7 +124,7 @@ def _readers(old: Side, new: Side) -> tuple[list[Pattern], list[Reader], bool]:
     patterns: dict[Hashable, Pattern] = {}
     conditions: dict[Hashable, Comparison] = {}
     for side in (old, new):
-        for pattern in (*side.policy.hide, *(entry.pattern for entry in _globs(side) if entry.pattern)):
+        for pattern in (*side.policy.hide, *(entry.pattern for entry in side.globs if entry.pattern)):
             if pattern.name is None:
                 patterns.setdefault(pattern.symbols, pattern)
         for entry in side.policy.entries():
@@ -140,7 +137,8 @@ def _readers(old: Side, new: Side) -> tuple[list[Pattern], list[Reader], bool]:
     for one in conditions.values():
         found, is_all = reader_of(one.op, one.value)
         readers += found
-        is_exact = is_exact and is_all
+        # Names that look like paths, URLs or addresses are not made.
+        is_exact = is_exact and is_all and one.op not in _SPECIAL
     return list(patterns.values()), readers, is_exact
 
 
