@@ -106,8 +106,8 @@ def test_what_is_not_known_is_said(folder: Path) -> None:
     for name, most in (("old", 500_000), ("new", 900_000)):
         (folder / f"{name}.json").write_text(policy(tools={"t": {"rate_limit": f"{most}/minute"}}))
     done = run("diff", "--fail-on", "wider", "old.json", "new.json", cwd=folder)
-    assert done.code == 0
-    assert done.err == "`wider` is not excluded; `--fail-on unknown` fails in this case, too\n"
+    assert done.code == 1
+    assert done.err == "`wider` is not excluded (--allow-unknown does not fail for it)\n"
     assert done.out == (
         "old.json -> new.json: unknown; wider is not excluded\n"
         "\n"
@@ -115,7 +115,14 @@ def test_what_is_not_known_is_said(folder: Path) -> None:
         "  a sequence of 500,001 calls would show it; at most 50,000 are replayed\n"
         "  old.json:1:67\n"
     )
-    assert run("diff", "--fail-on", "unknown", "old.json", "new.json", cwd=folder).code == 1
+    for words, code in (("unknown", 1), ("any", 1), ("stricter", 0)):
+        assert run("diff", "--fail-on", words, "old.json", "new.json", cwd=folder).code == code
+    done = run("diff", "--fail-on", "wider,any", "--allow-unknown", "old.json", "new.json", cwd=folder)
+    assert (done.code, done.err) == (0, "`wider` is not excluded (allowed by --allow-unknown)\n")
+
+
+def test_what_is_known_fails_although_unknown_is_allowed(folder: Path) -> None:
+    assert run("diff", "--fail-on", "wider", "--allow-unknown", "old.yaml", "new.yaml", cwd=folder).code == 1
 
 
 def test_folders(folder: Path) -> None:
@@ -165,6 +172,11 @@ def test_a_catalogue_says_the_category(folder: Path) -> None:
         ([".", "new.yaml"], "`.` is a folder and `new.yaml` is a file; give two of one kind"),
         (["empty", "empty"], "`empty` has no policies; expected files `*.json`, `*.yaml` or `*.yml`"),
         (["--fail-on", "widr", "old.yaml", "new.yaml"], "unknown word `widr`; did you mean `wider`?"),
+        (["--allow-unknown", "old.yaml", "new.yaml"], "--allow-unknown needs --fail-on"),
+        (
+            ["--allow-unknown", "--fail-on", "wider,unknown", "old.yaml", "new.yaml"],
+            "--allow-unknown does not go with `unknown` in --fail-on",
+        ),
     ],
 )
 def test_bad_input(folder: Path, words: list[str], message: str) -> None:
