@@ -170,6 +170,12 @@ fuzz: ## fuzz targets, FUZZ_SECONDS=60 each; needs nightly Rust, and says what i
 		cargo install --quiet --locked --root target/tools cargo-fuzz || true # scripts/fuzz says what is missing
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz $(FUZZ_TARGETS)
 
+# The first seed of `make fuzz-diff`: that of a failure shows it again.
+SEED ?= 0
+.PHONY: fuzz-diff
+fuzz-diff: build .venv/.stamp-dev ## random policies for FUZZ_SECONDS: verdicts of `callgate diff` beside decisions
+	@PYTHONPATH=scripts:tests $(bin)/python -m support.diff_fuzz --seconds $(FUZZ_SECONDS) --seed $(SEED)
+
 .PHONY: lint
 lint: lint-rust lint-python lint-proto ## formats, lints, types, stubs, imports, proto style
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from callgate import Engine
 from callgate.workbench.analyse import CODES, Analysis, Finding, analyse, repair
 from callgate.workbench.catalogue import parse_catalogue
-from callgate.workbench.rules import parse_policy
+from callgate.workbench.rules import Policy, parse_policy
 from support.analyse_cases import CASES, Case, text_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "analysis.md"
@@ -141,3 +142,19 @@ def test_the_analysis_ends_when_its_time_is_over() -> None:
     found = analyse(parse_policy("p.yaml", text_of(case.has).encode()), clock=lambda: float(next(times)))
     assert found.findings == ()
     assert "the time or the steps" in found.unknown[0].message
+
+
+def policy_of(document: dict[str, Any]) -> Policy:
+    return parse_policy("p.json", json.dumps(document).encode())
+
+
+def test_tools_that_are_hidden_in_shadow_can_be_called() -> None:
+    document = {"version": "1", "default": "deny", "mode": "shadow", "hide": ["a*"], "tools": {"ab": {}, "b": {}}}
+    assert not {"CG111", "CG113"} & {one.code.code for one in analyse(policy_of(document)).findings}
+    assert "CG113" in {one.code.code for one in analyse(policy_of({**document, "mode": "enforce"})).findings}
+
+
+def test_a_condition_on_the_tool_that_need_not_be_chosen() -> None:
+    conditions = [{"any": [{"path": "tool", "op": "eq", "value": "ab"}, {"path": "args.x", "op": "eq", "value": 1}]}]
+    document = {"version": "1", "default": "deny", "tools": {"a*": {"require": [{"conditions": conditions}]}}}
+    assert not analyse(policy_of(document)).unknown

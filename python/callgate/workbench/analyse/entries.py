@@ -26,8 +26,7 @@ def of_reach(run: Run, entry: Entry) -> Iterator[Finding]:
     pattern = entry.pattern
     if pattern is None or subject.tool_of(entry) is not None:
         return
-    hide = subject.policy.hide
-    if names_without(pattern, hide).is_proven:
+    if names_without(pattern, subject.hide).is_proven:
         message = f"{quoted(entry.key)} is hidden by `hide`, so that its rules never apply"
         text = f"every name of {quoted(entry.key)} matches a pattern of `hide`"
         yield finding("CG113", message, entry.pointer, entry.at, Witness(text), of_key=True, fix=_fix(run, entry))
@@ -123,5 +122,5 @@ def _alone(run: Run, entry: Entry) -> Engine | None:
     known = run.engines.get(entry.pointer)
     if known is None and len(run.engines) < 50:  # noqa: PLR2004  engines of this use
         document = {"version": "1", "default": "deny", "tools": {entry.key: entry.data}}
-        known = run.engines[entry.pointer] = Engine.from_dict(document, {})
+        known = run.engines[entry.pointer] = Engine.from_dict(document, {}, approvals=None)
     return known

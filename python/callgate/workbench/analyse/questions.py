@@ -11,6 +11,7 @@ from callgate.workbench.catalogue import CATEGORIES, RISKS
 from callgate.workbench.rules import Comparison, Not, Path
 from callgate.workbench.rules.paths import parse_path
 from callgate.workbench.witness import ABSENT, Budget, CallMaker, Demand, Vocabulary, canonical, truth
+from callgate.workbench.witness.calls import EXAMPLE_TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -128,7 +129,7 @@ class Questions:
         if entry.at[0] == "categories":
             fixed["category"] = entry.key
         if "tool" not in roots or exact is not None:
-            fixed["tool"] = exact or tool or "callgate_example_tool"
+            fixed["tool"] = exact or tool or EXAMPLE_TOOL
         names = fixed["tool"] if "tool" in roots and exact is not None else ""
         key = (names, entry.key if entry.at[0] == "categories" else "", tuple(map(_form, endings)), tuple(counted))
         if key not in self._known:

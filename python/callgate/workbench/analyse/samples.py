@@ -67,6 +67,8 @@ def _engine(policy: Policy, calls: Sequence[Call]) -> Engine:
             servers.setdefault(call.server, {"tools": {}})["tools"][call.tool] = facts
     names = {call.server for call in calls}
     return Engine.from_config(
+        # A need is compared as it is; nobody is asked.
+        approvals=None,
         policies={"policy": (document.file, document.content)},
         servers=dict.fromkeys(sorted(names), "policy"),
         catalogue={"version": "1", "servers": servers} if servers else None,

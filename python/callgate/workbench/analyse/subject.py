@@ -12,6 +12,7 @@ from callgate.workbench.analyse.names import names_without
 from callgate.workbench.catalogue import CATEGORIES, RISKS, Catalogue, CatalogueServer, Tool, write_catalogue
 from callgate.workbench.rules import Pattern
 from callgate.workbench.witness import Call
+from callgate.workbench.witness.calls import EXAMPLE_TOOL
 
 if TYPE_CHECKING:
     from callgate.workbench.rules import Entry, Policy
@@ -75,7 +76,7 @@ class Subject:
         """The patterns that take names away from an entry: of entries that win, and of `hide`."""
         own = entry.pattern
         if own is None or own.name is not None:
-            return list(self.policy.hide)
+            return list(self.hide)
         found = []
         is_before = True
         for other in self.policy.tools:
@@ -92,13 +93,18 @@ class Subject:
                 found.append(other.pattern)
         # Wide patterns take more names away, so they come first where not all can be looked at.
         found.sort(key=lambda one: (one.name is not None, one.literal_length))
-        return [*self.policy.hide, *found]
+        return [*self.hide, *found]
 
     def _applies(self, entry: Entry, name: str) -> bool:
         return bool(name) and self.policy.entry_of(name) is entry and not self._is_hidden(name)
 
+    @property
+    def hide(self) -> tuple[Pattern, ...]:
+        """The patterns of tools that cannot be called; in shadow, hidden ones can."""
+        return self.policy.hide if self.policy.mode == "enforce" else ()
+
     def _is_hidden(self, name: str) -> bool:
-        return self.policy.is_hidden(name, self.category_of(name))
+        return self.policy.mode == "enforce" and self.policy.is_hidden(name, self.category_of(name))
 
     def _tool_beside(self, entry: Entry) -> str | None:
         """A tool for the rules of a category, or of all tools."""
@@ -108,11 +114,11 @@ class Subject:
                 return name
         if is_category and self.tools:
             return None
-        free = "callgate_example_tool"
-        if (is_category or self.policy.default == "allow") and not self.policy.is_hidden(free):
+        free = EXAMPLE_TOOL
+        if (is_category or self.policy.default == "allow") and not self._is_hidden(free):
             return free
         names = (one.pattern.example() for one in self.policy.tools if one.action != "deny" and one.pattern is not None)
-        return next((name for name in names if not self.policy.is_hidden(name)), None)
+        return next((name for name in names if not self._is_hidden(name)), None)
 
     def category_of(self, name: str) -> str | None:
         """The category of a tool of the catalogue."""
@@ -161,6 +167,8 @@ class Subject:
         facts: dict[str, Any] | None = None if catalogue is None else json.loads(write_catalogue(catalogue))
         names = {*self._known_servers, _DEFAULT_SERVER, *(catalogue.servers if catalogue is not None else ())}
         return Engine.from_config(
+            # A need is compared as it is; nobody is asked.
+            approvals=None,
             policies={"policy": (document.file, document.content)},
             servers=dict.fromkeys(sorted(names), "policy"),
             catalogue=facts,

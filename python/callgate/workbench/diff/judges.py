@@ -116,6 +116,8 @@ class Judge:
 
     def _made(self, assumed: _Assumed, content: bytes, tools: Iterable[str]) -> Engine:
         return Engine.from_config(
+            # A need is compared as it is; nobody is asked.
+            approvals=None,
             policies={"policy": ("policy.json", content)},
             servers=dict.fromkeys(self._servers, "policy"),
             catalogue=self._known(frozenset(tools))

@@ -17,6 +17,9 @@ MONDAY_MS: Final = 1_704_067_200_000
 """Monday, 1 January 2024, 00:00 UTC."""
 
 NOON: Final = 12
+
+EXAMPLE_TOOL: Final = "callgate_example_tool"
+"""The tool of a call that may go to any."""
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 
@@ -70,7 +73,8 @@ def _call(outside: Mapping[str, Any], args: dict[str, Any]) -> Call:
     given = {name: value for name, value in outside.items() if value is not ABSENT}
     hour, weekday = given.get("time.hour", NOON), given.get("time.weekday", 1)
     return Call(
-        tool=given["tool"],
+        # Where no name is given, none is chosen if any does.
+        tool=given.get("tool", EXAMPLE_TOOL),
         grant=given.get("grant.id", "agent"),
         server=given.get("server", "srv"),
         session=given.get("session"),
