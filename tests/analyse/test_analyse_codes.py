@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ def test_a_policy_that_has_it_and_one_that_has_not(code: str) -> None:
     case = CASES[code]
     assert code in codes(analysis(case.has, case))
     assert code not in codes(analysis(case.has_not, case))
+
+
+def policy_of(document: dict[str, Any]) -> Policy:
+    return parse_policy("p.json", json.dumps(document).encode())
 
 
 def witnessed() -> list[tuple[str, Finding, Case]]:
@@ -141,11 +146,22 @@ def test_the_analysis_ends_when_its_time_is_over() -> None:
     case = replace(CASES["CG104"])
     found = analyse(parse_policy("p.yaml", text_of(case.has).encode()), clock=lambda: float(next(times)))
     assert found.findings == ()
-    assert "the time or the steps" in found.unknown[0].message
+    assert "in the time or the steps" in found.unknown[0].message
 
 
-def policy_of(document: dict[str, Any]) -> Policy:
-    return parse_policy("p.json", json.dumps(document).encode())
+def test_an_entry_that_uses_up_its_share_leaves_the_others_theirs() -> None:
+    # One tick for each look at the clock; the first entry asks for many things.
+    checks = [
+        {"conditions": [{"path": "args.a", "op": "regex", "value": f"^x{number}[a-z]+$"}]} for number in range(60)
+    ]
+    never = [{"conditions": [{"path": "args.n", "op": op, "value": 1} for op in ("gt", "lt")]}]
+    tools = {"first": {"deny_if": checks}, **{f"t{number}": {"deny_if": never} for number in range(3)}}
+    ticks = count(step=0.03)
+    found = analyse(policy_of({"version": "1", "default": "deny", "tools": tools}), clock=lambda: next(ticks))
+    assert [(one.code.code, one.rule.split("/")[2]) for one in found.findings] == [
+        ("CG102", f"t{number}") for number in range(3)
+    ]
+    assert {one.rule.split("/")[2] for one in found.unknown} == {"first"}
 
 
 def test_tools_that_are_hidden_in_shadow_can_be_called() -> None:
@@ -155,6 +171,6 @@ def test_tools_that_are_hidden_in_shadow_can_be_called() -> None:
 
 
 def test_a_condition_on_the_tool_that_need_not_be_chosen() -> None:
-    conditions = [{"any": [{"path": "tool", "op": "eq", "value": "ab"}, {"path": "args.x", "op": "eq", "value": 1}]}]
-    document = {"version": "1", "default": "deny", "tools": {"a*": {"require": [{"conditions": conditions}]}}}
+    conditions = [{"path": name, "op": "starts_with", "value": "low"} for name in ("tool", "category")]
+    document = {"version": "1", "default": "deny", "tools": {"a*": {"deny_if": [{"conditions": conditions}]}}}
     assert not analyse(policy_of(document)).unknown

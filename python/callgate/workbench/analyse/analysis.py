@@ -10,7 +10,7 @@ from callgate.workbench.analyse.checks import of_checks
 from callgate.workbench.analyse.entries import of_hide, of_reach, of_replaced
 from callgate.workbench.analyse.limits import of_limits
 from callgate.workbench.analyse.missing import of_missing
-from callgate.workbench.analyse.questions import Questions
+from callgate.workbench.analyse.questions import USED_UP, Questions
 from callgate.workbench.analyse.run import Run
 from callgate.workbench.analyse.subject import Subject
 from callgate.workbench.analyse.texts import of_texts
@@ -73,9 +73,10 @@ def _all(run: Run) -> Iterator[Finding]:
     yield from of_hide(run)
     yield from of_tools(run)
     yield from of_useless(run)
-    for entry in run.subject.policy.entries():
-        if not entry.is_hidden:
-            yield from _of_entry(run, entry)
+    entries = [entry for entry in run.subject.policy.entries() if not entry.is_hidden]
+    for number, entry in enumerate(entries):
+        run.questions.begin_entry(len(entries) - number)
+        yield from _of_entry(run, entry)
 
 
 def _of_entry(run: Run, entry: Entry) -> Iterator[Finding]:
@@ -92,7 +93,7 @@ def _of_entry(run: Run, entry: Entry) -> Iterator[Finding]:
     if tool is None or is_closed or entry.action == "deny":
         return
     if run.questions.is_over:
-        run.note(entry.pointer, entry.at, "the time or the steps of the analysis are used up")
+        run.note(entry.pointer, entry.at, USED_UP)
         return
     yield from of_missing(run, entry, tool)
     yield from of_texts(run, entry, tool)

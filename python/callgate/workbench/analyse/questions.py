@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from callgate.workbench.rules import Check, Condition, Entry, Limit
     from callgate.workbench.witness import Call, Formula
 
+USED_UP: Final = "the share of an entry in the time or the steps of the analysis is used up"
+
 HOLDS: Final = truth.TRUE | truth.PRESUMED_TRUE
 """Results under which `deny_if` and `when` fire."""
 
 _STEPS_OF_ONE: Final = 30_000
 _MOST_STEPS: Final = 3_000_000
-_MOST_SECONDS: Final = 5.0
+_MOST_SECONDS: Final = 10.0
 """Time of one analysis after which nothing more is searched."""
+_PARTS_OF_SHARE: Final = 4
+_MOST_MAKERS: Final = 8
+"""Makers of calls that are kept: the next question often looks at the same values."""
 _MOST_COMPARISONS: Final = 60
 _MOST_TEXTS: Final = 12
 """Comparisons of one question that are read as automata."""
@@ -104,12 +109,28 @@ class Questions:
         self._clock = clock
         self._end = clock() + _MOST_SECONDS
         self._steps = _MOST_STEPS
+        self._end_of_share = self._end
+        self._steps_after_share = 0
         self._known: dict[Hashable, Answer] = {}
+        self._makers: dict[Hashable, CallMaker] = {}
+
+    def begin_entry(self, left: int) -> None:
+        """Gives the next entry its share of the time and the steps that are left.
+
+        It is a few equal parts: most entries need less than one. No entry but the last may use more than half.
+
+        Args:
+            left: The number of entries that are left, with this one.
+        """
+        share = 1 if left == 1 else min(_PARTS_OF_SHARE / left, 1 / 2)
+        now = self._clock()
+        self._end_of_share = now + (self._end - now) * share
+        self._steps_after_share = self._steps - int(self._steps * share)
 
     @property
     def is_over(self) -> bool:
-        """True if the time or the steps of the whole analysis are used up."""
-        return self._steps <= 0 or self._clock() > self._end
+        """True if the time or the steps that an entry may use are used up."""
+        return self._steps <= self._steps_after_share or self._clock() > self._end_of_share
 
     def ask(self, entry: Entry, tool: str | None, endings: Sequence[Ending], counted: Sequence[Counted] = ()) -> Answer:
         """Looks for calls of an entry on which all of these checks end as is wanted.
@@ -141,14 +162,14 @@ class Questions:
 
     def _search(self, fixed: dict[str, Any], endings: Sequence[Ending], counted: Sequence[Counted]) -> Answer:
         if self.is_over:
-            return Answer(reason="the time or the steps of the analysis are used up")
-        budget = Budget(min(_STEPS_OF_ONE, self._steps))
+            return Answer(reason=USED_UP)
+        budget = Budget(min(_STEPS_OF_ONE, self._steps - self._steps_after_share))
         before = budget.left
         vocabulary = Vocabulary()
         try:
             demands = [Demand(vocabulary.check(one.check), one.wanted) for one in endings]
             demands += [Demand(one.formula(vocabulary), truth.TRUE) for one in counted]
-            found, conclusion = CallMaker(vocabulary, fixed, budget).find(demands)
+            found, conclusion = self._maker(vocabulary, fixed, budget).find(demands)
             calls = tuple(islice(found, _MOST_CALLS))
         except RecursionError:
             return Answer(reason="the conditions are nested too deep")
@@ -160,6 +181,20 @@ class Questions:
         if conclusion.is_complete:
             return Answer(is_impossible=True)
         return Answer(reason=conclusion.reason or "no call was found, and not all were tried")
+
+    def _maker(self, vocabulary: Vocabulary, fixed: dict[str, Any], budget: Budget) -> CallMaker:
+        """A maker of calls; one that has looked at the same values before, if it is still known."""
+        key = (
+            tuple(fixed),
+            canonical([str(one) for one in fixed.values()]),
+            tuple(one.key for one in vocabulary.atoms),
+        )
+        known = self._makers.pop(key, None)
+        maker = CallMaker(vocabulary, fixed, budget) if known is None else known.with_budget(budget)
+        if len(self._makers) >= _MOST_MAKERS:
+            del self._makers[next(iter(self._makers))]
+        self._makers[key] = maker
+        return maker
 
 
 def _too_large(endings: Sequence[Ending]) -> str:

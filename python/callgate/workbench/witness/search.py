@@ -70,6 +70,12 @@ class CallMaker:
         self._budget = budget or Budget(STEPS)
         self._variables: list[Variable] | None = None
 
+    def with_budget(self, budget: Budget) -> CallMaker:
+        """Another maker of the same calls, with steps of its own; what was learned of the values stays."""
+        other = CallMaker(self._vocabulary, self._fixed, budget)
+        other._variables = self._variables
+        return other
+
     def find(self, demands: Sequence[Demand]) -> tuple[Iterator[Call], Conclusion]:
         """The calls that meet all of these demands, and the conclusion, which is final when the calls have ended."""
         conclusion = Conclusion()

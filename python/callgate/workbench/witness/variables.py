@@ -155,7 +155,7 @@ class ArgumentVariables:
             # Each list may be short where there are many.
             yield Choice(UNKNOWN, {**open_, **dict.fromkeys(atoms, truth.ERROR)})
         for below in place.below():
-            if below.every is not None and below.indexes:
+            if below.every is not None and (below.indexes or (below.atoms and _is_in_list(below))):
                 yield Choice(UNKNOWN, {**open_, **dict.fromkeys(below.every.all_atoms(), truth.ERROR)})
 
     def _leaf(self, place: Place) -> Values:
@@ -193,7 +193,7 @@ class ArgumentVariables:
             made += lists
             few = len(place.every.all_atoms()) <= 4 and len(distinct) <= _MOST_ELEMENTS  # noqa: PLR2004  as above
             is_complete = is_complete and are_all and are_lists_all and few
-        if place.every is not None and (place.atoms or place.indexes):
+        if place.every is not None and (place.atoms or place.indexes) and not _is_in_list(place):
             # More elements than one `[*]` may visit: only conditions beside it tell such a list from another type.
             values.append([None] * (_MOST_VISITED + 1))
         return [*made, *values], is_complete
@@ -251,6 +251,11 @@ class ArgumentVariables:
             if key not in seen:
                 seen.add(key)
                 yield value
+
+
+def _is_in_list(place: Place) -> bool:
+    """True if the place is one of an element."""
+    return any(kind != "key" for kind, _ in place.steps)
 
 
 def _outside(values: Iterable[Any], place: Place) -> Iterator[Any]:

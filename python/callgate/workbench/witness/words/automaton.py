@@ -93,11 +93,16 @@ class Automaton:
 
     node: Node
     sets: frozenset[CharSet] = frozenset()
-    _moves: list[list[tuple[CharSet, int]]] = field(default_factory=list)
+    _moves: list[list[tuple[int, int]]] = field(default_factory=list)
+    """Moves with a character: the number of its set, and the place after it."""
     _jumps: list[list[tuple[str, int]]] = field(default_factory=list)
     """Moves without a character: anywhere (empty text), at the begin or at the end of the word."""
     _end: int = 0
     _steps: dict[tuple[frozenset[int], str], frozenset[int]] = field(default_factory=dict)
+    _accepted: dict[Hashable, bool] = field(default_factory=dict)
+    _numbers: dict[CharSet, int] = field(default_factory=dict)
+    _members: dict[str, frozenset[int]] = field(default_factory=dict)
+    """The numbers of the sets that each character belongs to."""
 
     def __post_init__(self) -> None:
         """Builds the automaton.
@@ -107,7 +112,7 @@ class Automaton:
         """
         first = self._place()
         self._end = self._build(self.node, first)
-        self.sets = frozenset(one for moves in self._moves for one, _ in moves)
+        self.sets = frozenset(self._numbers)
 
     def start(self) -> tuple[bool, frozenset[int]]:
         """Before the first character."""
@@ -118,14 +123,22 @@ class Automaton:
         places = _places(state)
         known = self._steps.get((places, character))
         if known is None:
-            moved = {to for place in places for one, to in self._moves[place] if character in one}
+            inside = self._members.get(character)
+            if inside is None:
+                inside = self._members[character] = frozenset(
+                    number for one, number in self._numbers.items() if character in one
+                )
+            moved = {to for place in places for one, to in self._moves[place] if one in inside}
             known = self._steps[places, character] = self._reached(moved, ("",))
         return False, known
 
     def accepts(self, state: Hashable) -> bool:
         """True if the word may end here."""
-        edges = ("", "begin", "end") if state == self.start() else ("", "end")
-        return self._end in self._reached(set(_places(state)), edges)
+        known = self._accepted.get(state)
+        if known is None:
+            edges = ("", "begin", "end") if state == self.start() else ("", "end")
+            known = self._accepted[state] = self._end in self._reached(set(_places(state)), edges)
+        return known
 
     def _reached(self, places: set[int], edges: tuple[str, ...]) -> frozenset[int]:
         found, open_ = set(places), list(places)
@@ -149,7 +162,7 @@ class Automaton:
         match node:
             case CharSet():
                 last = self._place()
-                self._moves[first].append((node, last))
+                self._moves[first].append((self._numbers.setdefault(node, len(self._numbers)), last))
             case Edge(which):
                 last = self._place()
                 self._jumps[first].append((which, last))
