@@ -174,3 +174,21 @@ def test_a_condition_on_the_tool_that_need_not_be_chosen() -> None:
     conditions = [{"path": name, "op": "starts_with", "value": "low"} for name in ("tool", "category")]
     document = {"version": "1", "default": "deny", "tools": {"a*": {"deny_if": [{"conditions": conditions}]}}}
     assert not analyse(policy_of(document)).unknown
+
+
+def test_tools_of_every_server_are_looked_at() -> None:
+    tools = {
+        "a": {"t": {"category": "Read", "input_schema": {}}},
+        "b": {"t": {"category": "Write"}, "u": {}},
+    }
+    document = {"version": "1", "servers": {name: {"tools": one} for name, one in tools.items()}}
+    catalogue = parse_catalogue("c.json", json.dumps(document).encode())
+    policy = policy_of(
+        {"version": "1", "default": "deny", "categories": {"Write": {}}, "tools": {"t": {"schema": "input"}}}
+    )
+    found = {one.code.code: one for one in analyse(policy, ("a", "b"), catalogue).findings}
+    assert "CG143" not in found
+    assert "`t` at the server `b`" in found["CG144"].message
+    (call,) = found["CG144"].witness.calls
+    assert (call.call.server, call.rule) == ("b", "/tools/t/schema")
+    assert "`u`" in found["CG142"].message

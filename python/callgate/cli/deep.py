@@ -41,7 +41,7 @@ class Options:
 
 @dataclass
 class _Total:
-    """What was found over all files."""
+    """The findings of all files."""
 
     errors: int = 0
     warnings: int = 0

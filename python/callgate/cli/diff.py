@@ -18,7 +18,7 @@ EXAMPLES: Final = (
 
 
 class FailOn(Enum):
-    """What makes the command fail."""
+    """A reason for exit code 1."""
 
     WIDER = "wider"
     STRICTER = "stricter"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """What the parts of one analysis share."""
+    """The state that the parts of one analysis share."""
 
     subject: Subject
     questions: Questions = field(default_factory=Questions)

@@ -48,12 +48,14 @@ class Subject:
             if isinstance(value, str)
         ]
         self._known_servers = tuple(dict.fromkeys((*self.servers, *named[:_MOST_SERVERS])))
-        self.tools: dict[str, tuple[str, Tool]] = {}
-        """The catalogue's tools of these servers by name, each with its server; the first server with a name wins."""
+        self.listed: list[tuple[str, Tool]] = []
+        """The catalogue's tools of these servers, each with its server."""
         if self.catalogue is not None:
-            for server, tool in self.catalogue.tools():
-                if server in self.servers:
-                    self.tools.setdefault(tool.name, (server, tool))
+            self.listed += (one for one in self.catalogue.tools() if one[0] in self.servers)
+        self.tools: dict[str, tuple[str, Tool]] = {}
+        """The same by name; of several servers with one name, the first one stands for all as an example."""
+        for server, tool in self.listed:
+            self.tools.setdefault(tool.name, (server, tool))
 
     def tool_of(self, entry: Entry) -> str | None:
         """A name to which an entry applies and that is not hidden, of the catalogue if possible; None if unknown."""
@@ -132,6 +134,10 @@ class Subject:
             return replace(made, tool=tool, server=server, category=known.category, risk=known.risk)
         category = entry.key if entry.at[0] == "categories" else made.category
         return replace(made, tool=tool, category=category, server=made.server or self.servers[0])
+
+    def call_at(self, server: str, tool: Tool, made: Call) -> Call:
+        """A call of a tool at one of its servers, with everything else as in another call."""
+        return replace(made, tool=tool.name, server=server, category=tool.category, risk=tool.risk)
 
     def decide(self, call: Call) -> Decision | None:
         """The decision about a call before which nothing was taken; None if no engine can be had for it."""

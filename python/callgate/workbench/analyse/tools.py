@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from callgate.config.document import KeyPath
     from callgate.workbench.analyse.findings import Finding
     from callgate.workbench.analyse.run import Run
+    from callgate.workbench.catalogue import Tool
     from callgate.workbench.rules import Entry, Pattern
 
 _MOST_TOOLS: Final = 200
@@ -53,11 +54,11 @@ def of_tools(run: Run) -> Iterator[Finding]:
 
 def _categories(run: Run) -> Iterator[Finding]:
     subject = run.subject
-    given = {tool.category for _, tool in subject.tools.values()}
+    given = {tool.category for _, tool in subject.listed}
     for name, entry in subject.policy.categories.items():
         if name not in given:
             message = f"no tool of the catalogue has the category {quoted(name)}"
-            text = f"the {len(subject.tools)} tools have other categories, or none"
+            text = f"the {len(subject.listed)} tools have other categories, or none"
             yield finding("CG143", message, entry.pointer, entry.at, Witness(text), of_key=True)
 
 
@@ -67,26 +68,34 @@ def _schemas(run: Run) -> Iterator[Finding]:
         if entry.schema != "input" or entry.action == "deny":
             continue
         without = [
-            name
-            for name, (_, tool) in subject.tools.items()
+            (server, tool)
+            for server, tool in subject.listed
             if tool.input_schema is None
-            and not subject.policy.is_hidden(name, tool.category)
-            and any(one is entry for one in subject.policy.applying(name, tool.category))
+            and not subject.policy.is_hidden(tool.name, tool.category)
+            and any(one is entry for one in subject.policy.applying(tool.name, tool.category))
         ]
         if not without:
             continue
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+        server, tool = without[0]
         message = (
-            f"the catalogue has no input schema of {quoted(without[0])}{more}, so that `schema: input` denies every "
-            "call; scan the server"
+            f"the catalogue has no input schema of {_at(run, server, tool.name)}{more}, so that `schema: input` denies "
+            "every call; scan the server"
         )
-        calls = _denied(run, entry, without[0])
+        calls = _denied(run, entry, server, tool)
         rule = f"{entry.pointer}/schema"
         yield finding("CG144", message, rule, (*entry.at, "schema"), Witness("a call of this tool is denied", calls))
 
 
-def _denied(run: Run, entry: Entry, name: str) -> tuple[WitnessCall, ...]:
-    call = next(iter(run.admitted(entry, name)), run.subject.call(entry, name, Call(name)))
+def _at(run: Run, server: str, name: str) -> str:
+    """The tool, with its server if there are several of the name."""
+    is_one = sum(tool.name == name for _, tool in run.subject.listed) == 1
+    return quoted(name) if is_one else f"{quoted(name)} at the server {quoted(server)}"
+
+
+def _denied(run: Run, entry: Entry, server: str, tool: Tool) -> tuple[WitnessCall, ...]:
+    made = next(iter(run.admitted(entry, tool.name)), Call(tool.name))
+    call = run.subject.call_at(server, tool, made)
     decision = run.subject.decide(call)
     return () if decision is None else (decided(call, decision),)
 
@@ -95,17 +104,19 @@ def _unnamed(run: Run) -> Iterator[Finding]:
     subject = run.subject
     policy = subject.policy
     found = [
-        name
-        for name, (_, tool) in subject.tools.items()
-        if not policy.is_hidden(name, tool.category)
-        and policy.entry_of(name) is None
+        (server, tool)
+        for server, tool in subject.listed
+        if not policy.is_hidden(tool.name, tool.category)
+        and policy.entry_of(tool.name) is None
         and (tool.category is None or tool.category not in policy.categories)
     ]
-    for name in found[:_MOST_TOOLS]:
-        call = subject.call(policy.all_tools, name)
+    for server, tool in found[:_MOST_TOOLS]:
+        name = tool.name
+        call = subject.call_at(server, tool, subject.call(policy.all_tools, name))
         decision = subject.decide(call)
         calls = () if decision is None else (decided(call, decision),)
         more = f" (one of {len(found)} such tools)" if len(found) > _MOST_TOOLS else ""
-        message = f"no entry and no category names {quoted(name)}, so that `default: {policy.default}` decides{more}"
+        shown = _at(run, server, name)
+        message = f"no entry and no category names {shown}, so that `default: {policy.default}` decides{more}"
         text = f"a call of {quoted(name)} meets no rule but `default` and `all_tools`"
         yield finding("CG142", message, "/default", ("default",), Witness(text, calls))

@@ -45,7 +45,7 @@ class Allowance:
 
 @dataclass
 class Counted:
-    """What a search in one direction has found."""
+    """The result of a search in one direction."""
 
     sequences: list[CallSequence] = field(default_factory=list)
     unknown: list[tuple[CountedLimit, str]] = field(default_factory=list)

@@ -37,7 +37,7 @@ class FirstCall:
 
 @dataclass
 class Found:
-    """What a search in one direction has found."""
+    """The result of a search in one direction."""
 
     calls: list[FirstCall] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)

@@ -48,7 +48,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Ground:
-    """What all pairs of one comparison share."""
+    """The parts that all pairs of one comparison share."""
 
     sides: tuple[Side, Side]
     """The old one and the new one."""

@@ -24,12 +24,12 @@ class Path:
 
     @property
     def is_of_arguments(self) -> bool:
-        """Whether it leads to the arguments or into them."""
+        """True if it leads to the arguments or into them."""
         return self.root == "args"
 
     @property
     def has_every(self) -> bool:
-        """Whether it has a step `[*]`."""
+        """True if it has a step `[*]`."""
         return any(kind == "every" for kind, _ in self.keys)
 
 
@@ -55,7 +55,7 @@ class AnyOf:
 
 @dataclass(frozen=True)
 class AllOf:
-    """AllOf of these conditions hold."""
+    """All of these conditions hold."""
 
     conditions: tuple[Condition, ...]
     at: KeyPath

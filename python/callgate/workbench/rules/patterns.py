@@ -45,7 +45,7 @@ class Pattern:
         return sum(kind == "char" for kind, _ in self.symbols)
 
     def matches(self, name: str) -> bool:
-        """Whether it matches the whole of a name."""
+        """Returns True if it matches the whole of a name."""
         symbols, symbol, position = self.symbols, 0, 0
         # The last star and the place to which it has matched: on a mismatch it takes one more character. An earlier
         # star need not be tried again, because the last one reaches every place that it could reach.

@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def asks(self) -> bool:
-        """Whether it may ask for an approval."""
+        """True if it may ask for an approval."""
         return self.action == "require_approval" or any(limit.asks_at_max for limit in self.limits)
 
     def checks(self) -> Iterator[Check]:
@@ -92,7 +92,7 @@ class Policy:
         return next((entry for entry in self._globs if entry.pattern and entry.pattern.matches(tool)), None)
 
     def is_hidden(self, tool: str, category: str | None = None) -> bool:
-        """Whether a tool is hidden, by `hide` or by its category."""
+        """Returns True if a tool is hidden, by `hide` or by its category."""
         of_category = self.categories.get(category) if category is not None else None
         return (of_category is not None and of_category.is_hidden) or any(one.matches(tool) for one in self.hide)
 

@@ -40,7 +40,7 @@ class Call:
     """Numbers that are not integers are `Decimal`."""
     now_ms: int = MONDAY_MS + NOON * _HOUR_MS
     category: str | None = None
-    """What a catalogue says of the tool."""
+    """The category of the tool in the catalogue."""
     risk: str | None = None
     fits_input: bool = True
     """True if the tool's own input schema, which is not known, admits the arguments."""

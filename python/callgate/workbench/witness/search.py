@@ -35,7 +35,7 @@ STEPS: Final = 200_000
 
 @dataclass
 class Conclusion:
-    """What is known when a search has ended."""
+    """The completeness of a search that has ended."""
 
     is_complete: bool = True
     """True if every call that meets the demands is like one of those that were found."""

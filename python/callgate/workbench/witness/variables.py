@@ -1,4 +1,4 @@
-"""What a call consists of, as variables with choices: the values that conditions tell apart."""
+"""The parts of a call as variables, whose choices are the values that conditions tell apart."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Variable:
         return replace(self, choices=tuple(kept))
 
     def results(self) -> Results:
-        """What each atom may be while nothing is chosen."""
+        """The truth values that each atom may have while nothing is chosen."""
         found = dict.fromkeys(self.atoms, 0)
         for choice in self.choices:
             for atom, values in choice.results.items():

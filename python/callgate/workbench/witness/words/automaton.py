@@ -72,11 +72,11 @@ class OneOf:
         self.sets = frozenset(only(character) for word in self._words for character in word)
 
     def start(self) -> str | None:
-        """Nothing is read."""
+        """The empty text."""
         return "" if self._words else None
 
     def step(self, state: Hashable, character: str) -> str | None:
-        """What is read with one more character."""
+        """The text that was read, with one more character."""
         if state is None:
             return None
         read = f"{state}{character}"
