@@ -20,6 +20,6 @@ def test_no_call_refutes_a_verdict_or_a_finding(first: int) -> None:
 
 
 # Pairs about which a comparison or an analysis was wrong once.
-@pytest.mark.parametrize("seed", [648, 2067, 2157, 2287, 2431, 2526, 2611, 2693])
+@pytest.mark.parametrize("seed", [648, 2067, 2157, 2287, 2431, 2526, 2611, 2693, 300833, 301330])
 def test_what_was_wrong_once(seed: int) -> None:
     try_pair(seed, Tried())

@@ -83,8 +83,8 @@ def try_pair(seed: int, tried: Tried) -> None:
         for _ in range(_CALLS // 3):
             call = maker.call()
             decisions = [one.explain(**call).decision for one in engines]
-            _hold(found, [rank_of(one) for one in decisions], f"{where}\n{call}\n{decisions}")
-            _hold_findings(old, analysis, call["tool"], decisions[0].rule, f"{where}\n{call}\n{decisions[0]}")
+            _hold(found, [rank_of(one) for one in decisions], where, call, decisions)
+            _hold_findings(old, analysis, decisions[0].rule, where, call)
         _try_sequence(maker, engines, found, f"{where}, sequence {number}")
 
 
@@ -103,23 +103,23 @@ def _try_sequence(maker: PolicyMaker, engines: tuple[Engine, Engine], found: Com
         made.append(call)
         decisions = [one.check(**call) for one in engines]
         ranks = [rank_of(one) for one in decisions]
-        _hold(found, ranks, f"{where}\n{made}\n{decisions}")
+        _hold(found, ranks, where, made, decisions)
         if ranks != [Rank.ALLOWED, Rank.ALLOWED]:
             # The calls after this one depend on what one side alone has admitted.
             return
 
 
-def _hold(found: Comparison, ranks: list[Rank], where: str) -> None:
+def _hold(found: Comparison, ranks: list[Rank], where: str, *shown: object) -> None:
     if ranks[0] == ranks[1]:
         return
     direction = "wider" if ranks[1] > ranks[0] else "stricter"
     if direction not in {one.direction for one in found.differences} | set(found.maybe):
-        message = f"the verdict is {found.verdict.value}, and this call is {direction}\n{where}"
+        message = f"the verdict is {found.verdict.value}, and this call is {direction}\n{where}\n{shown}"
         raise RefutedError(message)
 
 
-def _hold_findings(policy: Policy, analysis: Analysis, tool: str, rule: str, where: str) -> None:
-    entry = policy.entry_of(tool)
+def _hold_findings(policy: Policy, analysis: Analysis, rule: str, where: str, call: dict[str, Any]) -> None:
+    entry = policy.entry_of(call["tool"])
     applied = "" if entry is None else entry.pointer
     pointers = [check.pointer for each in policy.entries() for check in each.checks()]
     for one in analysis.findings:
@@ -128,7 +128,7 @@ def _hold_findings(policy: Policy, analysis: Analysis, tool: str, rule: str, whe
         decides = code in _NEVER_DECIDES and rule == one.rule and pointers.count(rule) == 1
         applies = code in _NEVER_APPLIES and applied == one.rule and rule.startswith(f"{one.rule}/")
         if decides or applies:
-            message = f"{code} of `{one.rule}` is refuted\n{where}"
+            message = f"{code} of `{one.rule}` is refuted\n{where}\n{call}"
             raise RefutedError(message)
 
 

@@ -19,10 +19,12 @@ def value_in(call: Call, path: Path) -> Any:  # noqa: ANN401  JSON
     for kind, key in path.keys:
         if kind == "every" or not path.is_of_arguments:
             return ABSENT
-        try:
-            value = value[key]
-        except (KeyError, IndexError, TypeError):
+        # A text has no elements, although Python gives its characters.
+        is_member = kind == "key" and isinstance(value, dict) and key in value
+        is_element = kind == "index" and isinstance(value, list) and isinstance(key, int) and key < len(value)
+        if not is_member and not is_element:
             return ABSENT
+        value = value[key]
     return value
 
 
