@@ -12,6 +12,7 @@ import pytest
 from callgate.workbench.catalogue import Catalogue
 from callgate.workbench.scan.listing import list_servers
 from callgate.workbench.scan.merge import merge
+from callgate.workbench.scan.stdio import Tail
 from callgate.workbench.scan.target import MAX_TOOLS, Bounds
 from support.scan.hostile import hostile
 from support.stdio.wrapped import gone
@@ -79,6 +80,16 @@ def test_what_a_dying_server_said_is_shown_without_secrets() -> None:
 def test_an_error_message_of_a_server_does_not_repeat_a_secret() -> None:
     listing = listed("error", SECRET="topsecretvalue")
     assert "topsecretvalue" not in str(listing.failure)
+    # Also where a long message is cut.
+    listing = listed("error", SECRET="topsecretvalue", PADDING="." * 48)
+    assert "topsec" not in str(listing.failure)
+
+
+def test_a_line_of_stderr_that_has_lost_its_beginning_is_not_shown() -> None:
+    tail = Tail()
+    for chunk in (b"topsecret", b"value" + b"." * 9000 + b"\nlast"):
+        tail.add(chunk)
+    assert tail.text() == "last"
 
 
 def test_a_server_that_does_not_end_is_ended_with_what_it_started(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ async def _converse(
     if listing is not None:
         # What fails when the session ends changes nothing of the list.
         return listing
-    raise _failure(error, capture)
+    raise _failure(error, capture, target)
 
 
 async def _pages(
@@ -205,7 +205,7 @@ def _listing(target: Target, client: Client, tools: list[Any], pages: int) -> Li
     )
 
 
-def _failure(error: BaseException | None, capture: Capture) -> ListingError:
+def _failure(error: BaseException | None, capture: Capture, target: Target) -> ListingError:
     if isinstance(error, ListingError):
         return error
     status = capture.status
@@ -213,20 +213,21 @@ def _failure(error: BaseException | None, capture: Capture) -> ListingError:
         return ListingError(f"it wants authentication (HTTP {status}); give its token with --token-file or --header")
     if status is not None and status >= 400:  # noqa: PLR2004  an error
         return ListingError(f"it answers with HTTP {status}, so this is no endpoint of MCP")
-    return ListingError(_reason(error))
+    return ListingError(_reason(error, target))
 
 
-def _reason(error: BaseException | None) -> str:
+def _reason(error: BaseException | None, target: Target) -> str:
     if isinstance(error, MCPError):
         code, message = error.error.code, error.error.message
         # Servers use this code as well, for errors of their own.
         if code == CONNECTION_CLOSED and message == "Connection closed":
             return "it ended before its tools were listed"
-        return f"it answers with error {code}: {quoted(plain_line(message))}"
+        # Before it is shortened: a part of a secret would not be recognized.
+        return f"it answers with error {code}: {quoted(plain_line(redacted(message, target.secrets())))}"
     if isinstance(error, httpx2.ConnectError):
-        return f"no connection: {quoted(reason_of(error))}"
+        return f"no connection: {quoted(redacted(reason_of(error), target.secrets()))}"
     if isinstance(error, httpx2.HTTPError):
-        return f"HTTP failed: {quoted(reason_of(error))}"
+        return f"HTTP failed: {quoted(redacted(reason_of(error), target.secrets()))}"
     return f"its replies are no MCP that the client understands ({type(error).__name__})"
 
 
@@ -238,7 +239,7 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _last_lines(tail: Tail, target: Target) -> tuple[str, ...]:
-    text = redacted(tail.content.decode(errors="replace"), target.secrets())
+    text = redacted(tail.text(), target.secrets())
     lines = [plain_line(line)[:_STDERR_CHARACTERS] for line in text.splitlines()]
     return tuple([line for line in lines if line][-_STDERR_LINES:])
 

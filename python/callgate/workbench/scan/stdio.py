@@ -46,11 +46,19 @@ class Tail:
 
     def __init__(self) -> None:
         """Begins without any."""
-        self.content = b""
+        self._content = b""
+        self._is_cut = False
 
     def add(self, chunk: bytes) -> None:
         """Adds what came."""
-        self.content = (self.content + chunk)[-_STDERR_BYTES:]
+        content = self._content + chunk
+        self._is_cut |= len(content) > _STDERR_BYTES
+        self._content = content[-_STDERR_BYTES:]
+
+    def text(self) -> str:
+        """The text without a line whose beginning is lost: a part of a secret would not be recognized."""
+        content = self._content.partition(b"\n")[2] if self._is_cut else self._content
+        return content.decode(errors="replace")
 
 
 @asynccontextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
 
-from callgate.workbench.scan.secrets import hidden_words, shown_command, shown_url, without_user
+from callgate.workbench.scan.secrets import hidden_words, secret_texts, shown_command, shown_url, without_user
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 MAX_TOOLS: Final = 4096
@@ -57,9 +56,7 @@ class HttpTarget:
 
     def secrets(self) -> frozenset[str]:
         """Texts that a message must not repeat."""
-        parts = urlsplit(self.url)
-        words = (word for value in self.headers.values() for word in (value, value.rpartition(" ")[2]))
-        return frozenset({*words, *(value for _, value in parse_qsl(parts.query)), parts.password or ""})
+        return frozenset({*_with_last_words(self.headers.values()), *secret_texts(self.url, shown_url(self.url))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +84,14 @@ class StdioTarget:
 
     def secrets(self) -> frozenset[str]:
         """Texts that a message must not repeat."""
-        hidden = (word for word, shown in zip(self.command, hidden_words(self.command), strict=True) if word != shown)
-        return frozenset({*self.environment.values(), *hidden})
+        words = zip(self.command, hidden_words(self.command), strict=True)
+        hidden = (text for word, shown in words for text in secret_texts(word, shown))
+        return frozenset({*_with_last_words(self.environment.values()), *hidden})
+
+
+def _with_last_words(values: Iterable[str]) -> Iterator[str]:
+    """The values, and of each its last word: the token of `Bearer TOKEN`."""
+    return (text for value in values for text in (value, value.rpartition(" ")[2]))
 
 
 Target: TypeAlias = HttpTarget | StdioTarget

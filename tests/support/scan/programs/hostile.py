@@ -78,7 +78,7 @@ def on_floods(_request: Any, _number: int) -> None:
 
 
 def on_error(request: Any, _number: int) -> None:
-    error = {"code": -32000, "message": f"no\x1b[31m {os.environ.get('SECRET', '')}"}
+    error = {"code": -32000, "message": f"no\x1b[31m {os.environ.get('PADDING', '')}{os.environ.get('SECRET', '')}"}
     write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}))
 
 
