@@ -38,7 +38,7 @@ def test_every_server_is_listed_without_secrets(home: Home) -> None:
         "cursor  user   off (off)  shadow  x",
         "codex   user   files      shadow  npx -y files",
     ]
-    assert "4 servers are not behind callgate" in done.err
+    assert "3 servers are not behind callgate" in done.err
     documents = home.run("clients", "list", "--json").out
     assert "of-mine" not in done.out + done.err + documents
     assert json.loads(documents)[0]["environment"] == ["TOKEN"]
@@ -163,6 +163,16 @@ def test_unknown_names_are_refused_with_the_nearest(home: Home) -> None:
     assert "is no folder" in home.run("clients", "list", "--project", "none").err
 
 
+def test_a_file_that_is_read_only_is_left(home: Home) -> None:
+    file = home.write(".cursor/mcp.json", CURSOR)
+    file.chmod(0o444)
+    done = home.run("clients", "wrap", "--policy", home.policy("files"), "files")
+    assert (done.code, done.out) == (2, "")
+    assert "it is read-only; make it writable first" in done.err
+    assert file.read_text() == CURSOR
+    assert sorted(one.name for one in file.parent.iterdir()) == ["mcp.json"]
+
+
 def test_whatever_stands_in_the_place_of_a_copy_is_replaced(home: Home) -> None:
     file = home.write(".cursor/mcp.json", CURSOR)
     os.mkfifo(home.path / ".cursor" / "mcp.json.callgate-backup")
@@ -179,6 +189,37 @@ def test_a_file_that_cannot_be_written_does_not_keep_the_others_back(home: Home)
     assert "cannot write the copy" in done.err
     assert cursor.read_text() == CURSOR
     assert "callgate" in codex.read_text()
+
+
+def test_a_server_of_unknown_form_counts_as_not_behind_callgate(home: Home) -> None:
+    home.write(".cursor/mcp.json", {"mcpServers": {"odd": {"command": "x", "args": [80]}}})
+    done = home.run("clients", "list", "--fail-on-shadow")
+    assert done.code == 1
+    assert "`odd` of Cursor: it has neither a command whose words are texts nor a URL" in done.err
+    assert "1 server is not behind callgate" in done.err
+
+
+def test_a_gateway_in_a_url_counts_only_if_it_is_known(home: Home) -> None:
+    url = "https://gate.example/mcp/docs#https://docs.example/mcp"
+    home.write(".cursor/mcp.json", {"mcpServers": {"docs": {"url": url}}})
+    done = home.run("clients", "list", "--fail-on-shadow")
+    assert done.code == 1
+    assert "give --gateway https://gate.example" in done.err
+    assert home.run("clients", "list", "--fail-on-shadow", "--gateway", "https://gate.example").code == 0
+
+
+def test_names_that_no_command_can_hold_do_not_keep_the_others_back(home: Home) -> None:
+    servers = {name: {"command": "npx", "args": ["x"]} for name in ("--", "$HOME", "good")}
+    file = home.write(".gemini/settings.json", {"mcpServers": servers})
+    file.write_text(file.read_text().replace('"--"', '"\\ud800"', 1))
+    before = file.read_bytes()
+    done = home.run("clients", "wrap", "--policy", home.policy("x") / "x.json")
+    assert done.code == 2
+    assert done.err.count("no option of a command can hold its name") == 1
+    assert "its client puts a value in place of `$HOME`" in done.err
+    assert states(home)["gemini/good"] == "behind callgate"
+    assert home.run("clients", "unwrap").code == 0
+    assert file.read_bytes() == before
 
 
 def test_what_leads_to_a_gateway_is_not_wrapped_again(home: Home) -> None:

@@ -88,6 +88,7 @@ PROGRAM = {"command": "npx", "args": ["-y", "srv"], "env": {"TOKEN": "s3cret", "
         ),
         ("vscode", {"servers": {"srv": {"type": "stdio", **PROGRAM}}}, ("servers", "srv")),
         ("vscode", {"mcp": {"servers": {"srv": PROGRAM}}}, ("mcp", "servers", "srv")),
+        ("vscode", {"mcp.servers": {"srv": PROGRAM}}, ("mcp.servers", "srv")),
         ("gemini", {"mcpServers": {"srv": {**PROGRAM, "trust": True}}}, ("mcpServers", "srv")),
         ("kiro", {"mcpServers": {"srv": {**PROGRAM, "autoApprove": ["x"]}}}, ("mcpServers", "srv")),
         (
@@ -151,6 +152,7 @@ def test_codex(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (remote.kind, remote.is_disabled) == ("http", True)
     assert remote.resolved(None).headers == {"authorization": "Bearer t", "X": "1"}
     assert remote.headers == ("http_headers", "bearer_token_env_var")
+    assert remote.resolved(None).variables == {"TOK"}
 
 
 @pytest.mark.parametrize(
@@ -176,13 +178,15 @@ def test_variables(client: str, text: str, value: str, monkeypatch: pytest.Monke
     ("client", "text", "reason"),
     [
         ("claude-code", "${MISSING}", "`MISSING` is not set"),
-        ("vscode", "${input:key}", "its client asks for the value"),
+        ("vscode", "${input:key}", "its client gets the value"),
         ("vscode", "${workspaceFolder}", "--project"),
+        ("opencode", "{file:~/token}", "its client gets the value"),
     ],
 )
 def test_values_that_only_the_client_knows(client: str, text: str, reason: str) -> None:
-    key = "servers" if client == "vscode" else "mcpServers"
-    found = entry(client, {key: {"srv": {"command": "x", "args": [text]}}})
+    key = {"vscode": "servers", "opencode": "mcp"}.get(client, "mcpServers")
+    words = {"command": ["x", text]} if client == "opencode" else {"command": "x", "args": [text]}
+    found = entry(client, {key: {"srv": words}})
     with pytest.raises(UnresolvedError, match=reason):
         found.resolved(None)
 
@@ -197,6 +201,13 @@ def test_values_that_only_the_client_knows(client: str, text: str, reason: str) 
         ({"command": "callgate", "args": ["version"]}, SHADOW),
         ({"command": "callgate", "args": ["connect", "https://gate.example/mcp/aws"]}, BEHIND),
         ({"command": "callgate", "args": ["connect", "https://other.example/mcp/aws"]}, SHADOW),
+        (
+            {"command": "callgate", "args": ["connect", "--ca", "https://gate.example/mcp/a", "https://o.example"]},
+            SHADOW,
+        ),
+        ({"command": "callgate", "args": ["connect", "--header", "a:b", "https://gate.example/mcp/aws"]}, BEHIND),
+        ({"url": "https://gate.example/mcp/aws#https://a.example/mcp"}, BEHIND),
+        ({"url": "https://other.example/mcp/aws#https://a.example/mcp"}, SHADOW),
         ({"url": "http://127.0.0.1:9191/mcp/aws"}, BEHIND),
         ({"url": "http://localhost:9191/mcp/aws"}, BEHIND),
         ({"url": "http://localhost:9191/other"}, SHADOW),
@@ -226,6 +237,18 @@ def test_states(server: dict[str, Any], word: str) -> None:
 def test_files_that_are_no_json_are_faults_with_a_place(text: str) -> None:
     with pytest.raises(InvalidConfigError, match=r"^mcp\.json:\d+:\d+: "):
         parse_client_file(Place(client_named("cursor"), USER, Path("mcp.json")), text.encode())
+
+
+def test_a_path_that_cannot_be_looked_at_is_an_error_and_not_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path / ("x" * 300)))
+    found = places.places([client_named("codex")], None)
+    entries, errors = read_all(found)
+    assert entries == []
+    (error,) = errors
+    assert "file name too long" in str(error)
 
 
 def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -122,13 +122,29 @@ def test_a_program_is_not_started_without_consent(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+def test_variables_are_not_sent_to_a_server_without_consent(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    handler = server("usual")
+    with serving(handler) as port:
+        entry = {"url": f"http://127.0.0.1:{port}/mcp", "headers": {"X-Key": "${env:MINE}"}}
+        home.write("project/.cursor/mcp.json", {"mcpServers": {"srv": entry}})
+        words = ("scan", "--clients", "--project", "project")
+        done = home.run(*words, MINE="s3cret-of-mine")
+        assert (done.code, done.out, handler.seen) == (2, "", [])
+        assert f"  srv: http://127.0.0.1:{port}/mcp\n    with the values of MINE\n" in done.err
+        assert "nobody can be asked" in done.err
+        assert home.run(*words, "--yes", MINE="s3cret-of-mine").code == 0
+    assert {seen["x-key"] for seen in handler.seen} == {"s3cret-of-mine"}
+    assert "of-mine" not in done.err + (tmp_path / "catalogue.json").read_text()
+
+
 def test_a_person_is_asked_once(tmp_path: Path) -> None:
     command = offer(tmp_path, a="Does a.")
     paths = [command[0], *(str(tmp_path / name) for name in command[1:])]
     out = tmp_path / "c.json"
     for answer, is_written in (("n", False), ("y", True)):
         with terminal("scan", "--name", "srv", "--out", out, "--", *paths) as screen:
-            screen.wait_for("start them?")
+            screen.wait_for("go on?")
             screen.type(f"{answer}\n")
             assert screen.process.wait(60) == (0 if is_written else 1)
         assert out.exists() == is_written

@@ -13,7 +13,7 @@ from callgate.errors import ConfigError
 from callgate.text import did_you_mean, quoted
 from callgate.workbench.clients.entries import Entry, read_all
 from callgate.workbench.clients.places import CLIENTS, client_named, places
-from callgate.workbench.clients.state import SHADOW, USUAL_GATEWAYS, document_of, shown_endpoint, state_of
+from callgate.workbench.clients.state import BEHIND, USUAL_GATEWAYS, document_of, shown_endpoint, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,14 +92,16 @@ def print_states(entries: Sequence[Entry], gateways: Sequence[str]) -> None:
         typer.echo("no client has a server", err=True)
         return
     rows = [("CLIENT", "SCOPE", "SERVER", "STATE", "COMMAND OR URL")]
-    shadows = 0
-    for entry in entries:
-        state = state_of(entry, gateways)
-        shadows += state.word == SHADOW
+    states = [state_of(entry, gateways) for entry in entries]
+    for entry, state in zip(entries, states, strict=True):
         name = f"{entry.name} (off)" if entry.is_disabled else entry.name
         rows.append((entry.place.client.name, entry.place.scope, name, state.word, shown_endpoint(entry)))
     for line in table_lines(rows):
         typer.echo(line)
-    if shadows:
-        servers = "1 server is" if shadows == 1 else f"{shadows} servers are"
+    for entry, state in zip(entries, states, strict=True):
+        if state.has_hint:
+            typer.echo(f"{quoted(entry.name)} of {entry.place.client.title}: {state.reason}", err=True)
+    opened = sum(state.word != BEHIND and not entry.is_disabled for entry, state in zip(entries, states, strict=True))
+    if opened:
+        servers = "1 server is" if opened == 1 else f"{opened} servers are"
         typer.echo(f"{servers} not behind callgate: `callgate clients wrap` puts servers behind it", err=True)

@@ -125,7 +125,7 @@ def scan(
         targets = [*upstream_targets(read_bundle(config).upstreams, servers or [])]
     else:
         targets = _given(servers or [], name, header or [], token_file, _variables(env or []))
-    if not consented([target for target in targets if isinstance(target, StdioTarget)], yes=yes):
+    if not consented(targets, yes=yes):
         typer.echo("nothing was started", err=True)
         raise typer.Exit(1)
     listings = _listings(targets, timeout)

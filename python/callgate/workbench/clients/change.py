@@ -10,9 +10,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from callgate.config.faults import InvalidConfigError
 from callgate.errors import ConfigError
-from callgate.text import quoted, visible
-from callgate.workbench.clients.entries import HTTP, STDIO, Entry, entries_of, parse_client_file
+from callgate.text import is_text, quoted, visible
+from callgate.workbench.clients.entries import HTTP, STDIO, UNKNOWN_FORM, Entry, entries_of, parse_client_file
+from callgate.workbench.clients.variables import first_reference
 from callgate.workbench.clients.wrapped import end_of_options, routed, wrapped_url
 
 if TYPE_CHECKING:
@@ -53,9 +55,12 @@ def wrap(entry: Entry, wrapping: Wrapping) -> str:
     Raises:
         UnchangeableError: It cannot be put there; the message says why.
     """
+    if not is_text(entry.name) or entry.name == "--":
+        raise _refused(entry, "no option of a command can hold its name")
     if entry.kind == STDIO:
         if end_of_options(entry.command) is not None:
             raise _refused(entry, "it is behind `callgate wrap` already")
+        _check_references(entry, wrapping)
         edits = _wrap_list(entry, wrapping) if entry.form.is_command_list else _wrap_command(entry, wrapping)
     else:
         edits = [_wrap_url(entry, wrapping)]
@@ -84,6 +89,15 @@ def unwrap(entry: Entry) -> str:
     if (after.command, after.url) != (entry.original_command if entry.command else (), entry.original_url):
         raise _refused(entry, "its entry has a form that this command does not know")
     return text
+
+
+def _check_references(entry: Entry, wrapping: Wrapping) -> None:
+    """Refuses words that the client would change before it starts callgate."""
+    for word in _words(entry, wrapping, has_args=True):
+        reference = first_reference(word, entry.form.variables)
+        if reference is not None:
+            reason = f"{quoted(word)} would go before its command, and its client puts a value in place of"
+            raise _refused(entry, f"{reason} {quoted(reference)} there")
 
 
 def _words(entry: Entry, wrapping: Wrapping, *, has_args: bool) -> list[str]:
@@ -160,13 +174,23 @@ def _without(entry: Entry, start: int, last: Node, rest: Sequence[Node]) -> _Edi
 
 def _wrap_url(entry: Entry, wrapping: Wrapping) -> _Edit:
     if entry.kind != HTTP:
-        reason = "it has no command and no URL" if not entry.kind else "it speaks SSE, and the gateway streamable HTTP"
+        reason = (
+            "it speaks the older SSE, and the gateway only streamable HTTP; use the server's streamable HTTP endpoint, "
+            "or a program that turns SSE into pipes, which is wrapped like every program"
+            if entry.kind
+            else UNKNOWN_FORM
+        )
         raise _refused(entry, reason)
-    if not wrapping.gateway:
-        raise _refused(entry, "it is reached over HTTP; name the gateway that stands before it with --gateway")
     if entry.headers:
         keys = ", ".join(f"`{key}`" for key in entry.headers)
-        raise _refused(entry, f"it has {keys}, which belong into `upstream.headers` of the gateway's configuration")
+        raise _refused(
+            entry,
+            f"it has {keys}, which its client would send to the gateway, and the gateway passes no credentials of its "
+            "callers on; put the fields into `servers.NAME.upstream.headers` of the gateway's configuration, remove "
+            f"{keys} here, and repeat",
+        )
+    if not wrapping.gateway:
+        raise _refused(entry, "it is reached over HTTP; name the gateway that stands before it with --gateway")
     if wrapped_url(entry.url) is not None:
         raise _refused(entry, "it is behind a gateway already")
     if not entry.url.lower().startswith(("http://", "https://")) or "#" in entry.url:
@@ -225,7 +249,10 @@ def _again(entry: Entry, text: str) -> Entry:
     Raises:
         UnchangeableError: Something else has changed.
     """
-    file = parse_client_file(entry.place, entry.file.encoded(text))
+    try:
+        file = parse_client_file(entry.place, entry.file.encoded(text))
+    except InvalidConfigError as error:
+        raise _refused(entry, f"its changed file could not be read again: {error}") from None
     found = next((one for one in entries_of(file) if one.path == entry.path), None)
     if found is None or _others(file, entry.path) != _others(entry.file, entry.path):
         raise _refused(entry, "its file is laid out in a way that this command cannot keep")
@@ -245,7 +272,8 @@ def _others(file: ClientFile, path: Sequence[str]) -> object:
 
 def _literal(word: str) -> str:
     """A word in double quotes, as JSON and TOML write it alike."""
-    return json.dumps(word, ensure_ascii=False)
+    # JSON takes a DEL as it is, and TOML does not.
+    return json.dumps(word, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _is_toml(entry: Entry) -> bool:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 STDIO: Final = "stdio"
 HTTP: Final = "http"
 SSE: Final = "sse"
+UNKNOWN_FORM: Final = "it has neither a command whose words are texts nor a URL"
+"""The reason against an entry that is not understood."""
 _BOM: Final = "\ufeff"
 
 
@@ -96,8 +98,8 @@ class Entry:
         environment = {name: variables.filled(value) for name, value in given.items()}
         named = self.node.get("env_vars")
         for name in named.data() if named is not None and named.items is not None else ():
-            if isinstance(name, str) and name in os.environ:
-                environment.setdefault(name, os.environ[name])
+            if isinstance(name, str) and (value := variables.named(name)) is not None:
+                environment.setdefault(name, value)
         folder = self.node.get("cwd")
         at = variables.filled(folder.value) if folder is not None and isinstance(folder.value, str) else None
         if at is None and self.place.scope == PROJECT and project is not None:
@@ -108,6 +110,7 @@ class Entry:
             folder=None if at is None else Path(at),
             url=variables.filled(self.original_url),
             headers=self._header_values(variables),
+            variables=frozenset(variables.used),
         )
 
     def _header_values(self, variables: Variables) -> dict[str, str]:
@@ -115,15 +118,14 @@ class Entry:
         for key in self.form.headers:
             node = self.node.get(key)
             if key == "bearer_token_env_var":
-                if node is not None and isinstance(node.value, str) and node.value in os.environ:
-                    headers["authorization"] = f"Bearer {os.environ[node.value]}"
+                token = variables.named(node.value) if node is not None and isinstance(node.value, str) else None
+                if token is not None:
+                    headers["authorization"] = f"Bearer {token}"
                 continue
             for name, value in _texts(node).items():
-                if key == "env_http_headers":
-                    if value in os.environ:
-                        headers[name] = os.environ[value]
-                else:
-                    headers[name] = variables.filled(value)
+                filled = variables.named(value) if key == "env_http_headers" else variables.filled(value)
+                if filled is not None:
+                    headers[name] = filled
         return headers
 
 
@@ -136,6 +138,8 @@ class Resolved:
     folder: Path | None
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    variables: frozenset[str]
+    """Names of the variables of this process whose values are in the other parts."""
 
 
 def read_client_file(place: Place) -> ClientFile:

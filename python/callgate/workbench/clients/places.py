@@ -61,7 +61,7 @@ class Client:
 
 
 _CLAUDE_CODE: Final = Form(servers=(("mcpServers",), ("projects", "*", "mcpServers")), variables=frozenset({"braces"}))
-_VS_CODE: Final = Form(servers=(("servers",), ("mcp", "servers")), variables=frozenset({"env"}))
+_VS_CODE: Final = Form(servers=(("servers",), ("mcp", "servers"), ("mcp.servers",)), variables=frozenset({"env"}))
 _GEMINI: Final = Form(
     urls=("httpUrl",), sse_urls=("url",), variables=frozenset({"braces", "dollar"}), disabled=("disabled", True)
 )
@@ -208,8 +208,16 @@ def _existing(path: Path) -> Iterator[Path]:
     """The file, or the files that a name with `*` stands for."""
     star = next((number for number, part in enumerate(path.parts) if "*" in part), None)
     if star is None:
-        if path.is_file():
+        if _may_be_file(path):
             yield path
         return
     folder = Path(*path.parts[:star])
-    yield from sorted(one for one in folder.glob("/".join(path.parts[star:])) if one.is_file())
+    yield from sorted(one for one in folder.glob("/".join(path.parts[star:])) if _may_be_file(one))
+
+
+def _may_be_file(path: Path) -> bool:
+    """True for a file, and for what cannot be looked at: reading it then says the reason, with its path."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from callgate.workbench.clients.entries import STDIO, Entry
+from callgate.workbench.clients.entries import STDIO, UNKNOWN_FORM, Entry
 from callgate.workbench.clients.wrapped import connected_url, original_words, wrapped_url
 from callgate.workbench.scan.secrets import shown_command, shown_url
 
@@ -27,6 +27,8 @@ class State:
     word: str
     reason: str
     """One sentence."""
+    has_hint: bool = False
+    """True if the reason says more than the word."""
 
 
 def state_of(entry: Entry, gateways: Iterable[str]) -> State:
@@ -45,10 +47,13 @@ def state_of(entry: Entry, gateways: Iterable[str]) -> State:
             return State(SHADOW, "its client starts it directly")
         return _of_url(url, known, "`callgate connect` leads to")
     if not entry.kind:
-        return State(UNKNOWN, "it has neither a command nor a URL that is known")
+        return State(UNKNOWN, UNKNOWN_FORM, has_hint=True)
     wrapped = wrapped_url(entry.url)
-    if wrapped is not None:
-        return State(BEHIND, "its URL is that of a gateway")
+    if wrapped is not None and _origin(wrapped[0]) not in known:
+        # Anybody can write such a URL: only somebody who names the gateway knows that it is one.
+        gateway = shown_url(urljoin(wrapped[0], "/")).rstrip("/")
+        reason = f"its URL is that of a gateway which is not named; if it is yours, give --gateway {gateway}"
+        return State(SHADOW, reason, has_hint=True)
     return _of_url(entry.url, known, "its client asks")
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from callgate.text import is_text, quoted
-from callgate.workbench.clients.entries import STDIO, Entry
+from callgate.workbench.clients.entries import STDIO, UNKNOWN_FORM, Entry
 from callgate.workbench.clients.variables import UnresolvedError
 from callgate.workbench.scan.target import HttpTarget, StdioTarget, Target
 
@@ -55,14 +55,14 @@ def target_of(entry: Entry, project: Path | None) -> Target:
     found = entry.resolved(project)
     if entry.kind == STDIO:
         return StdioTarget(entry.name, found.command, found.environment, found.folder)
-    return HttpTarget(entry.name, found.url, found.headers)
+    return HttpTarget(entry.name, found.url, found.headers, variables=found.variables)
 
 
 def _reason_against(entry: Entry) -> str | None:
     if entry.is_disabled:
         return "it is switched off"
     if not entry.kind:
-        return "it has neither a command nor a URL that is known"
+        return UNKNOWN_FORM
     if not entry.name or not is_text(entry.name) or "\0" in entry.name:
         return "no catalogue can hold its name"
     return None

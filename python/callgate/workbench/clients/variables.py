@@ -23,6 +23,22 @@ _REFERENCE: Final = re.compile(
 )
 
 
+def first_reference(text: str, kinds: frozenset[str]) -> str | None:
+    """The first reference in a text that a client with these kinds of references replaces; None without one."""
+    return next((found[0] for found in _REFERENCE.finditer(text) if _kind(found) in _replaced(kinds)), None)
+
+
+def _kind(found: re.Match[str]) -> str:
+    name = found.lastgroup or ""
+    return {"default": "braces", "what": "input"}.get(name, name)
+
+
+def _replaced(kinds: frozenset[str]) -> frozenset[str]:
+    """The kinds of references with those that come along: folders and inputs with `env`, files with `opencode`."""
+    further = ({"folder", "input"} if "env" in kinds else set()) | ({"file"} if "opencode" in kinds else set())
+    return kinds | further
+
+
 class UnresolvedError(ConfigError):
     """A value that only the client itself can resolve."""
 
@@ -35,6 +51,8 @@ class Variables:
         self._kinds = kinds
         self._environment = environment
         self._project = project
+        self.used = set[str]()
+        """Names of the variables of this process whose values were put somewhere."""
 
     def filled(self, text: str) -> str:
         """The text with the values of its references.
@@ -45,19 +63,17 @@ class Variables:
         return _REFERENCE.sub(self._value, text)
 
     def _value(self, found: re.Match[str]) -> str:
-        kind = found.lastgroup
-        if kind == "default":
-            kind = "braces"
-        if kind == "what":
-            message = f"its client asks for the value of {quoted(found[0])} itself"
+        kind = _kind(found)
+        if kind not in _replaced(self._kinds):
+            # Another client's notation, which this one leaves as it is.
+            return found[0]
+        if kind in ("input", "file"):
+            message = f"its client gets the value of {quoted(found[0])} itself"
             raise UnresolvedError(message)
         if kind == "folder":
             return self._folder(found)
-        if kind is None or kind not in self._kinds:
-            # Another client's notation, which this one leaves as it is.
-            return found[0]
         name = found[kind]
-        value = self._environment.get(name)
+        value = self.named(name)
         if value is not None:
             return value
         if found["default"] is not None:
@@ -65,9 +81,14 @@ class Variables:
         message = f"the environment variable {quoted(name)} is not set"
         raise UnresolvedError(message)
 
+    def named(self, name: str) -> str | None:
+        """The value of a variable of this process; None without one."""
+        value = self._environment.get(name)
+        if value is not None:
+            self.used.add(name)
+        return value
+
     def _folder(self, found: re.Match[str]) -> str:
-        if "env" not in self._kinds:
-            return found[0]
         if found["folder"] == "userHome":
             return self._environment.get("HOME", found[0])
         if self._project is None:

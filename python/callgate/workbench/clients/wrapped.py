@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _ROUTE: Final = re.compile(r"(https?://[^/?#\s]+/mcp/[^/?#\s]+)#(https?://.*)", re.DOTALL)
 _END: Final = "--"
+_CONNECT_OPTIONS: Final = frozenset({"--token-file", "--header", "--ca"})
+"""Options of `callgate connect` whose value is the next word."""
 
 
 def callgate_command(words: Sequence[str]) -> str | None:
@@ -48,7 +50,14 @@ def connected_url(words: Sequence[str]) -> str | None:
     """The URL of a command of `callgate connect`; None if the words are another command."""
     if callgate_command(list(words)) != "connect":
         return None
-    return next((word for word in words if re.match(r"https?://", word)), "")
+    after = iter(words[list(words).index("connect") + 1 :])
+    for word in after:
+        if word in _CONNECT_OPTIONS:
+            # Its value may look like a URL, but the client does not go there.
+            next(after, None)
+        elif re.match(r"https?://", word):
+            return word
+    return ""
 
 
 def routed(gateway: str, server: str) -> str:

@@ -76,9 +76,26 @@ def write_change(change: FileChange) -> tuple[Path, Path]:
     path = change.file.place.path
     target = Path(os.path.realpath(path))
     backup = target.with_name(f"{target.name}{BACKUP}")
+    _check_writable(target)
     _copy(target, backup, change.file.content)
     replace(path, change.file.content, change.content)
     return target, backup
+
+
+def _check_writable(target: Path) -> None:
+    """Refuses a file that somebody has protected: a folder that can be written would let it be replaced all the same.
+
+    Raises:
+        ConfigError: It is read-only.
+    """
+    try:
+        is_writable = target.stat().st_mode & 0o222 and os.access(target, os.W_OK)
+    except OSError as error:
+        message = f"cannot write `{target}`: {reason_of(error)}"
+        raise ConfigError(message) from None
+    if not is_writable:
+        message = f"cannot write `{target}`: it is read-only; make it writable first if that is meant"
+        raise ConfigError(message)
 
 
 def _copy(target: Path, backup: Path, content: bytes) -> None:

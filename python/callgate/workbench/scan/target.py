@@ -41,6 +41,8 @@ class HttpTarget:
     """Header fields of each request; they may be secrets."""
     ca: bytes | None = field(default=None, repr=False)
     """Authorities in PEM that are trusted instead of the system's."""
+    variables: frozenset[str] = frozenset()
+    """Names of this process's variables whose values a client's configuration sends to the server."""
 
     def source(self) -> dict[str, Any]:
         """The source of a catalogue's server, without secrets."""
