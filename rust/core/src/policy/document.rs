@@ -9,7 +9,7 @@ use super::digest::digest;
 use super::fields::{Fields, listed, word};
 use super::path::argument_path;
 use super::pattern::pattern;
-use super::read::{DocumentError, Member, Node, Position, Read, check_name, quoted};
+use super::read::{Content, DocumentError, Member, Node, Position, Read, check_name, quoted};
 use super::rules::{self, Context, mode, rules};
 use crate::nearest::nearest;
 
@@ -26,6 +26,10 @@ const FIELDS: [&str; 10] = [
     "tools",
 ];
 
+/// The fault of a document in the format of PolicyLayer Intercept.
+const INTERCEPT: &str =
+    "`rules` belong to a policy of PolicyLayer Intercept; convert the file with `callgate convert intercept`";
+
 /// Reads a policy, or returns its faults in the order in which they are found. `stem` is its name if the document has none.
 pub(super) fn policy(node: &Node, stem: &str) -> Result<Policy, Vec<DocumentError>> {
     let mut collected = Collected::default();
@@ -36,8 +40,32 @@ pub(super) fn policy(node: &Node, stem: &str) -> Result<Policy, Vec<DocumentErro
     }
 }
 
+/// The first field `rules` of an entry of `tools`, which only the policies of Intercept have.
+fn intercept_rules(node: &Node) -> Option<&Member> {
+    let entries = members(&field(node, "tools")?.value);
+    entries.iter().find_map(|entry| field(&entry.value, "rules"))
+}
+
+/// The member of an object with this name.
+fn field<'n>(node: &'n Node, name: &str) -> Option<&'n Member> {
+    members(node).iter().find(|member| member.key == name)
+}
+
+/// The members of an object; none of another value.
+const fn members(node: &Node) -> &[Member] {
+    match &node.content {
+        Content::Object(members) => members.as_slice(),
+        _ => &[],
+    }
+}
+
 /// The policy, which must not be used if a fault was collected; `None` only if one was.
 fn read(node: &Node, stem: &str, collected: &mut Collected) -> Option<Policy> {
+    if let Some(rules) = intercept_rules(node) {
+        // Faults of the other format would only lead away from this one.
+        collected.fault(DocumentError::at(rules.key_at, INTERCEPT));
+        return None;
+    }
     let fields = Fields::collect(node, "a policy", &FIELDS, collected)?;
     // Nothing is known of other versions.
     collected.read(version(&fields))?;
