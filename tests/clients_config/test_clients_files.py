@@ -178,6 +178,7 @@ def test_variables(client: str, text: str, value: str, monkeypatch: pytest.Monke
     ("client", "text", "reason"),
     [
         ("claude-code", "${MISSING}", "`MISSING` is not set"),
+        ("cursor", "${env:\ud800}", "is not set"),
         ("vscode", "${input:key}", "its client gets the value"),
         ("vscode", "${workspaceFolder}", "--project"),
         ("opencode", "{file:~/token}", "its client gets the value"),
@@ -249,6 +250,16 @@ def test_a_path_that_cannot_be_looked_at_is_an_error_and_not_absent(
     assert entries == []
     (error,) = errors
     assert "file name too long" in str(error)
+
+
+@pytest.mark.parametrize("word", ["a", '"a b"', "'a.b'"])
+def test_keys_of_many_words_are_refused(word: str) -> None:
+    place = Place(client_named("codex"), USER, Path("config.toml"))
+    with pytest.raises(InvalidConfigError, match=r"^config\.toml:2:1: a key has more than 128 words"):
+        parse_client_file(place, f"x = 1\n{' . '.join([word] * 100_000)} = 1".encode())
+    # As many dots elsewhere are no key.
+    text = 'a = """\n' + "." * 300 + "x y. " * 300 + '\n"""\nb = \'' + "x." * 300 + "'"
+    assert parse_client_file(place, text.encode()).root.members
 
 
 def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -110,6 +110,18 @@ def test_catalogues_of_bad_servers_can_be_read(tmp_path: Path, mode: str) -> Non
     assert scan(tmp_path, "--fail-on-change", command=[sys.executable, str(PROGRAM), mode]).code == 0
 
 
+def test_of_many_warnings_the_first_are_printed(tmp_path: Path) -> None:
+    offer(tmp_path, a="Does a.")
+    bad = [{"name": f"t{number}", "inputSchema": {"type": 5}} for number in range(50)]
+    (tmp_path / "tools.json").write_text(json.dumps([*bad, {"name": "fine", "inputSchema": {"type": "object"}}]))
+    done = scan(tmp_path, "--json")
+    assert done.code == 0, done
+    assert done.err.count("the input schema of `t") == 20
+    assert "warning: srv: 30 more warnings; `--json` has all of them" in done.err
+    assert len(json.loads(done.out)["servers"][0]["warnings"]) == 50
+    assert read_catalogue(tmp_path / "catalogue.json").servers["srv"].tools["fine"].input_schema
+
+
 def test_a_program_is_not_started_without_consent(tmp_path: Path) -> None:
     mark = tmp_path / "started"
     command = [sys.executable, "-c", f"open({str(mark)!r}, 'w')", "--token", "s3cret-of-mine"]
@@ -211,6 +223,7 @@ def test_upstreams_of_a_configuration_are_scanned_with_their_headers(tmp_path: P
     [
         ((), "missing SERVER"),
         (("--yes", "--", "server"), "missing --name"),
+        (("127.0.0.1:9191/mcp",), "`127.0.0.1:9191/mcp` is taken for a program"),
         (("--clients", "--config", "c"), "either --config or --clients"),
         (("--client", "cursor", "https://a.example/mcp"), "it needs --clients"),
         (("--out", "c.yaml", "https://a.example/mcp"), "ends with `.json`"),

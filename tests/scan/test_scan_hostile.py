@@ -13,7 +13,7 @@ from callgate.workbench.catalogue import Catalogue
 from callgate.workbench.scan.listing import list_servers
 from callgate.workbench.scan.merge import merge
 from callgate.workbench.scan.stdio import Tail
-from callgate.workbench.scan.target import MAX_TOOLS, Bounds
+from callgate.workbench.scan.target import MAX_TOOLS, Bounds, HttpTarget, StdioTarget, Target
 from support.scan.hostile import hostile
 from support.stdio.wrapped import gone
 
@@ -75,6 +75,22 @@ def test_what_a_dying_server_said_is_shown_without_secrets() -> None:
     assert "\x1b" not in line
     # The program has no variable of this process but the usual ones.
     assert line.endswith("*** unset")
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (StdioTarget("s", ("/none/such",)), "`/none/such` cannot be started: no such file"),
+        (StdioTarget("s", ("cat",), {}, Path("/none/such")), "in `/none/such`: there is no such folder"),
+        (StdioTarget("s", ("cat\ud800",)), "cannot be started"),
+        (HttpTarget("s", "http://127.0.0.1:99999/mcp"), "no request can be sent to it"),
+        (HttpTarget("s", "http://127.0.0.1:9/mcp", {"x": "\ud800"}), "no request can be sent to it"),
+        (HttpTarget("s", "http://127.0.0.1:9/\ud800"), "no request can be sent to it"),
+    ],
+)
+def test_a_server_that_cannot_be_asked(target: Target, reason: str) -> None:
+    (listing,) = list_servers([target], BOUNDS)
+    assert reason in str(listing.failure)
 
 
 def test_an_error_message_of_a_server_does_not_repeat_a_secret() -> None:

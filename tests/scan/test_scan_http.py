@@ -35,7 +35,9 @@ def listed(handler: type[Server], bounds: Bounds = BOUNDS, **headers: str) -> Li
     ("mode", "reason"),
     [
         ("401", "it wants authentication (HTTP 401)"),
-        ("500", "it answers with HTTP 500"),
+        ("404", "it answers with HTTP 404, so this is no endpoint of MCP"),
+        ("429", "it answers with HTTP 429, so it may be down or busy"),
+        ("500", "it answers with HTTP 500, so it may be down or busy"),
         ("gzip", "it compressed its reply"),
         ("large", "a message larger than 1 MiB"),
         ("endless", "a message larger than 1 MiB"),

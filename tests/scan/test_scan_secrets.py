@@ -55,6 +55,7 @@ from callgate.workbench.scan.target import HttpTarget, StdioTarget
             ["sh", "-c", "export A=*** B=***; srv --token *** --port 80 | tee log"],
         ),
         (["sh", "-c", "export A='of mine"], ["sh", "-c", "***"]),
+        (["sh", "-c", "cd;A=of-mine;srv"], ["sh", "-c", "cd;A=***;srv"]),
         (["s", "--prompt", "You don't"], ["s", "--prompt", "***"]),
         (["s", "--prompt", "a token of thanks"], None),
         (["s", "f47ac10b-58cc-4372-a567-0e02b2c3d479"], ["s", "***"]),

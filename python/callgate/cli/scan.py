@@ -164,7 +164,10 @@ def _given(
         raise ConfigError(message)
     if not is_url(servers[0]):
         if name is None:
-            message = "missing --name: the server's name in policies and in the catalogue"
+            message = (
+                f"missing --name: {quoted(servers[0])} is taken for a program, which needs a name for policies and the "
+                "catalogue; a URL begins with `https://` or `http://`"
+            )
             raise ConfigError(message)
         if header or token_file is not None:
             raise typer.BadParameter("a program takes no header fields", param_hint="--header")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from callgate.workbench.scan.merge import Change, Merge
     from callgate.workbench.scan.target import Target
 
+_MOST_WARNINGS = 20
+"""Warnings about one server that are printed: a hostile one could cause thousands."""
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -62,8 +64,11 @@ def change_line(change: Change) -> str:
 def warnings(merge: Merge) -> None:
     """Prints what is wrong with the lists."""
     for server, said in merge.warnings.items():
-        for warning in said:
+        for warning in said[:_MOST_WARNINGS]:
             typer.echo(f"warning: {visible(server)}: {warning}", err=True)
+        more = len(said) - _MOST_WARNINGS
+        if more > 0:
+            typer.echo(f"warning: {visible(server)}: {more} more warnings; `--json` has all of them", err=True)
 
 
 def document(listings: Iterable[Listing], merge: Merge) -> dict[str, Any]:

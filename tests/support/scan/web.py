@@ -26,7 +26,7 @@ class Server(Handler):
         self.seen.append({name.lower(): value for name, value in self.headers.items()})
         if "id" not in body:
             self.answer(202, "text/plain", "")
-        elif self.mode in ("401", "500"):
+        elif self.mode.isdecimal():
             self.answer(int(self.mode), "text/html", "<h1>token=abc</h1>")
         elif self.mode == "html":
             self.answer(200, "text/html", "<h1>hello</h1>")

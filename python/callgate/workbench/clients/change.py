@@ -185,8 +185,8 @@ def _wrap_url(entry: Entry, wrapping: Wrapping) -> _Edit:
         keys = ", ".join(f"`{key}`" for key in entry.headers)
         raise _refused(
             entry,
-            f"it has {keys}, and its client would send the server's credentials to the gateway, which does not pass them "
-            "on; put the fields into `servers.NAME.upstream.headers` of the gateway's configuration, remove "
+            f"it has {keys}, and its client would send the server's credentials to the gateway, which does not pass "
+            "them on; put the fields into `servers.NAME.upstream.headers` of the gateway's configuration, remove "
             f"{keys} here, and repeat",
         )
     if not wrapping.gateway:

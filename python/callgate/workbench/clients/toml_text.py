@@ -6,6 +6,7 @@ import re
 import sys
 from typing import Any, Final
 
+from callgate.config.faults import Fault, InvalidConfigError
 from callgate.text import quoted
 from callgate.workbench.clients.nodes import DEEPEST, Member, Node, fault
 
@@ -17,6 +18,7 @@ else:
 _SPACE: Final = re.compile(r"[ \t]*")
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+_TOKEN: Final = re.compile(r"""(?P<word>[A-Za-z0-9_-]+|"[^"]*"|'[^']*')|(?P<dot>\.)|[ \t]+|(?P<end>.)""", re.DOTALL)
 _STRINGS: Final = (
     re.compile(r'"""(?:[^\\]|\\.)*?"""(?:"{1,2}(?!"))?', re.DOTALL),
     re.compile(r"'''.*?'''(?:'{1,2}(?!'))?", re.DOTALL),
@@ -33,6 +35,11 @@ def parse_toml(file: str, text: str) -> Node:
     Raises:
         InvalidConfigError: It is no TOML, or is laid out in a way that this reader does not know.
     """
+    for number, line in enumerate(text.split("\n")):
+        if line.count(".") > DEEPEST and _has_long_key(line):
+            # The standard library's reader takes memory by the square of the words of a key.
+            message = f"a key has more than {DEEPEST} words"
+            raise InvalidConfigError([Fault(message, file, number + 1, 1)])
     try:
         wanted = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -44,6 +51,22 @@ def parse_toml(file: str, text: str) -> Node:
     if not _is_same(node, wanted):
         raise fault(file, text, 0, "it is laid out in a way that this command does not know")
     return node
+
+
+def _has_long_key(line: str) -> bool:
+    """True if a line has more words with dots between them than a key may have."""
+    words, is_after_dot = 0, True
+    for token in _TOKEN.finditer(line):
+        if token["word"]:
+            words = words + 1 if is_after_dot else 1
+            is_after_dot = False
+        elif token["dot"]:
+            words, is_after_dot = (words, True) if not is_after_dot else (0, True)
+        elif token["end"]:
+            words, is_after_dot = 0, True
+        if words > DEEPEST:
+            return True
+    return False
 
 
 def _is_same(node: Node, wanted: Any) -> bool:  # noqa: ANN401  a configuration holds anything

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from callgate.errors import ConfigError
-from callgate.text import quoted
+from callgate.text import is_text, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +83,8 @@ class Variables:
 
     def named(self, name: str) -> str | None:
         """The value of a variable of this process; None without one."""
-        value = self._environment.get(name)
+        # No name of a variable has half of a character, and the system would refuse to look for it.
+        value = self._environment.get(name) if is_text(name) else None
         if value is not None:
             self.used.add(name)
         return value

@@ -14,8 +14,8 @@ from callgate._callgate import catalogue_faults
 from callgate.exact_json import write_json
 from callgate.text import is_text, quoted, visible
 from callgate.workbench.catalogue import Tool
+from callgate.workbench.scan.bad_items import bad_ones
 from callgate.workbench.scan.digests import digests_of
-from callgate.workbench.scan.halving import bad_ones
 from callgate.workbench.scan.target import MAX_DEFINITION_BYTES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from callgate._callgate import pins_read, pins_record
 from callgate.errors import CallgateError
 from callgate.exact_json import write_json
-from callgate.workbench.scan.halving import bad_ones
+from callgate.workbench.scan.bad_items import bad_ones
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ from callgate.workbench.scan.errors import ListingError
 from callgate.workbench.scan.http import http_transport, sse_transport
 from callgate.workbench.scan.secrets import redacted
 from callgate.workbench.scan.stdio import Tail, stdio_transport
-from callgate.workbench.scan.target import Bounds, StdioTarget, Target
+from callgate.workbench.scan.target import Bounds, HttpTarget, StdioTarget, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +34,7 @@ AT_ONCE: Final = 8
 _OLDER: Final = frozenset({400, 404, 405, 406, 415, 501})
 """Statuses after which the specification tells clients to try the older transport."""
 _UNAUTHORIZED: Final = frozenset({401, 403})
+_BUSY: Final = frozenset({408, 425, 429})
 _STDERR_LINES: Final = 10
 _STDERR_CHARACTERS: Final = 400
 _LOGGERS: Final = ("mcp", "client", "httpx2", "httpcore2")
@@ -210,9 +211,13 @@ def _failure(error: BaseException | None, capture: Capture, target: Target) -> L
         return error
     status = capture.status
     if status in _UNAUTHORIZED:
-        return ListingError(f"it wants authentication (HTTP {status}); give its token with --token-file or --header")
+        return ListingError(f"it wants authentication (HTTP {status}); scan its URL with --token-file or --header")
+    if status is not None and (status in _BUSY or status >= 500):  # noqa: PLR2004  a failure of the server
+        return ListingError(f"it answers with HTTP {status}, so it may be down or busy; try again later")
     if status is not None and status >= 400:  # noqa: PLR2004  an error
         return ListingError(f"it answers with HTTP {status}, so this is no endpoint of MCP")
+    if status is None and isinstance(target, HttpTarget) and isinstance(error, (UnicodeError, OverflowError)):
+        return ListingError("no request can be sent to it: its URL or a header field is not valid")
     return ListingError(_reason(error, target))
 
 

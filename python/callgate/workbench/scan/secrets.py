@@ -33,6 +33,7 @@ _HEADER_OPTION: Final = re.compile(r"--?[\w-]*header[\w-]*|-H", re.IGNORECASE)
 _STRUCTURE: Final = re.compile(r"[\"'\\\s]*[{\[](?!env:|file:)")
 """The beginning of JSON in an argument, as in `--config '{"apiKey": "..."}'`."""
 _SHELL_WORD: Final = re.compile(r"(?:[^\s;&|()<>\"'`]|\"(?:\\.|[^\"\\])*\"|'[^']*')+", re.DOTALL)
+_SEPARATOR: Final = re.compile(r"[\s;&|()<>\"'`]")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER: Final = re.compile(r"(?!(?:npm|jsr|file|link|workspace):)[^\s:/@]+:[^\s@]+@(?!sha256:)(.+)", re.DOTALL)
 """`user:password@host`; not a package with its version, and not an image with its digest."""
@@ -121,10 +122,11 @@ def _hidden(word: str) -> str:
 
 def _hidden_inside(word: str) -> str:
     """A word that is no secret as a whole."""
-    if any(character.isspace() for character in word):
-        return _hidden_script(word)
-    if url := _URL.search(word):
+    url = _URL.search(word)
+    if url and not any(character.isspace() for character in word):
         return f"{word[: url.start()]}{shown_url(word[url.start() :])}"
+    if _SEPARATOR.search(word):
+        return _hidden_script(word)
     user = _USER.fullmatch(word)
     return f"{HIDDEN}@{user[1]}" if user else word
 
@@ -141,7 +143,7 @@ def _hidden_field(word: str) -> str:
 
 
 def _hidden_script(text: str) -> str:
-    """A text with blanks, such as that of `sh -c`, with each of its words like those of a command."""
+    """A text of several words, such as that of `sh -c`, with each of its words like those of a command."""
     words = list(_SHELL_WORD.finditer(text))
     if any(mark in _SHELL_WORD.sub("", text) for mark in "\"'"):
         # Nobody can tell the end of a quotation that has none.

@@ -74,6 +74,9 @@ async def stdio_transport(target: StdioTarget, capture: Capture, tail: Tail) -> 
         )
     except (OSError, ValueError) as error:
         message = f"{quoted(target.command[0])} cannot be started: {reason_of(error)}"
+        if target.folder is not None and not target.folder.is_dir():
+            # The system says of both that there is no such file.
+            message = f"it cannot be started in {quoted(str(target.folder))}: there is no such folder"
         raise ListingError(message) from None
     received, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     write, to_send = anyio.create_memory_object_stream[SessionMessage](0)
