@@ -82,6 +82,7 @@ def test_servers_are_wrapped_and_unwrapped_to_the_byte(home: Home) -> None:
     again = home.run("clients", "wrap", "--policy", home.policy("files"), "files")
     assert (again.code, again.out) == (0, "")
     assert "is behind callgate already" in again.err
+    assert "`images` of Cursor is left: it is not behind callgate" in home.run("clients", "unwrap", "images").err
     assert home.run("clients", "unwrap").code == 0
     assert {file: file.read_bytes() for file in before} == before
 
@@ -144,7 +145,7 @@ def test_options_that_would_keep_a_server_from_starting_are_refused(home: Home) 
     policies = home.policy("other")
     token = home.write("token", "cgt_x")
     for words, reason in [
-        ((), "give either --policy or --config"),
+        ((), "programs such as `files` of Cursor need a policy: give either --policy or --config"),
         (("--policy", policies), "no policy in the folder is for this server"),
         (("--policy", home.path / "none"), "none"),
         (("--policy", policies / "other.json", "--grant-token-file", token), "no grants are configured"),

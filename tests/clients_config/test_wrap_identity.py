@@ -157,6 +157,8 @@ def test_a_wrapped_entry_that_a_person_wrote_is_unwrapped() -> None:
         ({"url": "https://a.example/mcp", "headers": {"Authorization": "Bearer s3cret"}}, "`headers`"),
         ({"url": "https://a.example/mcp", "type": "sse"}, "SSE"),
         ({"url": "https://a.example/mcp#x"}, "fragment"),
+        ({"url": "https://me:s3cret@a.example/mcp"}, "user or a password"),
+        ({"url": "https://[a.example/mcp"}, "not that of a server"),
         ({"command": "callgate", "args": ["wrap", "--server", "x", "--policy", "p", "--", "npx"]}, "already"),
     ],
 )

@@ -141,6 +141,9 @@ def unwrap_command(
     """Take callgate out of the way to servers again; the files are as before to the byte."""
     entries, is_complete = read_entries(client or [], project, servers or [])
     wrapped = [entry for entry in entries if _is_behind(entry)]
+    for entry in entries if servers else ():
+        if entry not in wrapped:
+            clients_change.say_left(entry, "it is not behind callgate by `callgate clients wrap`")
     failed = clients_change.apply(wrapped, unwrap, dry_run=dry_run)
     raise typer.Exit(2 if failed or not is_complete else 0)
 

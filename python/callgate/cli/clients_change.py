@@ -44,7 +44,9 @@ def wrapping(
     options = list[str]()
     if programs:
         if (policy is None) == (config is None):
-            raise typer.BadParameter("give either --policy or --config", param_hint="--policy")
+            one = f"{quoted(programs[0].name)} of {programs[0].place.client.title}"
+            message = f"programs such as {one} need a policy: give either --policy or --config, or name other servers"
+            raise typer.BadParameter(message, param_hint="--policy")
         plan = Source(config, policy, {}).read(Files())
         # Reads the policies as well: a wrap that does not start would cost the client its server.
         plan.engine(counters="memory").close()

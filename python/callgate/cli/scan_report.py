@@ -1,4 +1,4 @@
-"""What `callgate scan` prints."""
+"""The output of `callgate scan`."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from callgate.config.faults import InvalidConfigError
 from callgate.errors import ConfigError
@@ -195,6 +196,13 @@ def _wrap_url(entry: Entry, wrapping: Wrapping) -> _Edit:
         raise _refused(entry, "it is behind a gateway already")
     if not entry.url.lower().startswith(("http://", "https://")) or "#" in entry.url:
         raise _refused(entry, "its URL is not that of a server over HTTP, or has a fragment")
+    try:
+        parts = urlsplit(entry.url)
+    except ValueError:
+        raise _refused(entry, "its URL is not that of a server over HTTP") from None
+    if "@" in parts.netloc:
+        reason = "its URL has a user or a password, which the gateway refuses in the URL of an upstream"
+        raise _refused(entry, f"{reason}; send the secret in `upstream.headers` there, take it out here, and repeat")
     start = _inside(entry, _url_node(entry))
     return _Edit(start, start, f"{routed(wrapping.gateway, entry.name)}#")
 
