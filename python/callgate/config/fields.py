@@ -58,9 +58,8 @@ def meanings(section: type[BaseModel]) -> Mapping[str, str]:
 def with_meanings(schema: dict[str, Any], section: type[BaseModel]) -> None:
     """Adds the docstrings of the keys to the JSON Schema of a section."""
     for name, meaning in meanings(section).items():
-        # A reference to a section does not repeat what the section says of itself.
-        if meaning != getattr(section.model_fields[name].annotation, "__doc__", None):
-            schema["properties"][name]["description"] = meaning
+        # Where the lines of the source break means nothing to an editor.
+        schema["properties"][name]["description"] = " ".join(meaning.split())
 
 
 class Section(BaseModel):

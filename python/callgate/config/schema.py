@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from callgate.config.model import Config
+
+SCHEMA: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema_id(document: str) -> str:
+    """The `$id` of the schema of a kind of document: a name by which tools tell schemas apart, not an address."""
+    return f"https://github.com/callgate/callgate/schemas/{document}.schema.json"
 
 
 def config_schema() -> dict[str, Any]:
@@ -13,5 +20,6 @@ def config_schema() -> dict[str, Any]:
     # A secret, which must not be in the file.
     schema["properties"].pop("grant_key")
     short = {"type": "string", "pattern": "^(memory|file:.+)$"}
-    schema["properties"]["counters"] = {"anyOf": [short, schema["properties"]["counters"]]}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "required": ["servers"]}
+    counters = schema["properties"]["counters"]
+    schema["properties"]["counters"] = {"description": counters["description"], "anyOf": [short, counters]}
+    return {"$schema": SCHEMA, "$id": schema_id("config"), **schema, "required": ["servers"]}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from callgate.config.schema import SCHEMA, schema_id
 from callgate.workbench.policy_tests.model import Suite
 
 
 def suite_schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of a file of policy tests."""
     schema = Suite.model_json_schema(mode="validation")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {"$schema": SCHEMA, "$id": schema_id("tests"), **schema}
