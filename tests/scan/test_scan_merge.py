@@ -95,8 +95,8 @@ def test_other_servers_corrections_and_unknown_fields_stay() -> None:
 def test_classifications_of_unchanged_tools_stay_and_others_are_made_anew() -> None:
     asked = list[str]()
 
-    def classify(server: str, one: Tool) -> Tool:
-        asked.append(f"{server}/{one.name}")
+    def classify(one: Tool, server: str, title: str) -> Tool:
+        asked.append(f"{server} {title}/{one.name}")
         return replace(one, category="Destructive", evidence="made now")
 
     old = scan(Catalogue(), tool("same"), tool("changed"), tool("bare")).catalogue.servers["srv"]
@@ -109,12 +109,24 @@ def test_classifications_of_unchanged_tools_stay_and_others_are_made_anew() -> N
     before = Catalogue({"srv": replace(old, tools=tools)})
     now = (tool("same"), tool("changed", description="Deletes."), tool("bare"), tool("new"))
     after = scan(before, *now, classify=classify).catalogue.servers["srv"].tools
-    assert asked == ["srv/changed", "srv/bare", "srv/new"]
+    assert asked == ["srv T/changed", "srv T/bare", "srv T/new"]
     assert [after[name].evidence for name in ("same", "changed", "bare", "new")] == ["made then", *["made now"] * 3]
     assert after["same"].attributes == Attributes(sends_out=True)
     # Without a classifier, what is known stays: an old classification is better than none, and a change is reported.
     kept = scan(before, *now).catalogue.servers["srv"].tools
     assert [kept[name].category for name in ("same", "changed", "bare", "new")] == ["Read", "Read", None, None]
+
+
+def test_a_category_that_a_person_wrote_stays() -> None:
+    def classify(one: Tool, _server: str, _title: str) -> Tool:
+        return replace(one, category="Execute", risk="high", confidence=0.5, evidence="made now")
+
+    # Classifiers give a confidence, and people do not.
+    by_hand = {"a": Tool("a", category="Read", risk="low"), "b": Tool("b", risk="high")}
+    before = Catalogue({"srv": CatalogueServer(tools=by_hand)})
+    after = scan(before, tool("a"), tool("b"), classify=classify).catalogue.servers["srv"].tools
+    assert (after["a"].category, after["a"].risk, after["a"].confidence) == ("Read", "low", None)
+    assert (after["b"].category, after["b"].confidence) == ("Execute", 0.5)
 
 
 def test_a_failed_scan_changes_nothing() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from callgate.cli.finding_lines import finding_line
 from callgate.cli.table import print_table
 from callgate.exact_json import write_json
 from callgate.text import visible
@@ -94,14 +95,6 @@ def _table(found: Report) -> None:
         rows.append([server, tool.name, tool.category or "", tool.risk or "", f"{tool.confidence:.2f}", evidence])
     print_table(rows)
     for finding in found.findings:
-        line, column = found.place(finding)
-        owasp = ", ".join(finding.owasp)
-        whose = (
-            f"grant `{visible(finding.grant)}`"
-            if finding.grant
-            else f"`{visible(finding.server)}/{visible(finding.tool)}`"
-        )
-        where = f"{visible(str(found.path))}:{line}:{column}"
-        typer.echo(f"{where}: {finding.level}: {whose}: {visible(finding.message)} [{finding.code}, {owasp}]")
+        typer.echo(finding_line(finding, str(found.path), found.place(finding)))
     if found.grants is None:
         typer.echo("tools that leak together are not looked for without --policy or --config", err=True)

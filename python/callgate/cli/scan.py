@@ -18,6 +18,8 @@ from callgate.errors import ConfigError
 from callgate.exact_json import write_json
 from callgate.text import quoted
 from callgate.workbench.catalogue import Catalogue, write_catalogue
+from callgate.workbench.classify import classified_tool
+from callgate.workbench.classify.scanned import ScanFindings, scan_findings
 from callgate.workbench.clients.targets import targets_of
 from callgate.workbench.scan.errors import require_sdk
 from callgate.workbench.scan.merge import Merge, merge
@@ -99,7 +101,7 @@ def scan(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the tools of MCP servers, and write them into a catalogue."""
+    """List the tools of MCP servers, and write them, classified, into a catalogue."""
     require_sdk()
     is_stdout = out == _STDOUT
     has_own = name is not None or bool(header) or token_file is not None
@@ -129,13 +131,15 @@ def scan(
         typer.echo("nothing was started", err=True)
         raise typer.Exit(1)
     listings = _listings(targets, timeout)
-    merged = merge(Catalogue() if file is None else file.catalogue, listings, _now())
+    merged = merge(Catalogue() if file is None else file.catalogue, listings, _now(), classified_tool)
     scan_report.warnings(merged)
-    _print(listings, merged, entries if clients else None, as_json=as_json, is_stdout=is_stdout)
     is_kept = fail_on_change and bool(merged.changes)
+    listed = {listing.target.name for listing in listings if listing.failure is None}
+    found = scan_findings(merged.catalogue, listed, None if file is None or is_kept else file.path)
+    _print(listings, merged, found, entries if clients else None, as_json=as_json, is_stdout=is_stdout)
     if is_kept:
         typer.echo("lists have changed; the catalogue is left as it is", err=True)
-    elif any(listing.failure is None for listing in listings):
+    elif listed:
         _write(file, merged.catalogue)
     if not is_complete or any(listing.failure is not None for listing in listings):
         raise typer.Exit(2)
@@ -197,19 +201,27 @@ def _listings(targets: Sequence[Target], timeout: float) -> list[Listing]:
 
 
 def _print(
-    listings: Sequence[Listing], merged: Merge, entries: Sequence[Entry] | None, *, as_json: bool, is_stdout: bool
+    listings: Sequence[Listing],
+    merged: Merge,
+    found: ScanFindings,
+    entries: Sequence[Entry] | None,
+    *,
+    as_json: bool,
+    is_stdout: bool,
 ) -> None:
     if as_json:
-        document = scan_report.document(listings, merged)
+        document = scan_report.document(listings, merged, found)
         if entries is not None:
             document["clients"] = documents_of(entries, gateways_of(None))
         typer.echo(write_json(document))
-    elif not is_stdout:
+        return
+    if not is_stdout:
         if listings:
             scan_report.table(listings, merged)
         if entries is not None:
             typer.echo()
             print_states(entries, gateways_of(None))
+    scan_report.findings(found, on_stderr=is_stdout)
 
 
 def _write(file: CatalogueFile | None, catalogue: Catalogue) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from callgate.cli.finding_lines import finding_line
 from callgate.cli.table import table_lines
 from callgate.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from callgate.workbench.classify.scanned import ScanFindings
     from callgate.workbench.scan.listing import Listing
     from callgate.workbench.scan.merge import Change, Merge
     from callgate.workbench.scan.target import Target
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_WARNINGS = 20
 """Warnings about one server that are printed: a hostile one could cause thousands."""
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+_MOST_FINDINGS: Final = 50
 
 
 def page(target: Target, pages: int, tools: int) -> None:
@@ -71,11 +74,22 @@ def warnings(merge: Merge) -> None:
             typer.echo(f"warning: {visible(server)}: {more} more warnings; `--json` has all of them", err=True)
 
 
-def document(listings: Iterable[Listing], merge: Merge) -> dict[str, Any]:
+def findings(found: ScanFindings, *, on_stderr: bool) -> None:
+    """Prints findings as `callgate classify` does, as many as a person reads."""
+    name = "" if found.file is None else str(found.file)
+    for finding, place in list(zip(found.findings, found.places, strict=True))[:_MOST_FINDINGS]:
+        typer.echo(finding_line(finding, name, place), err=on_stderr)
+    left = len(found.findings) - _MOST_FINDINGS
+    if left > 0:
+        typer.echo(f"and {left} more findings; `callgate classify` prints all of a catalogue", err=True)
+
+
+def document(listings: Iterable[Listing], merge: Merge, found: ScanFindings) -> dict[str, Any]:
     """The result as JSON."""
     return {
         "servers": [_server(listing, merge) for listing in listings],
         "changes": [change.document() for change in merge.changes],
+        "findings": found.json(),
     }
 
 

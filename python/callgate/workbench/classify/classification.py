@@ -44,13 +44,13 @@ def classified(catalogue: Catalogue) -> Catalogue:
 
 
 def _server(name: str, server: CatalogueServer) -> CatalogueServer:
-    # A server is known by its key and by the title that it gives itself.
-    known_as = f"{name} {server.title}".strip()
-    return replace(server, tools={key: _tool(tool, known_as) for key, tool in server.tools.items()})
+    tools = {key: classified_tool(tool, name, server.title) for key, tool in server.tools.items()}
+    return replace(server, tools=tools)
 
 
-def _tool(tool: Tool, server: str) -> Tool:
-    found = classify(tool, server)
+def classified_tool(tool: Tool, server: str, title: str = "") -> Tool:
+    """The tool with its classification; a server is known by its name and by the title that it gives itself."""
+    found = classify(tool, f"{server} {title}".strip())
     return replace(
         tool,
         category=found.category,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from callgate.text import masked, visible
 from callgate.workbench.classify.arguments import carried, texts_of
@@ -11,7 +11,7 @@ from callgate.workbench.classify.lookalikes import disguised, lookalikes
 from callgate.workbench.classify.poison import LONGEST, hidden_in, instruction_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from callgate.workbench.catalogue import Catalogue, Tool
 
@@ -85,6 +85,16 @@ class Finding:
         """Identifiers of the OWASP MCP Top 10."""
         return KINDS[self.code].owasp
 
+    def json(self, place: tuple[int, int] | None) -> dict[str, Any]:
+        """The finding as JSON, with its line and column if it has a place in a file."""
+        found: dict[str, Any] = {
+            "code": self.code, "level": self.level, "owasp": list(self.owasp), "server": self.server,
+            "tool": self.tool, "message": self.message,
+        }  # fmt: skip
+        if place is not None:
+            found.update(line=place[0], column=place[1])
+        return {**found, "grant": self.grant} if self.grant else found
+
 
 def poison_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
     """Findings of level error about the texts of one tool, one for each text."""
@@ -117,7 +127,8 @@ def tool_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
     yield from poison_findings(tool, server)
     at = ("servers", server, "tools", tool.name)
     if tool.annotations.get("readOnlyHint") is True and tool.category not in (None, "Read"):
-        message = f"the server says that it is read-only, but it is {tool.category}: {tool.evidence}"
+        evidence = tool.evidence or "the catalogue says so"
+        message = f"the server says that it is read-only, but it is {tool.category}: {evidence}"
         yield Finding("false-hint", message, server, tool.name, (*at, "annotations", "readOnlyHint"))
     codes: dict[str, Code] = {
         "command": "command-argument", "sql": "sql-argument", "path": "path-argument", "url": "url-argument",
@@ -128,12 +139,19 @@ def tool_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
         yield Finding(codes[kind], f"the argument {_shown(argument)} carries {what}", server, tool.name, steps)
 
 
-def catalogue_findings(catalogue: Catalogue) -> list[Finding]:
-    """Every finding about the tools of a classified catalogue, in the order of its file."""
+def catalogue_findings(catalogue: Catalogue, servers: Collection[str] | None = None) -> list[Finding]:
+    """Every finding about the tools of a classified catalogue, in the order of its file.
+
+    Args:
+        catalogue: The catalogue; names are compared over all of its servers.
+        servers: The servers whose tools are reported; by default all.
+    """
     found: list[Finding] = []
     names = [(server, tool.name) for server, tool in catalogue.tools()]
     alike = lookalikes(names)
     for server, tool in catalogue.tools():
+        if servers is not None and server not in servers:
+            continue
         found += tool_findings(tool, server)
         for other_server, other in alike.get((server, tool.name), ()):
             message = f"the name {_shown(tool.name)} looks like {_shown(other)} of server {_shown(other_server)}"

@@ -47,7 +47,7 @@ class Report:
         return {
             "version": "1",
             "tools": [_tool(server, tool, self.catalogue) for server, tool in self.catalogue.tools()],
-            "findings": [self._finding(finding) for finding in self.findings],
+            "findings": [finding.json(self.place(finding)) for finding in self.findings],
             "grants": None if self.grants is None else [grant.name for grant in self.grants],
         }
 
@@ -67,14 +67,6 @@ class Report:
             return False
         replace(self.path, self.document.content, after)
         return True
-
-    def _finding(self, finding: Finding) -> dict[str, Any]:
-        line, column = self.place(finding)
-        found: dict[str, Any] = {
-            "code": finding.code, "level": finding.level, "owasp": list(finding.owasp), "server": finding.server,
-            "tool": finding.tool, "message": finding.message, "line": line, "column": column,
-        }  # fmt: skip
-        return {**found, "grant": finding.grant} if finding.grant else found
 
 
 def report(path: Path, policy: Path | None = None, config: Path | None = None) -> Report:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from callgate.workbench.catalogue import Attributes, Catalogue, CatalogueServer, Tool
+from callgate.workbench.catalogue import Catalogue, CatalogueServer, Tool
 from callgate.workbench.scan.definitions import MAX_NAME, tools_of, whole_characters
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
     from callgate.workbench.scan.listing import Listing
 
-    Classify: TypeAlias = Callable[[str, Tool], Tool]
+    Classify: TypeAlias = Callable[[Tool, str, str], Tool]
+    """A tool with its classification, by the tool, its server's name and its server's title."""
 
 _DEFINED: Final = ("title", "description", "input_schema", "output_schema", "annotations")
 """The fields of a tool that come from its definition."""
@@ -57,13 +59,14 @@ def merge(
     """Adds what servers listed to a catalogue.
 
     Servers that were not scanned, or failed, stay as they are, and so do the corrections of people. A tool whose
-    definition is unchanged keeps its classification; one that is new or changed is classified.
+    definition is unchanged keeps its classification; one that is new or changed is classified. A category without a
+    confidence was written by a person, since classifiers give both, and stays.
 
     Args:
         catalogue: The catalogue before.
         listings: The scans.
         scanned_at: Their time (RFC 3339).
-        classify: Gives a tool of a server its category, risk and attributes.
+        classify: Gives a tool its category, risk and attributes.
     """
     servers = dict(catalogue.servers)
     changes = list[Change]()
@@ -82,9 +85,11 @@ def merge(
             first.append(name)
         else:
             changes += _changes(name, before, tools, is_elsewhere=known.source != listing.target.source())
+        title = _short(listing.title)
+        of_server = None if classify is None else partial(_classified, classify, name, title)
         servers[name] = CatalogueServer(
-            tools={key: _kept(name, before.get(key), tool, classify) for key, tool in tools.items()},
-            title=_short(listing.title),
+            tools={key: _kept(before.get(key), tool, of_server) for key, tool in tools.items()},
+            title=title,
             version=_short(listing.version),
             source=listing.target.source(),
             scanned_at=scanned_at,
@@ -98,10 +103,14 @@ def _short(text: str) -> str:
     return whole_characters(text[:MAX_NAME])
 
 
-def _kept(server: str, before: Tool | None, tool: Tool, classify: Classify | None) -> Tool:
+def _classified(classify: Classify, server: str, title: str, tool: Tool) -> Tool:
+    return classify(tool, server, title)
+
+
+def _kept(before: Tool | None, tool: Tool, classify: Callable[[Tool], Tool] | None) -> Tool:
     """A tool as it was listed now, with what is known of it."""
     if before is None:
-        return tool if classify is None else classify(server, tool)
+        return tool if classify is None else classify(tool)
     extra = {**{key: value for key, value in before.extra.items() if key not in _OF_SCANS}, **tool.extra}
     carried = replace(
         tool,
@@ -112,13 +121,15 @@ def _kept(server: str, before: Tool | None, tool: Tool, classify: Classify | Non
         attributes=before.attributes,
         extra=extra,
     )
-    if classify is None or (_is_classified(before) and not _members(before, tool, is_elsewhere=True)):
+    if classify is None or _is_by_hand(before):
         return carried
-    return classify(server, replace(tool, extra=extra))
+    if before.category is not None and not _members(before, tool, is_elsewhere=True):
+        return carried
+    return classify(replace(tool, extra=extra))
 
 
-def _is_classified(tool: Tool) -> bool:
-    return tool.category is not None or tool.risk is not None or tool.attributes != Attributes()
+def _is_by_hand(tool: Tool) -> bool:
+    return tool.category is not None and tool.confidence is None
 
 
 def _changes(
