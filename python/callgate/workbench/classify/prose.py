@@ -173,7 +173,7 @@ def read_prose(description: str) -> Prose:
 
 def _says_read_only(own: str) -> bool:
     """True if the first sentence, or a later one about the tool, says that it only reads, and none that it may write."""
-    if _CONDITIONAL.search(own) or _WRITES.search(own):
+    if not _READ_ONLY.search(own) or _CONDITIONAL.search(own) or _WRITES.search(own):
         return False
     sentences = [one for one in _SENTENCE_END.split(own) if one and any(map(str.isalpha, one))]
     return any(

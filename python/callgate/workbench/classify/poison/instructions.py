@@ -9,10 +9,12 @@ what other tools do, or speaks as the system.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callgate.workbench.classify.poison.foreign import FOREIGN, OTHER_LETTERS
 from callgate.workbench.classify.poison.plain import readings
+from callgate.workbench.classify.poison.prefilter import Prefilter
 from callgate.workbench.classify.poison.steering import STEERING
 from callgate.workbench.classify.poison.wider import WIDER
 
@@ -289,14 +291,31 @@ _EVERY: Final = (
 )
 
 
+_PREFILTER: Final = Prefilter(rule.pattern for rule in _EVERY)
+_MOST_REMEMBERED: Final = 4_096
+_LONGEST_REMEMBERED: Final = 512
+"""Bounds of the texts whose result is remembered: tools of one server often describe the same arguments."""
+
+
 def instruction_in(text: str) -> Instruction | None:
     """The first instruction to the model in a text; None if there is none."""
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _instruction_in(text)
+
+
+def _instruction_in(text: str) -> Instruction | None:
     for disguise, reading in readings(text[:LONGEST]):
-        features = _features(reading)
-        for rule in _EVERY:
+        groups = _PREFILTER.found(reading)
+        features: set[str] | None = None
+        for rule, mask in zip(_EVERY, _PREFILTER.masks, strict=True):
+            if mask & groups != mask:
+                continue
+            features = _features(reading) if features is None else features
             if rule.needs and rule.needs.isdisjoint(features):
                 continue
             found = rule.pattern.search(reading)
             if found:
                 return Instruction(rule.aim, disguise, found[0][:200])
     return None
+
+
+_remembered: Final = lru_cache(maxsize=_MOST_REMEMBERED)(_instruction_in)
