@@ -1,7 +1,7 @@
 """A quick look before slow patterns: words and signs without which a pattern finds nothing.
 
 Each pattern is read into groups of words and signs, of which one must be in whatever the pattern matches. The words of
-a text are looked up once, for all patterns, and a pattern is tried only if the text has something of each of its groups.
+a text are looked up once, for all patterns, and a pattern is tried only if the text has one word of each of its groups.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _has_empty(texts: frozenset[str]) -> bool:
     return any(not text.strip(_EDGE) for text in texts)
 
 
-def _item(op: Any, value: Any, start: frozenset[str]) -> _Part:  # noqa: ANN401  types of the parser
+def _item(op: Any, value: Any, start: frozenset[str]) -> _Part:  # noqa: ANN401, PLR0911  types of the parser, a line for each
     """Reads an item of a sequence; `start` is the edge of a word if it begins there."""
     if op is ops.LITERAL:
         return _Part(frozenset(one + chr(value) for one in start))
@@ -201,13 +201,14 @@ def _branch(parts: Sequence[_Part]) -> _Part:
             return _Part(joined)
     is_closed = all(part.is_closed if part.exact is None else _is_closed(part.exact) for part in parts)
     is_optional = any(part.is_optional if part.exact is None else _has_empty(part.exact) for part in parts)
-    best: set[str] = set()
+    best: frozenset[str] = frozenset()
     for part in parts:
         usable = [texts for texts in part.every() if _group(texts)]
         if not usable:
             return _Part(None, (), is_closed, is_optional)
-        best |= min(usable, key=_rank)
-    return _Part(None, (frozenset(best),), is_closed, is_optional)
+        group: frozenset[str] = min(usable, key=_rank)
+        best = best | group
+    return _Part(None, (best,), is_closed, is_optional)
 
 
 def _rank(texts: frozenset[str]) -> tuple[int, int, list[str]]:
