@@ -101,6 +101,14 @@ def test_a_folder_of_several_servers_is_served(folder: Path) -> None:
     assert refused("recommend", "--out", "made", "two.json", cwd=folder) == message
 
 
+def test_a_link_that_leads_nowhere_is_not_written_through(folder: Path) -> None:
+    (folder / "made").mkdir()
+    (folder / "made" / ".gitignore").symlink_to(folder / "elsewhere")
+    assert run("recommend", "--out", "made", "two.json", cwd=folder).code == 0
+    assert not (folder / "elsewhere").exists()
+    assert (folder / "made" / ".gitignore").is_symlink()
+
+
 def test_addresses_of_servers(folder: Path) -> None:
     servers = {
         "aws": {"tools": AWS, "source": {"url": "https://mcp.example.com/mcp"}},

@@ -144,7 +144,8 @@ def _write(
         **policies,
         folder / workbench.CONFIGURATION: workbench.configuration_of(files, known.servers, relative),
     }
-    if not (folder / ".gitignore").exists():
+    # A link that leads nowhere is somebody's file as well, and writing would follow it out of the folder.
+    if not os.path.lexists(folder / ".gitignore"):
         contents[folder / ".gitignore"] = "/state/\n"
     workbench.write_files(contents)
     written = _names([str(file.relative_to(folder)) for file in contents])
