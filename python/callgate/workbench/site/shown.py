@@ -19,6 +19,7 @@ _UNSEEN_BLANK: Final = re.compile(r"^ |(?<= ) | $")
 """A blank that browsers do not show, or not as one of two."""
 
 _CODE: Final = re.compile(r"`([^`]+)`")
+_VALUE: Final = re.compile(r"\{(\w+)\}")
 
 
 def say(template: str, **values: str) -> Markup:
@@ -28,13 +29,17 @@ def say(template: str, **values: str) -> Markup:
         template: The sentence. Words in backticks are code, words in braces are values.
         **values: Foreign text, which is escaped; `Markup` stays as it is.
     """
-    return _markup(template).format(**values)
+    # Half a million sentences are made for 10,000 tools: `Markup.format` would parse each of them again.
+    pieces = _pieces(template)
+    written = [escape(values[piece]) if index % 2 else piece for index, piece in enumerate(pieces)]
+    return Markup("".join(written))  # noqa: S704  the sentence and its values are escaped
 
 
 @lru_cache(maxsize=1024)
-def _markup(template: str) -> Markup:
+def _pieces(template: str) -> tuple[str, ...]:
+    """The sentence as HTML around its values, and the names of these, in turn."""
     # Escaping leaves braces alone.
-    return _with_code(template)
+    return tuple(_VALUE.split(str(_with_code(template))))
 
 
 def quoted_prose(text: str) -> Markup:
