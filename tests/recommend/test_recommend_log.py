@@ -169,6 +169,16 @@ def test_any_bytes_are_a_log(lines: list[bytes]) -> None:
     assert rules.tool in {"get", "put"}
 
 
+def test_long_names_do_not_stay_in_memory(tmp_path: Path) -> None:
+    long = "x" * 10_000
+    lines = [line("get", grant=long), line("get", grant="g" * 128), line(long), line("get", server=long)]
+    usage = usage_of(write_log(tmp_path / "log", *lines))
+    assert [fault.line for fault in usage.damaged] == [1]
+    assert usage.tools["srv", "get"].allowed == 1
+    assert list(usage.unknown_tools["srv"].names) == ["x" * 128]
+    assert list(usage.unknown_servers.names) == ["x" * 128]
+
+
 def test_many_damaged_lines_are_counted(tmp_path: Path) -> None:
     usage = usage_of(write_log(tmp_path / "log", *["x"] * 1000, line("get")))
     assert (len(usage.damaged), usage.damaged_lines, usage.decisions) == (20, 1000, 1)
