@@ -1,0 +1,1 @@
+"""The language server: what is at a place of a document, and what may be there."""

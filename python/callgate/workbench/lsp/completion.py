@@ -1,0 +1,116 @@
+"""Keys and values that may be typed at a place."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from callgate.workbench.lsp.counters import counter_names, is_counter
+from callgate.workbench.lsp.schema import allowed_values, descriptions, suggested_values
+from callgate.workbench.lsp.tokens import cursor_at, token_at
+
+if TYPE_CHECKING:
+    from callgate.workbench.lsp.documents import OpenDocument
+    from callgate.workbench.lsp.schema import Node
+    from callgate.workbench.lsp.words import Cursor
+
+_PLAIN: Final = re.compile(r"[A-Za-z_/$][A-Za-z0-9_./*$-]*|[0-9]+(ms|[smhdw])")
+_NO_TEXT: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+"""Words that some readers of YAML take for something else than text."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One text that may be typed."""
+
+    label: str
+    start: int
+    """Offset of the text that it replaces."""
+    end: int
+    text: str
+    is_key: bool
+    is_required: bool = False
+    description: str = ""
+
+
+def suggestions(document: OpenDocument, offset: int) -> list[Suggestion]:
+    """The keys or values for an offset: required keys first, then in the order of the schema."""
+    cursor = None if document.schema is None else cursor_at(document.text, offset)
+    if cursor is None:
+        return []
+    if not cursor.is_key:
+        return _values(document, cursor, offset)
+    found = _keys(document, cursor, offset)
+    # An item of a list may be a mapping or a plain value.
+    return found or _values(document, cursor, offset)
+
+
+def _keys(document: OpenDocument, cursor: Cursor, offset: int) -> list[Suggestion]:
+    start, end = _span(document, cursor, offset)
+    beside = {one.text for one in document.keys_in(cursor.path) if not one.start <= offset <= one.end}
+    needs_colon = not re.compile(r"[ \t]*:").match(document.text, end)
+    found: dict[str, Suggestion] = {}
+    values = {path: text for path, text in document.values.items() if path[:-1] == cursor.path}
+    for node in _nodes(document, cursor, values):
+        required = node.get("required", ())
+        for name, member in node.get("properties", {}).items():
+            if name in beside or not isinstance(member, dict):
+                continue
+            known = found.get(name)
+            described = known.description if known else ""
+            if not described:
+                described = "\n\n".join(_described(document, cursor, name))
+            is_required = name in required or bool(known and known.is_required)
+            text = _quoted(name, document) + (": " if needs_colon else "")
+            found[name] = Suggestion(
+                name, start, end, text, is_key=True, is_required=is_required, description=described
+            )
+    return sorted(found.values(), key=lambda one: not one.is_required)
+
+
+def _values(document: OpenDocument, cursor: Cursor, offset: int) -> list[Suggestion]:
+    start, end = _span(document, cursor, offset)
+    nodes = _nodes(document, cursor, document.values)
+    found = [*allowed_values(nodes), *suggested_values(nodes)]
+    if is_counter(cursor.path):
+        found += counter_names(document)
+    text = "\n\n".join(descriptions(nodes))
+    each = {_spelled(value, document): value for value in found}
+    return [
+        Suggestion(value if isinstance(value, str) else spelled, start, end, spelled, is_key=False, description=text)
+        for spelled, value in each.items()
+    ]
+
+
+def _nodes(document: OpenDocument, cursor: Cursor, values: dict[Any, str]) -> list[Node]:
+    return [] if document.schema is None else document.schema.at(cursor.path, values)
+
+
+def _described(document: OpenDocument, cursor: Cursor, name: str) -> list[str]:
+    if document.schema is None:
+        return []
+    return descriptions(document.schema.at((*cursor.path, name), document.values))
+
+
+def _span(document: OpenDocument, cursor: Cursor, offset: int) -> tuple[int, int]:
+    """The word at the cursor, which a suggestion replaces."""
+    token = token_at(document.tokens, offset)
+    if token is not None and token.is_key == cursor.is_key and token.start <= offset:
+        return token.start, token.end
+    word = re.compile(r"""["']?[^\s"',:\[\]{}#]*""").match(document.text, cursor.start)
+    end = max(offset, word.end()) if word and word.end() >= offset else offset
+    return min(cursor.start, offset), end
+
+
+def _quoted(text: str, document: OpenDocument) -> str:
+    """A text as the document spells it."""
+    if document.is_json:
+        return json.dumps(text, ensure_ascii=False)
+    is_plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _NO_TEXT
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
+
+
+def _spelled(value: object, document: OpenDocument) -> str:
+    return _quoted(value, document) if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,61 @@
+"""Documents that an editor has open, as the features of the language server see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from callgate.workbench.lsp.kinds import Kind, kind_of, schema_of
+from callgate.workbench.lsp.schema import Schema
+from callgate.workbench.lsp.tokens import read_tokens
+
+if TYPE_CHECKING:
+    from callgate.config.document import KeyPath
+    from callgate.workbench.lsp.words import Token
+
+LARGEST_CHARACTERS: Final = 2 << 20
+"""A longer text gets no help while somebody types in it."""
+
+
+@dataclass(frozen=True)
+class OpenDocument:
+    """One version of a text."""
+
+    name: str
+    """The name of its file, without folders; the suffix ``.json`` makes it JSON."""
+    text: str
+
+    @property
+    def is_json(self) -> bool:
+        """True for JSON, false for YAML."""
+        return self.name.endswith(".json")
+
+    @property
+    def is_too_large(self) -> bool:
+        """True if nothing is read of it."""
+        return len(self.text) > LARGEST_CHARACTERS
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """Its keys and values; none of a text that is too large."""
+        return [] if self.is_too_large else read_tokens(self.text)
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """Its kind; None if it is no document of callgate's."""
+        return kind_of(self.name, self.tokens)
+
+    @cached_property
+    def schema(self) -> Schema | None:
+        """The schema of its kind."""
+        return None if self.kind is None else Schema(schema_of(self.kind))
+
+    @cached_property
+    def values(self) -> dict[KeyPath, str]:
+        """The text of each value that is neither a mapping nor a list."""
+        return {one.path: one.text for one in self.tokens if not one.is_key}
+
+    def keys_in(self, path: KeyPath) -> list[Token]:
+        """The keys of the mapping at a path."""
+        return [one for one in self.tokens if one.is_key and one.path[:-1] == path]

@@ -1,0 +1,138 @@
+"""What the server answers to the requests of an editor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
+
+from callgate.text import masked
+from callgate.workbench.lsp.completion import suggestions
+from callgate.workbench.lsp.counters import RenameError, counter_at, renamed
+from callgate.workbench.lsp.hover import meaning
+from callgate.workbench.lsp.server import PolicyServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from callgate.workbench.lsp.checks import Problem
+    from callgate.workbench.lsp.kinds import Kind
+
+_TITLE: Final = "Remove what has no effect"
+
+
+def serve(review: Callable[[Kind, Path], Iterable[Problem]]) -> None:
+    """Serves one client over standard input and output, until it ends or closes them."""
+    server = PolicyServer(review)
+    for name, feature, options in _FEATURES:
+        server.feature(name, options)(feature)
+    server.start_io()
+
+
+def _opened(ls: PolicyServer, params: lsp.DidOpenTextDocumentParams) -> None:
+    ls.check_soon(params.text_document.uri, 0)
+
+
+def _changed(ls: PolicyServer, params: lsp.DidChangeTextDocumentParams) -> None:
+    # What is checked now is outdated from here on.
+    ls.document(params.text_document.uri)
+    ls.check_soon(params.text_document.uri)
+
+
+def _saved(ls: PolicyServer, params: lsp.DidSaveTextDocumentParams) -> None:
+    ls.check_soon(params.text_document.uri, 0)
+
+
+def _closed(ls: PolicyServer, params: lsp.DidCloseTextDocumentParams) -> None:
+    ls.forget(params.text_document.uri)
+
+
+def _completion(ls: PolicyServer, params: lsp.CompletionParams) -> list[lsp.CompletionItem]:
+    document = ls.document(params.text_document.uri)
+    places = ls.places(document)
+    return [
+        lsp.CompletionItem(
+            one.label,
+            kind=lsp.CompletionItemKind.Property if one.is_key else lsp.CompletionItemKind.Value,
+            detail="required" if one.is_required else None,
+            documentation=_markdown(one.description) if one.description else None,
+            sort_text=f"{number:04}",
+            # Editors compare what is typed, with its quote, with this.
+            filter_text=one.text if document.text[one.start : one.start + 1] in {'"', "'"} else one.label,
+            text_edit=lsp.TextEdit(places.range(one.start, one.end), one.text),
+        )
+        for number, one in enumerate(suggestions(document, places.offset(params.position)))
+    ]
+
+
+def _hover(ls: PolicyServer, params: lsp.HoverParams) -> lsp.Hover | None:
+    document = ls.document(params.text_document.uri)
+    places = ls.places(document)
+    found = meaning(document, places.offset(params.position))
+    return None if found is None else lsp.Hover(_markdown(found.text), places.range(found.start, found.end))
+
+
+def _prepare_rename(ls: PolicyServer, params: lsp.PrepareRenameParams) -> lsp.PrepareRenamePlaceholder | None:
+    document = ls.document(params.text_document.uri)
+    places = ls.places(document)
+    found = counter_at(document, places.offset(params.position))
+    if found is None:
+        return None
+    return lsp.PrepareRenamePlaceholder(places.range(found.start, found.end), found.text)
+
+
+def _rename(ls: PolicyServer, params: lsp.RenameParams) -> lsp.WorkspaceEdit:
+    uri = params.text_document.uri
+    document = ls.document(uri)
+    try:
+        changes = renamed(document, ls.places(document).offset(params.position), params.new_name)
+    except RenameError as error:
+        raise JsonRpcException(masked(str(error)), lsp.LSPErrorCodes.RequestFailed.value) from None
+    return ls.edit(uri, document, changes)
+
+
+async def _code_action(ls: PolicyServer, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
+    uri = params.text_document.uri
+    found = ls.fixable(uri, params.range)
+    if not found:
+        return []
+    action = lsp.CodeAction(_TITLE, kind=lsp.CodeActionKind.QuickFix, diagnostics=found, data=uri)
+    if not _resolves_edits(ls.client_capabilities):
+        action.edit = await ls.mend(uri)
+    return [action]
+
+
+async def _resolve(ls: PolicyServer, action: lsp.CodeAction) -> lsp.CodeAction:
+    if isinstance(action.data, str) and action.data in ls.workspace.text_documents:
+        action.edit = await ls.mend(action.data)
+    return action
+
+
+def _markdown(text: str) -> lsp.MarkupContent:
+    return lsp.MarkupContent(lsp.MarkupKind.Markdown, text)
+
+
+def _resolves_edits(capabilities: Any) -> bool:  # noqa: ANN401  any part may be missing
+    actions = getattr(getattr(capabilities, "text_document", None), "code_action", None)
+    support = getattr(actions, "resolve_support", None)
+    return support is not None and "edit" in support.properties
+
+
+_FEATURES: Final[tuple[tuple[str, Callable[..., Any], Any], ...]] = (
+    (lsp.TEXT_DOCUMENT_DID_OPEN, _opened, None),
+    (lsp.TEXT_DOCUMENT_DID_CHANGE, _changed, None),
+    (lsp.TEXT_DOCUMENT_DID_SAVE, _saved, None),
+    (lsp.TEXT_DOCUMENT_DID_CLOSE, _closed, None),
+    (lsp.TEXT_DOCUMENT_COMPLETION, _completion, lsp.CompletionOptions(trigger_characters=[" ", '"', "{", ",", ":"])),
+    (lsp.TEXT_DOCUMENT_HOVER, _hover, None),
+    (lsp.TEXT_DOCUMENT_PREPARE_RENAME, _prepare_rename, None),
+    (lsp.TEXT_DOCUMENT_RENAME, _rename, lsp.RenameOptions(prepare_provider=True)),
+    (
+        lsp.TEXT_DOCUMENT_CODE_ACTION,
+        _code_action,
+        lsp.CodeActionOptions([lsp.CodeActionKind.QuickFix], resolve_provider=True),
+    ),
+    (lsp.CODE_ACTION_RESOLVE, _resolve, None),
+)

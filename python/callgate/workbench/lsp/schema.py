@@ -1,0 +1,125 @@
+"""The parts of a JSON Schema that apply to a place of a document."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from callgate.config.document import KeyPath
+
+Node: TypeAlias = "dict[str, Any]"
+"""One schema, an object."""
+
+_ALTERNATIVES: Final = ("anyOf", "oneOf", "allOf")
+_BRANCHES: Final = ("then", "else")
+_MOST_NODES: Final = 200
+
+
+class Schema:
+    """A schema, and the ways through it."""
+
+    def __init__(self, root: Node) -> None:
+        """Takes the whole schema, to which its references point."""
+        self._root = root
+
+    def at(self, path: KeyPath, values: Mapping[KeyPath, str]) -> list[Node]:
+        """The schemas that may apply at a path, without those that the values beside it rule out.
+
+        Args:
+            path: Keys and indexes from the top.
+            values: The text of each value of the document that is neither a mapping nor a list.
+        """
+        nodes = self._expanded([self._root], (), values)
+        for depth, step in enumerate(path):
+            found = [child for node in nodes for child in _children(node, step)]
+            nodes = self._expanded(found, path[: depth + 1], values)
+        return nodes
+
+    def _expanded(self, nodes: Iterable[Node], path: KeyPath, values: Mapping[KeyPath, str]) -> list[Node]:
+        found: list[Node] = []
+        waiting = list(nodes)[::-1]
+        while waiting and len(found) < _MOST_NODES:
+            node = waiting.pop()
+            if _is_ruled_out(node, path, values):
+                continue
+            found.append(node)
+            parts = [part for name in _ALTERNATIVES for part in node.get(name, ())]
+            parts += [node[name] for name in _BRANCHES if name in node]
+            if (target := self._target(node)) is not None:
+                parts.append(target)
+            waiting += [part for part in reversed(parts) if isinstance(part, dict)]
+        return found
+
+    def _target(self, node: Node) -> Node | None:
+        """The schema that a reference names; None without one, or if it is outside of this document."""
+        reference = node.get("$ref")
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            return None
+        found: Any = self._root
+        for step in reference[2:].split("/"):
+            found = found[step.replace("~1", "/").replace("~0", "~")]
+        return found if isinstance(found, dict) else None
+
+
+def _children(node: Node, step: str | int) -> Iterator[Node]:
+    if isinstance(step, int):
+        if isinstance(node.get("items"), dict):
+            yield node["items"]
+        return
+    known = node.get("properties", {}).get(step)
+    if isinstance(known, dict):
+        yield known
+        return
+    matching = [one for pattern, one in node.get("patternProperties", {}).items() if re.search(pattern, step)]
+    yield from (one for one in matching if isinstance(one, dict))
+    if not matching and isinstance(node.get("additionalProperties"), dict):
+        yield node["additionalProperties"]
+
+
+def _is_ruled_out(node: Node, path: KeyPath, values: Mapping[KeyPath, str]) -> bool:
+    """True if a value beside is none of those that the node allows for it."""
+    for name, member in node.get("properties", {}).items():
+        text = values.get((*path, name))
+        if text is None or not isinstance(member, dict):
+            continue
+        allowed = member.get("enum", [member["const"]] if "const" in member else None)
+        if allowed is not None and name in _TELLING and text not in {_text(one) for one in allowed}:
+            return True
+    return False
+
+
+_TELLING: Final = frozenset({"op"})
+"""Members whose value says which alternative a mapping is."""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def descriptions(nodes: Iterable[Node]) -> list[str]:
+    """The descriptions of schemas, each once."""
+    return list(dict.fromkeys(node["description"] for node in nodes if "description" in node))
+
+
+def allowed_values(nodes: Iterable[Node]) -> list[Any]:
+    """The values that schemas list, each once; true and false where either may stand."""
+    found: list[Any] = []
+    for node in nodes:
+        found += node.get("enum", [])
+        found += [node["const"]] if "const" in node else []
+        found += [True, False] if node.get("type") == "boolean" else []
+    return _each_once(found)
+
+
+def suggested_values(nodes: Iterable[Node]) -> list[Any]:
+    """Defaults and examples of schemas that are no mapping or list, each once."""
+    found = [one for node in nodes for one in (*node.get("examples", ()), node.get("default"))]
+    return _each_once([one for one in found if isinstance(one, (str, int, float))])
+
+
+def _each_once(values: Iterable[Any]) -> list[Any]:
+    return list({(type(value), str(value)): value for value in values}.values())

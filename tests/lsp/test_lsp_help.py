@@ -1,0 +1,195 @@
+"""Suggestions, meanings and new names of counters."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from callgate.config.document import parse_document
+from callgate.workbench.lsp.completion import Suggestion, suggestions
+from callgate.workbench.lsp.counters import RenameError, renamed
+from callgate.workbench.lsp.documents import LARGEST_CHARACTERS, OpenDocument
+from callgate.workbench.lsp.hover import meaning
+from callgate.workbench.lsp.kinds import Kind, kind_of
+from callgate.workbench.lsp.tokens import read_tokens
+from support.editor import split
+
+TOP = 'version: "1"\ndefault: deny\n'
+
+
+def suggested(marked: str, name: str = "p.yaml") -> list[Suggestion]:
+    text, offset = split(marked)
+    return suggestions(OpenDocument(name, text), offset)
+
+
+def labels(marked: str, name: str = "p.yaml") -> list[str]:
+    return [one.label for one in suggested(marked, name)]
+
+
+def typed(marked: str, label: str, name: str = "p.yaml") -> str:
+    """The text after a suggestion was taken."""
+    text, _ = split(marked)
+    [one] = [one for one in suggested(marked, name) if one.label == label]
+    return text[: one.start] + one.text + text[one.end :]
+
+
+def test_keys_of_the_top_come_with_the_required_ones_first() -> None:
+    found = suggested('version: "1"\n‸')
+    assert (found[0].label, found[0].is_required) == ("default", True)
+    assert "version" not in [one.label for one in found]
+    assert {"tools", "hide", "all_tools"} <= {one.label for one in found}
+    assert all(one.description for one in found)
+
+
+def test_keys_that_are_there_are_not_suggested_again() -> None:
+    found = labels(f"{TOP}tools:\n  a:\n    limits:\n    - {{window: hour, ‸, scope: grant}}\n")
+    assert {"counter", "max"} <= set(found)
+    assert not {"window", "scope"} & set(found)
+    # The key under the cursor itself is.
+    assert "window" in labels(f"{TOP}tools:\n  a:\n    limits:\n    - {{win‸dow: hour}}\n")
+
+
+@pytest.mark.parametrize(
+    ("marked", "expected"),
+    [
+        (f"{TOP}tools:\n  a:\n    action: ‸", {"allow", "deny", "require_approval"}),
+        (f"{TOP}tools:\n  a: {{limits: [{{window: ‸}}]}}", {"second", "minute", "month", "30m"}),
+        (f"{TOP}tools:\n  a: {{require: [{{conditions: [{{path: args.x, op: ‸", {"host_in", "exists", "lte"}),
+        (f"{TOP}tools:\n  a: {{require: [{{conditions: [{{path: ‸", {"session", "grant.id", "args.amount"}),
+        (f"{TOP}tools:\n  a: {{require: [{{conditions: [{{op: exists, value: ‸", {"true", "false"}),
+        ("version: ‸", {"1"}),
+    ],
+)
+def test_values(marked: str, expected: set[str]) -> None:
+    assert expected <= set(labels(marked))
+
+
+def test_counters_of_the_document_are_suggested() -> None:
+    text = f"{TOP}tools:\n  a: {{limits: [{{counter: mine}}]}}\n  b: {{limits: [{{counter: ‸}}]}}\n"
+    assert labels(text) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("marked", "label", "after"),
+    [
+        ("def‸", "default", "default: "),
+        ("def‸: deny", "default", "default: deny"),
+        ("version: ‸", "1", 'version: "1"'),
+        ('version: "‸"', "1", 'version: "1"'),
+        ("a: 1\nmo‸de", "mode", "a: 1\nmode: "),
+        (f"{TOP}mode: sha‸", "shadow", f"{TOP}mode: shadow"),
+    ],
+)
+def test_a_suggestion_replaces_the_word(marked: str, label: str, after: str) -> None:
+    assert typed(marked, label) == after
+
+
+def test_json_gets_quotes() -> None:
+    assert typed('{"version": "1", ‸}', "default", "p.json") == '{"version": "1", "default": }'
+    assert typed('{"version": "1", "def‸"}', "default", "p.json") == '{"version": "1", "default": }'
+    assert typed('{"version": "1", "default": ‸}', "deny", "p.json") == '{"version": "1", "default": "deny"}'
+    assert typed('{"version": "1", "default": "d‸"}', "deny", "p.json") == '{"version": "1", "default": "deny"}'
+
+
+def test_documents_of_others_get_no_help() -> None:
+    assert labels("apiVersion: v1\nkind: Pod\nspec: {}\n‸") == []
+    assert labels("apiVersion: v1\nkind: ‸") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("any.yaml", 'version: "1"\ndefault: deny\ntools: {}', Kind.POLICY),
+        ("any.json", '{"version": "1", "hide": ["x"]', Kind.POLICY),
+        ("any.yaml", 'version: "1"', Kind.POLICY),
+        ("callgate.yaml", "servers: {}", Kind.CONFIG),
+        ("catalogue.yaml", 'version: "1"', Kind.CATALOGUE),
+        ("callgate.yaml", "", Kind.CONFIG),
+        ("any.yaml", "servers: {}\ngrants: []\nlisten: x\n", Kind.CONFIG),
+        ("policy_test.yaml", "", Kind.TESTS),
+        ("catalogue.json", '{"version": "1", ', Kind.CATALOGUE),
+        ("any.json", '{"version": "1", "servers": {}, "overrides": {}}', Kind.CATALOGUE),
+        ("compose.yaml", 'version: "3"\nservices: {}\nvolumes: {}\nnetworks: {}', None),
+        ("any.yaml", "", Kind.POLICY),
+    ],
+)
+def test_kinds_are_told_apart(name: str, text: str, kind: Kind | None) -> None:
+    assert kind_of(name, read_tokens(text)) is kind
+
+
+def hovered(marked: str) -> str:
+    text, offset = split(marked)
+    found = meaning(OpenDocument("p.yaml", text), offset)
+    return "" if found is None else found.text
+
+
+def test_meanings_are_those_of_the_schema() -> None:
+    assert "no entry of `tools` and no category matches" in hovered('version: "1"\ndef‸ault: deny\n')
+    assert "One of `allow`, `deny`." in hovered('version: "1"\ndefault: de‸ny\n')
+    limits = f"{TOP}tools:\n  a: {{limits: [{{counter: c, window: hour, max: 3, sc‸ope: session}}]}}\n"
+    assert "One count per value" in hovered(limits)
+    assert "Default: `grant`." in hovered(limits)
+    condition = "{path: args.u, op: host_in, va‸lue: [a]}"
+    text = hovered(f"{TOP}tools:\n  a: {{require: [{{conditions: [{condition}]}}]}}\n")
+    assert "Hosts" in text
+    # The value of another operator is not meant.
+    assert "regular expression" not in text
+    assert hovered(f"{TOP}tools:\n  my_tool:\n    nothing‸: 1\n") == ""
+    assert hovered("# com‸ment") == ""
+
+
+LIMITS = f"""{TOP}all_tools: {{rate_limit: 9/hour}}
+tools:
+  a: {{limits: [{{counter: spend, window: hour, max: 3}}]}}
+  b:
+    rate_limit: 5/hour
+    limits:
+    - {{counter: "spend", window: day, max: 9}}
+    - {{counter: other, window: day, max: 9}}
+"""
+
+
+def renamed_text(marked: str, name: str, file: str = "p.yaml") -> str:
+    text, offset = split(marked)
+    for start, end, new in sorted(renamed(OpenDocument(file, text), offset, name), reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+@pytest.mark.parametrize("name", ["costs", "a b", "true", "5", "ä: #", 'a"b', "null", "-x", "*"])
+def test_a_counter_is_renamed_in_all_places(name: str) -> None:
+    marked = LIMITS.replace('"spend"', '"sp‸end"')
+    data = parse_document("p.yaml", renamed_text(marked, name).encode()).data
+    limits = [data["tools"]["a"]["limits"][0], *data["tools"]["b"]["limits"]]
+    assert [one["counter"] for one in limits] == [name, name, "other"]
+    as_json = json.dumps(parse_document("p.yaml", LIMITS.encode()).data)
+    again = json.loads(renamed_text(as_json.replace('"spend"', '"‸spend"', 1), name, "p.json"))
+    assert again["tools"]["b"]["limits"][0]["counter"] == name
+
+
+def test_a_counter_keeps_its_own_name() -> None:
+    assert renamed_text(LIMITS.replace("other", "othe‸r"), "other") == LIMITS
+
+
+@pytest.mark.parametrize("name", ["other", "b_rate", "all_tools_rate"])
+def test_two_counters_do_not_become_one(name: str) -> None:
+    with pytest.raises(RenameError, match=f"there is a counter `{name}` already"):
+        renamed_text(LIMITS.replace('"spend"', '"sp‸end"'), name)
+
+
+def test_nothing_else_is_renamed() -> None:
+    for old, new in (
+        ("rate_limit: 5", "rate_limit: ‸5"),
+        ("window: day", "wi‸ndow: day"),
+        ("counter: other", "cou‸nter: other"),
+    ):
+        with pytest.raises(RenameError, match="only the counter of a limit"):
+            renamed_text(LIMITS.replace(old, new, 1), "x")
+    with pytest.raises(RenameError, match="at least one character"):
+        renamed_text(LIMITS.replace("other", "oth‸er"), "")
+
+
+def test_a_text_that_is_too_long_gets_no_help() -> None:
+    document = OpenDocument("p.yaml", "version: 1\n" + "#" * LARGEST_CHARACTERS)
+    assert (document.is_too_large, document.tokens, document.kind) == (True, [], None)
