@@ -74,10 +74,10 @@ def test_counters_of_the_document_are_suggested() -> None:
     ("marked", "label", "after"),
     [
         ("def‸", "default", "default: "),
-        ("def‸: deny", "default", "default: deny"),
+        ('version: "1"\ndef‸: deny', "default", 'version: "1"\ndefault: deny'),
         ("version: ‸", "1", 'version: "1"'),
         ('version: "‸"', "1", 'version: "1"'),
-        ("a: 1\nmo‸de", "mode", "a: 1\nmode: "),
+        (f"{TOP}mo‸de", "mode", f"{TOP}mode: "),
         (f"{TOP}mode: sha‸", "shadow", f"{TOP}mode: shadow"),
     ],
 )

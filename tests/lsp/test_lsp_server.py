@@ -21,7 +21,7 @@ POLICY = """\
 version: "1"
 default: deny
 tools:
-  😀: {action: deny, reason: 😀😀, limits: [{counter: c, window: hour, max: 3}]}
+  😀: {x-a: 😀😀, limits: [{counter: c, window: hour, max: 3}]}
 """
 
 
@@ -44,12 +44,12 @@ def test_faults_come_and_go_as_somebody_types(tmp_path: Path) -> None:
     async def scene(one: Editor) -> None:
         one.open("p.yaml", POLICY)
         assert await one.diagnostics("p.yaml") == []
-        one.change("p.yaml", POLICY.replace("action", "acton"))
+        one.change("p.yaml", POLICY.replace("limits", "limts"))
         [found] = await one.diagnostics("p.yaml")
-        assert found.message.startswith("unknown field `acton`")
+        assert found.message.startswith("unknown field `limts`")
         assert (found.severity, found.source) == (lsp.DiagnosticSeverity.Error, "callgate")
-        # UTF-16: the emoji are two units each.
-        assert found.range == lsp.Range(lsp.Position(3, 7), lsp.Position(3, 12))
+        # In UTF-16 each of the three emoji before it has two units: it is the 15th character and the 18th unit.
+        assert found.range == lsp.Range(lsp.Position(3, 18), lsp.Position(3, 23))
         one.change("p.yaml", "version: [")
         [found] = await one.diagnostics("p.yaml")
         assert found.severity is lsp.DiagnosticSeverity.Error
@@ -110,9 +110,12 @@ def test_what_has_no_effect_is_removed(tmp_path: Path, *, resolves: bool) -> Non
         start, end = edit.range.start, edit.range.end
         before = "".join(lines[: start.line]) + lines[start.line][: start.character]
         after = lines[end.line][end.character :] + "".join(lines[end.line + 1 :])
-        assert before + edit.new_text + after == 'version: "1"\ndefault: deny\ntools:\n  a:\n    rate_limit: 5/hour\n'
+        assert (
+            before + edit.new_text + after
+            == 'version: "1"\ndefault: deny\ntools:\n  a:\n    deny_if: []\n    rate_limit: 5/hour\n'
+        )
         nowhere = lsp.CodeActionParams(document, lsp.Range(lsp.Position(0, 0), lsp.Position(0, 1)), context)
-        assert await one.client.text_document_code_action_async(nowhere) == []
+        assert not await one.client.text_document_code_action_async(nowhere)
 
     played(tmp_path, scene, capabilities)
 
@@ -130,7 +133,7 @@ def test_completion_hover_and_rename(tmp_path: Path) -> None:
         assert isinstance(window.text_edit, lsp.TextEdit)
         assert window.text_edit == lsp.TextEdit(lsp.Range(lsp.Position(4, 28), lsp.Position(4, 31)), "window: ")
         # The emoji before it are four characters and eight units.
-        hover = await client.text_document_hover_async(lsp.HoverParams(**one.at("p.yaml", 3, 37)))
+        hover = await client.text_document_hover_async(lsp.HoverParams(**one.at("p.yaml", 3, 20)))
         assert hover is not None
         assert isinstance(hover.contents, lsp.MarkupContent)
         assert "At most `max` units" in hover.contents.value
@@ -229,7 +232,7 @@ def test_texts_that_are_no_documents(tmp_path: Path) -> None:
             await one.client.text_document_hover_async(lsp.HoverParams(**one.at("p.yaml", 7, 300)))
             await one.diagnostics("p.yaml")
         one.open("untitled.json", "{", "json")
-        assert await one.diagnostics("untitled.json") == []
+        assert await one.diagnostics("untitled.json")
 
     played(tmp_path, scene)
 

@@ -36,14 +36,16 @@ class Editor:
         self._news = asyncio.Event()
         self._versions: dict[str, int] = {}
 
-        @client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
         def published(params: lsp.PublishDiagnosticsParams) -> None:
             self.published.append(params)
             self._news.set()
 
-        @client.feature(lsp.WINDOW_LOG_MESSAGE)
         def logged(params: lsp.LogMessageParams) -> None:
             self.messages.append(params)
+
+        # Functions, because the client writes to what it is given.
+        client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)(published)
+        client.feature(lsp.WINDOW_LOG_MESSAGE)(logged)
 
     def uri(self, name: str) -> str:
         """The URI of a file."""
@@ -107,4 +109,4 @@ async def editor(
     client.exit(None)
     process: Any = client._server  # noqa: SLF001  the client has no way to its exit code
     assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
-    await client.stop()
+    await client.stop()  # type: ignore[no-untyped-call]  # pygls has no types here

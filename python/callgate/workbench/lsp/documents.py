@@ -43,8 +43,8 @@ class OpenDocument:
 
     @cached_property
     def kind(self) -> Kind | None:
-        """Its kind; None if it is no document of callgate's."""
-        return kind_of(self.name, self.tokens)
+        """Its kind; None if it is no document of callgate's, or too large."""
+        return None if self.is_too_large else kind_of(self.name, self.tokens)
 
     @cached_property
     def schema(self) -> Schema | None:
