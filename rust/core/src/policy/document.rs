@@ -26,7 +26,7 @@ const FIELDS: [&str; 10] = [
     "tools",
 ];
 
-/// The fault of a document in the format of PolicyLayer Intercept.
+/// The fault of a document in the format of `PolicyLayer` Intercept.
 const INTERCEPT: &str =
     "`rules` belong to a policy of PolicyLayer Intercept; convert the file with `callgate convert intercept`";
 

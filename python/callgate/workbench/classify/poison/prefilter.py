@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 try:
-    from re import _constants as ops  # type: ignore[attr-defined]
-    from re import _parser as parser  # type: ignore[attr-defined]
+    from re import _constants as ops
+    from re import _parser as parser
 except ImportError:  # Python 3.10
     import sre_constants as ops
     import sre_parse as parser
