@@ -70,12 +70,15 @@ policy: policy.yaml
 
 tests:
   - name: agents read
-    call: {tool: get_report}
-    expect: allow
+    steps:
+      - {call: {tool: get_report}, expect: allow}
+      - {call: {tool: list_reports}, expect: allow}
+      - {call: {tool: read_page}, expect: allow}
 
   - name: agents do not delete, and do not see the tools that do
-    call: {tool: delete_report}
-    expect: {outcome: deny, rule: (hidden)}
+    steps:
+      - {call: {tool: delete_report}, expect: {outcome: deny, rule: (hidden)}}
+      - {call: {tool: drop_table}, expect: {outcome: deny, rule: (hidden)}}
 
   - name: a tool that no entry names is refused
     call: {tool: pay}
@@ -88,6 +91,20 @@ tests:
         expect: {outcome: rate_limited, rule: /tools/create_*/limits/create_*_rate, retry_after: 1m}
       - wait: 1m
       - {call: {tool: create_report}, expect: allow}
+
+  - name: thirty searches in a minute, and more after it
+    steps:
+      - {call: {tool: search}, times: 30, expect: allow}
+      - call: {tool: search}
+        expect: {outcome: rate_limited, rule: /tools/search*/limits/search*_rate, retry_after: 1m}
+      - wait: 1m
+      - {call: {tool: search}, expect: allow}
+
+  - name: a thousand calls in an hour, whichever tools they use
+    steps:
+      - {call: {tool: get_report}, times: 1000, expect: allow}
+      - call: {tool: list_reports}
+        expect: {outcome: rate_limited, rule: /all_tools/limits/calls, retry_after: 1h}
 """
 
 _README: Final = """\
