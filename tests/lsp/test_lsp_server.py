@@ -136,7 +136,7 @@ def test_completion_hover_and_rename(tmp_path: Path) -> None:
         hover = await client.text_document_hover_async(lsp.HoverParams(**one.at("p.yaml", 3, 20)))
         assert hover is not None
         assert isinstance(hover.contents, lsp.MarkupContent)
-        assert "At most `max` units" in hover.contents.value
+        assert "at most `max` units" in hover.contents.value
         at = one.at("p.yaml", 4, 26)
         prepared = await client.text_document_prepare_rename_async(lsp.PrepareRenameParams(**at))
         assert isinstance(prepared, lsp.PrepareRenamePlaceholder)
