@@ -29,6 +29,7 @@ __all__ = [
     "Peek",
     "PeekedLimit",
     "PolicyInfo",
+    "SentenceScorer",
     "Server",
     "Shadow",
     "Step",
@@ -51,6 +52,7 @@ __all__ = [
     "pins_reset",
     "policy_faults",
     "policy_schema",
+    "sentence_terms",
     "validate",
     "version",
 ]
@@ -1018,6 +1020,18 @@ class GrantTally:
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
+class SentenceScorer:
+    """Weights of words, added up for each two sentences of a text."""
+
+    def __new__(cls, bias: float, weights: list[tuple[str, float]]) -> Self: ...
+    def highest(self, text: str) -> tuple[float, str] | None:
+        """Scores a text of one line in lower case.
+
+        Returns:
+            The highest score of two sentences that follow each other, and these; None for a text without words.
+        """
+
+@final
 class Server:
     """The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on its own threads.
 
@@ -1658,4 +1672,9 @@ def descriptor_limit() -> tuple[int, int] | None:
     """The most file descriptors that this process may open, and the number of them that connections leave free.
 
     Reloads, the admin port and files use those. None without a limit.
+    """
+
+def sentence_terms(text: str) -> list[list[str]]:
+    """The terms of each two sentences of a text of one line in lower case: words, reduced to what matters, and pairs of
+    them.
     """

@@ -33,6 +33,7 @@ mod oauth;
 mod peek;
 mod pins;
 mod policy_info;
+mod prose;
 mod proxies;
 mod server;
 mod setup;
@@ -80,6 +81,8 @@ mod _callgate {
     use crate::peek::{Peek, PeekedLimit};
     #[pymodule_export]
     use crate::policy_info::PolicyInfo;
+    #[pymodule_export]
+    use crate::prose::{SentenceScorer, sentence_terms};
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]
