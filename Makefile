@@ -268,6 +268,11 @@ LABELS ?= ../shared/labels
 bench-classify: build ## accuracy of `callgate classify` on the labelled tools in LABELS=DIR, and its time
 	@PYTHONPATH=bench $(bin)/python -m classify.main $(LABELS)
 
+.PHONY: fit-poison
+fit-poison: build ## fit anew the weights that find poisoned definitions, on the sets of the tests; prints how good they are
+	@$(bin)/pip install --quiet --group fit
+	@PYTHONPATH=bench $(bin)/python -m classify.fit
+
 .PHONY: bench-proxies
 bench-proxies: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## behind proxies, beside limitador, ratelimit and OPA
 	@$(bench_run) proxies $(ARGS)

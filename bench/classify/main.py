@@ -25,8 +25,9 @@ def main() -> None:
     folder = Path(sys.argv[1])
     files = read_labels(folder)
     own = [
-        read_cases(CASES / "harmless.json", is_poisoned=False),
-        read_cases(CASES / "poisoned.json", is_poisoned=True),
+        read_cases(CASES / f"{name}{kind}.json", is_poisoned=kind == "poisoned")
+        for name in ("", "learnt_", "apart_")
+        for kind in ("harmless", "poisoned")
     ]
     _seeds(folder)
     for file in (*files, own[0]):

@@ -101,7 +101,7 @@ def poison_findings(tool: Tool, server: str = "") -> Iterator[Finding]:
     at = ("servers", server, "tools", tool.name)
     if (reason := disguised(tool.name)) is not None:
         yield Finding("disguised-name", f"the name {_shown(tool.name)} {reason}", server, tool.name, at)
-    texts, is_whole = _texts(tool)
+    texts, is_whole = texts_of_tool(tool)
     left = MOST_CHARACTERS
     for place, text in texts:
         steps = (*at, *place)
@@ -161,7 +161,7 @@ def catalogue_findings(catalogue: Catalogue, servers: Collection[str] | None = N
     return found
 
 
-def _texts(tool: Tool) -> tuple[list[tuple[tuple[str, ...], str]], bool]:
+def texts_of_tool(tool: Tool) -> tuple[list[tuple[tuple[str, ...], str]], bool]:
     """Every text of a tool that a model may read, with the steps to it from the tool; False if there are more."""
     found: list[tuple[tuple[str, ...], str]] = [(("title",), tool.title), (("description",), tool.description)]
     is_whole = True

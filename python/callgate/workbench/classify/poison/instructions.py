@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callgate.workbench.classify.poison.foreign import FOREIGN, OTHER_LETTERS
+from callgate.workbench.classify.poison.likeness import instruction_like
 from callgate.workbench.classify.poison.plain import readings
 from callgate.workbench.classify.poison.prefilter import Prefilter
 from callgate.workbench.classify.poison.steering import STEERING
@@ -111,6 +112,9 @@ _SHADOW: Final = "changes the use of other tools"
 _SYSTEM: Final = "speaks as the system or gives a new role"
 _FORCE: Final = "takes decisions from people"
 _RUN: Final = "makes the model run commands"
+_LIKE: Final = "reads like an instruction to the model"
+"""Of what no pattern finds, but the weights of its words."""
+_SHOWN: Final = 200
 
 RULES: Final[tuple[Rule, ...]] = (
     *_rules(
@@ -314,7 +318,9 @@ def _instruction_in(text: str) -> Instruction | None:
                 continue
             found = rule.pattern.search(reading)
             if found:
-                return Instruction(rule.aim, disguise, found[0][:200])
+                return Instruction(rule.aim, disguise, found[0][:_SHOWN])
+        if words := instruction_like(reading):
+            return Instruction(_LIKE, disguise, words[:_SHOWN])
     return None
 
 
