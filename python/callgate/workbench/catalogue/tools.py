@@ -19,7 +19,7 @@ RISKS: Final[tuple[Risk, ...]] = get_args(Risk)
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a tool reads, sees and sends; None where it is not known."""
+    """The data that a tool reads, sees and sends; None where it is not known."""
 
     private_data: bool | None = None
     """Reads data that is not public."""
@@ -57,7 +57,7 @@ class Tool:
     category: Category | None = None
     risk: Risk | None = None
     confidence: float | None = None
-    """How sure the classification is, from 0 to 1."""
+    """The confidence of the classification, from 0 to 1."""
     evidence: str = ""
     """The reason for category and risk, as one sentence."""
     attributes: Attributes = field(default_factory=Attributes)

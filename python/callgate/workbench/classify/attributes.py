@@ -1,4 +1,4 @@
-"""What tools read, see and send: the attributes by which tools leak together."""
+"""The data that tools read, see and send: the attributes by which tools leak together."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Finding:
 
     @property
     def level(self) -> Level:
-        """How serious it is."""
+        """Its severity."""
         return KINDS[self.code].level
 
     @property

@@ -48,7 +48,7 @@ _NOT_PREFIX: Final = word_set("git github slack")
 
 
 class NameAct(NamedTuple):
-    """What a name says, and how."""
+    """The act that a name says, and the words for it."""
 
     act: Act
     is_topic: bool

@@ -1,4 +1,4 @@
-"""What is wrong with a document: faults, warnings and the findings of the analysis, each with its place."""
+"""Diagnostics of a document: faults, warnings and the findings of the analysis, each with its place."""
 
 from __future__ import annotations
 

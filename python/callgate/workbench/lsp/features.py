@@ -1,4 +1,4 @@
-"""What the server answers to the requests of an editor."""
+"""Answers of the server to the requests of an editor."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def read_tokens(text: str) -> list[Token]:
 
 
 def cursor_at(text: str, offset: int) -> Cursor | None:
-    """What may be typed at an offset; None within comments and block text."""
+    """The kind of text that may be typed at an offset; None within comments and block text."""
     reader = _Reader(text, offset)
     reader.run()
     return reader.cursor

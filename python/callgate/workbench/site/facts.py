@@ -76,7 +76,7 @@ class ToolFacts:
 
     @cached_property
     def summary(self) -> str:
-        """What it does, in a line of our own."""
+        """Its purpose, in a line of our own."""
         return sentence(self.words.action) or self.effect.short
 
     @cached_property

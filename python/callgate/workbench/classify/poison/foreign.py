@@ -9,9 +9,6 @@ from typing import Final
 _OVERRIDE: Final = "sets aside other instructions"
 _HIDE: Final = "hides something from people"
 
-OTHER_LETTERS: Final = "\N{REPLACEMENT CHARACTER}"
-"""Stands for letters beyond ASCII among what a pattern needs: scripts without spaces have no words to look at."""
-
 _SET_ASIDE_LATIN: Final = (
     # Spanish, Portuguese, French, Italian, German, Dutch, Polish, Turkish, Swedish, Indonesian.
     r"\b(?:ignora|ignore|ignorar|olvida|olvide|descarta|desatiende|omite)\b.{0,30}\b(?:instrucciones|órdenes|ordenes|indicaciones|reglas)\b",
@@ -61,9 +58,9 @@ def _any(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
-FOREIGN: Final[tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...]] = (
-    (_OVERRIDE, _any(_SET_ASIDE_LATIN), ("instrucc", "órdenes", "ordenes", "indicac", "reglas", "instruç", "instrucoes", "regras", "ordens", "orientaç", "consignes", "précéd", "preced", "antérieur", "dessus", "système", "istruzioni", "regole", "direttive", "anweisung", "instruktion", "regeln", "vorgaben", "befehle", "instructies", "aanwijzingen", "regels", "opdrachten", "instrukcj", "polece", "zasad", "regu", "talimat", "kural", "komut", "regler", "anvisningar", "instruksi", "perintah", "aturan", "hướng", "chỉ", "lệnh", "huong", "dẫn")),
-    (_OVERRIDE, _any(_SET_ASIDE_OTHER), (OTHER_LETTERS,)),
-    (_HIDE, _any(_LEFT_OUT_LATIN), ("usuari", "usuári", "nadie", "ninguém", "utilisateur", "personne", "utente", "nutzer", "anwender", "gebruiker", "kullanıcı", "użytkownik")),
-    (_HIDE, _any(_LEFT_OUT_OTHER), (OTHER_LETTERS,)),
-)  # fmt: skip
+FOREIGN: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
+    (_OVERRIDE, _any(_SET_ASIDE_LATIN)),
+    (_OVERRIDE, _any(_SET_ASIDE_OTHER)),
+    (_HIDE, _any(_LEFT_OUT_LATIN)),
+    (_HIDE, _any(_LEFT_OUT_OTHER)),
+)
