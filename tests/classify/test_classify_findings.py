@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,6 +126,15 @@ def test_names_that_look_alike_are_reported_on_both_sides() -> None:
     alike = {finding.tool for finding in found if finding.code == "look-alike-name"}
     assert alike == {"send_email", "Send_email", "send_emaiI", "s\u0435nd_email"}
     assert [finding.tool for finding in found if finding.code == "disguised-name"] == ["s\u0435nd_email"]
+
+
+def test_a_name_with_many_look_alikes_is_reported_once() -> None:
+    variants = {"".join(pair) for pair in product("aA", "bB", "cC", "oO0", "lLiI1")}
+    tools = {name: Tool(name) for name in sorted(variants)}
+    found = catalogue_findings(Catalogue({"srv": CatalogueServer(tools=tools)}))
+    alike = [finding for finding in found if finding.code == "look-alike-name"]
+    assert [finding.tool for finding in alike] == sorted(variants)
+    assert alike[0].message.endswith(f"of server `srv`, and like {len(variants) - 2} more")
 
 
 def test_tools_of_one_name_on_several_servers_are_not_look_alikes() -> None:

@@ -153,11 +153,12 @@ def catalogue_findings(catalogue: Catalogue, servers: Collection[str] | None = N
         if servers is not None and server not in servers:
             continue
         found += tool_findings(tool, server)
-        for other_server, other in alike.get((server, tool.name), ()):
-            message = f"the name {_shown(tool.name)} looks like {_shown(other)} of server {_shown(other_server)}"
-            found.append(
-                Finding("look-alike-name", message, server, tool.name, ("servers", server, "tools", tool.name))
-            )
+        if (other := alike.get((server, tool.name))) is not None:
+            message = f"the name {_shown(tool.name)} looks like {_shown(other.tool)} of server {_shown(other.server)}"
+            if other.more:
+                message += f", and like {other.more} more"
+            place = ("servers", server, "tools", tool.name)
+            found.append(Finding("look-alike-name", message, server, tool.name, place))
     return found
 
 

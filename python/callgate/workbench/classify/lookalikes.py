@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callgate.text import is_unseen
 from callgate.workbench.classify.poison.plain import look
@@ -24,23 +25,39 @@ def skeleton(name: str) -> str:
     return folded
 
 
-def lookalikes(names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], list[tuple[str, str]]]:
-    """For each server and tool the others whose name is another one and looks alike."""
-    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
+class Alike(NamedTuple):
+    """Other names that one name is taken for."""
+
+    server: str
+    """Of the first of them."""
+    tool: str
+    more: int
+    """The number of the others."""
+
+
+def lookalikes(names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Alike]:
+    """For each server and tool the others whose name is another one and looks alike.
+
+    Names that differ by their separators alone are no others: servers have styles.
+    """
+    groups: dict[str, dict[str, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for place in names:
-        groups[skeleton(place[1])].append(place)
-    return {
-        place: others
-        for group in groups.values()
-        if len({name for _, name in group}) > 1
-        for place in group
-        if (others := [other for other in group if other[1] != place[1] and _deceives(place[1], other[1])])
-    }
+        groups[skeleton(place[1])][_one_style(place[1])].append(place)
+    found = {}
+    for forms in groups.values():
+        if len(forms) == 1:
+            continue
+        first, second = (places[0] for places in islice(forms.values(), 2))
+        count = sum(map(len, forms.values()))
+        for places in forms.values():
+            other = second if places[0] is first else first
+            more = count - len(places) - 1
+            found.update(dict.fromkeys(places, Alike(*other, more)))
+    return found
 
 
-def _deceives(name: str, other: str) -> bool:
-    """False for names that differ by their separators alone, as servers' styles do."""
-    return name.replace("-", "_").replace(".", "_") != other.replace("-", "_").replace(".", "_")
+def _one_style(name: str) -> str:
+    return name.replace("-", "_").replace(".", "_")
 
 
 def disguised(name: str) -> str | None:
