@@ -33,6 +33,7 @@ __all__ = [
     "Server",
     "Shadow",
     "Step",
+    "TextPatterns",
     "Wrap",
     "args_json",
     "bench_hgrm",
@@ -1231,6 +1232,14 @@ class Server:
 
     def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
         """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""
+
+@final
+class TextPatterns:
+    """Many patterns of Python's `re`, for a quick look before they are searched."""
+
+    def __new__(cls, patterns: list[str]) -> Self: ...
+    def candidates(self, text: str) -> list[int]:
+        """The numbers of the patterns that may match somewhere in a text of one line."""
 
 @final
 class Wrap:

@@ -82,7 +82,7 @@ mod _callgate {
     #[pymodule_export]
     use crate::policy_info::PolicyInfo;
     #[pymodule_export]
-    use crate::prose::{SentenceScorer, sentence_terms};
+    use crate::prose::{SentenceScorer, TextPatterns, sentence_terms};
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]

@@ -1,7 +1,9 @@
-//! Sentences of tool definitions and the weights of their words.
+//! Texts of tool definitions: the weights of their words, and the patterns that they may match.
 
-use callgate_prose::{Score, Scorer, terms, windows};
+use callgate_prose::{Patterns, Score, Scorer, terms, windows};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 
 /// Weights of words, added up for each two sentences of a text.
 #[pyclass(frozen, module = "callgate._callgate")]
@@ -34,4 +36,31 @@ impl SentenceScorer {
 #[pyfunction]
 pub(crate) fn sentence_terms(text: &str) -> Vec<Vec<String>> {
     windows(text).map(|window| terms(&text[window])).collect()
+}
+
+/// Many patterns of Python's `re`, for a quick look before they are searched.
+#[pyclass(frozen, module = "callgate._callgate")]
+pub(crate) struct TextPatterns(Patterns);
+
+#[pymethods]
+impl TextPatterns {
+    /// Reads patterns; what looks ahead or behind is left out of them.
+    ///
+    /// Args:
+    ///     patterns: Their sources, without flags.
+    ///
+    /// Raises:
+    ///     ValueError: A pattern is not in the syntax that `re` shares with Rust's `regex`.
+    #[new]
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 makes the list")]
+    fn new(patterns: Vec<PyBackedStr>) -> PyResult<Self> {
+        Patterns::new(patterns.iter().map(|pattern| &**pattern))
+            .map(Self)
+            .map_err(|(number, error)| PyValueError::new_err(format!("pattern {number}: {error}")))
+    }
+
+    /// The numbers of the patterns that may match somewhere in a text of one line.
+    fn candidates(&self, py: Python<'_>, text: &str) -> Vec<usize> {
+        py.detach(|| self.0.candidates(text))
+    }
 }

@@ -12,10 +12,10 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from callgate._callgate import TextPatterns
 from callgate.workbench.classify.poison.foreign import FOREIGN
 from callgate.workbench.classify.poison.likeness import instruction_like
 from callgate.workbench.classify.poison.plain import readings
-from callgate.workbench.classify.poison.prefilter import Prefilter
 from callgate.workbench.classify.poison.steering import STEERING
 from callgate.workbench.classify.poison.wider import WIDER
 
@@ -127,7 +127,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *_rules(
         _SYSTEM,
         r"<\s*(?:important|critical|system(?:[-_ ]?(?:prompt|message|instructions?|override|note|reminder))|instructions?_?(?:override|for_?(?:the_?)?(?:model|assistant|ai|llm)))\s*>.{0,400}\b(?:you|must|always|ignore|do not|don't|never|read|send|call|pass|before|include|instead|forward|use|tell|respond|say)\b",
-        r"<\s*(secret|hidden|system|instructions?|admin|assistant|developer|priority|override|sys|llm|ai|internal|thinking|inject\w*)\s*>.{0,1000}\b(?:you|must|always|ignore|do not|don't|never|read|send|call|pass|before|include|forward|use|tell)\b.{0,1000}<\s*/\s*\1\s*>",
+        r"<\s*(?:secret|hidden|system|instructions?|admin|assistant|developer|priority|override|sys|llm|ai|internal|thinking|inject\w*)\s*>.{0,1000}\b(?:you|must|always|ignore|do not|don't|never|read|send|call|pass|before|include|forward|use|tell)\b.{0,1000}<\s*/\s*\w+\s*>",
         r"<\|(?:im_start|im_end|system|user|assistant|endoftext|begin_of_text|start_header_id|eot_id|endofprompt)\|?>",
         r"<<\s*sys\s*>>|\[/?inst\]|\[\s*(?:system|sys)(?: (?:prompt|message|override|note|instruction|notice|update|alert))?\s*\]\s*:?|\{\{#?system|\bbegin (?:system|hidden|secret) (?:prompt|instructions?|message)|-{3,} ?(?:system|admin|developer|end of (?:tool )?description|new instructions?)",
         r"(?:^|[.!?\n>#*] ?|[#*]{1,4} ?)(?:system|developer|admin(?:istrator)?|assistant)(?: (?:prompt|message|instruction|instructions|note|notice|override|directive|update|alert|policy))? ?: (?=.{0,120}\b(?:you|must|always|ignore|do not|don't|never|read|send|call|from now|respond|reply|forward)\b)",
@@ -159,7 +159,6 @@ _EVERY: Final = (
 )
 
 
-_PREFILTER: Final = Prefilter(rule.pattern for rule in _EVERY)
 _MOST_REMEMBERED: Final = 4_096
 _LONGEST_REMEMBERED: Final = 512
 """Bounds of the texts whose result is remembered: tools of one server often describe the same arguments."""
@@ -172,16 +171,19 @@ def instruction_in(text: str) -> Instruction | None:
 
 def _instruction_in(text: str) -> Instruction | None:
     for disguise, reading in readings(text[:LONGEST]):
-        groups = _PREFILTER.found(reading)
-        for rule, mask in zip(_EVERY, _PREFILTER.masks, strict=True):
-            if mask & groups != mask:
-                continue
-            found = rule.pattern.search(reading)
-            if found:
+        for number in _patterns().candidates(reading):
+            rule = _EVERY[number]
+            if found := rule.pattern.search(reading):
                 return Instruction(rule.aim, disguise, found[0][:_SHOWN])
         if words := instruction_like(reading):
             return Instruction(_LIKE, disguise, words[:_SHOWN])
     return None
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> TextPatterns:
+    """For a quick look before each search: nearly all texts match none of them."""
+    return TextPatterns([rule.pattern.pattern for rule in _EVERY])
 
 
 _remembered: Final = lru_cache(maxsize=_MOST_REMEMBERED)(_instruction_in)

@@ -1,4 +1,4 @@
-"""The quick look before patterns: whatever a pattern finds has one word or sign of each of its groups."""
+"""The quick look before patterns: whatever a pattern finds is one of the candidates."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callgate._callgate import TextPatterns
 from callgate.workbench.catalogue import Tool
 from callgate.workbench.classify.findings import texts_of_tool
 from callgate.workbench.classify.poison.foreign import FOREIGN
 from callgate.workbench.classify.poison.instructions import RULES
 from callgate.workbench.classify.poison.plain import readings
-from callgate.workbench.classify.poison.prefilter import Prefilter, needed
 
 CASES: Final = Path(__file__).resolve().parents[1] / "cases" / "classify"
 # One for each kind of part that is read.
@@ -41,36 +41,39 @@ PATTERNS: Final = [
         r"don't (?:ever )?tell",
     )
 ]
-PREFILTER: Final = Prefilter(PATTERNS)
+# Older than the tables of both languages.
+CHARACTERS: Final = st.characters(max_codepoint=0x9FFF, exclude_categories=("Cs", "Cn"))
+QUICK: Final = TextPatterns([pattern.pattern for pattern in PATTERNS])
 
 
 @pytest.mark.parametrize("number", range(len(PATTERNS)), ids=lambda number: PATTERNS[number].pattern)
 @given(data=st.data())
 def test_nothing_that_a_pattern_finds_is_left_out(number: int, data: st.DataObject) -> None:
-    text = data.draw(st.from_regex(PATTERNS[number]).filter(PATTERNS[number].search))
-    mask = PREFILTER.masks[number]
-    assert PREFILTER.found(text) & mask == mask
+    drawn = data.draw(st.from_regex(PATTERNS[number], alphabet=CHARACTERS))
+    # A text of one line, as patterns get it.
+    text = re.sub(r"\s+", " ", drawn)
+    if PATTERNS[number].search(text):
+        assert number in QUICK.candidates(text)
 
 
-def test_most_patterns_need_something() -> None:
-    assert frozenset({"^read", "^open"}) in needed(re.compile(r"\b(?:read|open) files?\b"))
-    assert needed(re.compile(r".*")) == frozenset()
-    assert needed(re.compile(r"send", re.IGNORECASE)) == frozenset()
+def test_a_pattern_of_another_syntax_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^pattern 1: [\s\S]*backreferences are not supported"):
+        TextPatterns(["a", r"(a)\1"])
 
 
 def test_the_patterns_of_poison_lose_nothing() -> None:
-    rules = [rule.pattern for rule in RULES] + [pattern for _, pattern in FOREIGN]
-    prefilter = Prefilter(rules)
-    assert sum(mask == 0 for mask in prefilter.masks) < len(rules) / 10, "most are tried rarely"
-    matches = 0
-    for name in ("poisoned.json", "apart_poisoned.json"):
+    patterns = [rule.pattern for rule in RULES] + [pattern for _, pattern in FOREIGN]
+    quick = TextPatterns([pattern.pattern for pattern in patterns])
+    matches = candidates = 0
+    for name in ("poisoned.json", "apart_poisoned.json", "apart_harmless.json"):
         for row in json.loads((CASES / name).read_text()):
             fields = {key: row[key] for key in ("title", "description", "input_schema") if key in row}
             for _, text in texts_of_tool(Tool(row["tool"], **fields))[0]:
                 for _, reading in readings(text):
-                    found = prefilter.found(reading)
-                    for pattern, mask in zip(rules, prefilter.masks, strict=True):
-                        if pattern.search(reading):
-                            matches += 1
-                            assert found & mask == mask, (pattern.pattern, reading)
+                    numbers = {number for number, one in enumerate(patterns) if one.search(reading)}
+                    found = set(quick.candidates(reading))
+                    assert numbers <= found
+                    matches += len(numbers)
+                    candidates += len(found)
     assert matches > 100
+    assert candidates < 4 * matches, "few are tried in vain"
