@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _GAP: Final = re.compile(r"[ \t\u00a0\u3000]{120,}(?=\S)|(?:[ \t\u00a0]*\r?\n){25,}(?=\s*\S)")
 _ESCAPE: Final = re.compile(r"\x1b|\x9b|\\x1b\[|\\u001b\[|\\033\[", re.IGNORECASE)
-_ORDINARY: Final = frozenset("\t\n\r")
+_ORDINARY: Final = frozenset("\t\n\r" + "".join(map(chr, range(0x20, 0x7F))))
 _JOINERS: Final = frozenset("\u200c\u200d")
 _MARKS: Final = frozenset("\u200e\u200f\u061c")
 _TAGS: Final = range(0xE0000, 0xE0080)
@@ -39,7 +39,7 @@ def hidden_in(text: str) -> Hidden | None:
     gap = _GAP.search(text.strip())
     if gap:
         return Hidden("a long gap that moves text out of sight", gap.start())
-    suspects = {one for one in set(text) if one not in _ORDINARY and is_unseen(one)}
+    suspects = {one for one in set(text) - _ORDINARY if is_unseen(one)}
     return next(_unseen(text, suspects), None) if suspects else None
 
 
