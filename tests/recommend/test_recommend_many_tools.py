@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +98,38 @@ def test_one_server_with_all_of_them(catalogue: Catalogue, tmp_path: Path) -> No
     *notes, last = run("validate", "--catalogue", "all.json", "all.yaml", cwd=tmp_path).out.splitlines()
     assert last == "all.yaml: ok"
     assert all(": note: calls that need an approval" in note for note in notes)
+    deep = run("validate", "--deep", "--catalogue", "all.json", "all.yaml", cwd=tmp_path)
+    unnamed = [line for line in deep.out.splitlines() if "[CG" in line]
+    assert all("unknown" not in line for line in unnamed), deep
+    # A stricter limit of one tool and a wider one of another one.
+    policy = (tmp_path / "all.yaml").read_text()
+    first = next(name for name in every if name.startswith("list_"))
+    second = next(name for name in every if name.startswith("run_"))
+    changed = policy
+    for name, most in ((first, 1), (second, 9999)):
+        changed, count = re.subn(rf"({name}_rate, window: minute, max: )\d+", rf"\g<1>{most}", changed)
+        assert count == 1
+    (tmp_path / "new.yaml").write_text(changed)
+    compared = run("diff", "--json", "--catalogue", "all.json", "all.yaml", "new.yaml", cwd=tmp_path)
+    found = json.loads(compared.out)
+    assert found["verdict"] == "both", compared
+    (tmp_path / "all_test.yaml").write_text(_tests(catalogue))
+    tested = run("test", "--coverage", "--catalogue", "all.json", cwd=tmp_path)
+    assert (tested.code, tested.out.splitlines()[-1]) == (0, "1 passed"), tested
+
+
+def _tests(catalogue: Catalogue) -> str:
+    """A test that calls each tool, with its outcome under the recommended policy."""
+    outcomes = {"Destructive": "deny", "Financial": "approval_required", None: "deny"}
+    arguments = json.dumps(ARGUMENTS)
+    # Each by a grant of its own: one may not wait for many approvals.
+    call = "      - {{call: {{tool: {0}, grant: {0}, args: {1}}}, expect: {2}}}\n"
+    steps = [
+        call.format(tool.name, arguments, outcomes.get(tool.category, "allow"))
+        for server in catalogue.servers.values()
+        for tool in server.tools.values()
+    ]
+    return "policy: all.yaml\n\ntests:\n  - name: every tool\n    steps:\n" + "".join(steps)
 
 
 def test_the_same_catalogue_gives_the_same_bytes(catalogue: Catalogue) -> None:
