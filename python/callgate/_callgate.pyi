@@ -1684,6 +1684,8 @@ def descriptor_limit() -> tuple[int, int] | None:
     """
 
 def sentence_terms(text: str) -> list[list[str]]:
-    """The terms of each two sentences of a text of one line in lower case: words, reduced to what matters, and pairs of
-    them.
+    """The terms of each two sentences of a text: words, reduced to what matters, and pairs of them.
+
+    Args:
+        text: One line in lower case.
     """

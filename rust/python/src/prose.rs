@@ -31,8 +31,10 @@ impl SentenceScorer {
     }
 }
 
-/// The terms of each two sentences of a text of one line in lower case: words, reduced to what matters, and pairs of
-/// them.
+/// The terms of each two sentences of a text: words, reduced to what matters, and pairs of them.
+///
+/// Args:
+///     text: One line in lower case.
 #[pyfunction]
 pub(crate) fn sentence_terms(text: &str) -> Vec<Vec<String>> {
     windows(text).map(|window| terms(&text[window])).collect()
