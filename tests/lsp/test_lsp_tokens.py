@@ -98,6 +98,22 @@ def test_nothing_is_typed_in_comments_and_block_text(text: str) -> None:
     assert cursor_at(*split(text)) is None
 
 
+def test_long_runs_of_blanks_are_read() -> None:
+    blanks = " " * 100_000
+    found = read_tokens(f"x: a{blanks}b\ny: c{blanks}# comment\nd{blanks}e: f\ng{blanks}\n{{h: i{blanks}j}}")
+    assert [(one.text, one.is_key) for one in found] == [
+        ("x", True),
+        (f"a{blanks}b", False),
+        ("y", True),
+        ("c", False),
+        (f"d{blanks}e", True),
+        ("f", False),
+        ("h", True),
+        (f"i{blanks}j", False),
+    ]
+    assert read_tokens(f"a{blanks}b{blanks}c\nd # e: f") == []
+
+
 def test_the_token_at_an_offset() -> None:
     text = 'a: "b c"\n'
     tokens = read_tokens(text)

@@ -29,6 +29,7 @@ class FlowReader:
         self._steps: list[str | int] = []
         self._awaits_key = True
         self._is_closed = False
+        self._line_end = -1
 
     def run(self, at: int) -> int | None:
         """Reads on from the first bracket; gives the offset after the last, None at the end or at the cursor."""
@@ -51,7 +52,7 @@ class FlowReader:
             self._is_closed = self._is_left(at + 1)
             return at if self._is_closed else at + 1
         if char == "#" and self._text[at - 1] in " \t\n":
-            end = end_of_line(self._text, at)
+            end = self._end_of_line(at)
             return None if self._stop <= end else end
         if char == ",":
             step = self._steps[-1]
@@ -81,8 +82,14 @@ class FlowReader:
             first += 1
         return first < len(text) and text[first] not in "\r\n#}]" and first - at <= self._indent
 
+    def _end_of_line(self, at: int) -> int:
+        # Kept, because JSON on one line has many words.
+        if at > self._line_end:
+            self._line_end = end_of_line(self._text, at)
+        return self._line_end
+
     def _word(self, at: int) -> int | None:
-        end = end_of_line(self._text, at)
+        end = self._end_of_line(at)
         quoted = quoted_at(self._text, at, end)
         if quoted is not None:
             stops, value = quoted

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from callgate.config.document import KeyPath
 
 _BLOCK_TEXT: Final = re.compile(r"[|>][-+0-9]*[ \t]*(#.*)?")
-_PLAIN_KEY: Final = re.compile(r"(?![-#\[{\]},&*!|>%@`])[^\n]*?(?=[ \t]*:(?:[ \t]|$))")
-_PLAIN_END: Final = re.compile(r"[ \t]+#|[ \t]*$")
+# Neither looks ahead over blanks: on a long run of them that takes quadratic time.
+_KEY_END: Final = re.compile(r"(?P<comment>[ \t]#)|:(?=[ \t]|$)")
+_COMMENT: Final = re.compile(r"[ \t]#")
+_NO_PLAIN_KEY: Final = frozenset("-#[{]},&*!|>%@`")
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,11 @@ class _Reader:
             colon = self._skip_blanks(key_end, end)
             is_key = colon < end and self.text[colon] == ":"
             return (key_end, name, colon) if is_key else None
-        found = _PLAIN_KEY.match(self.text, at, end)
-        if found is None or not found.group():
+        found = None if self.text[at] in _NO_PLAIN_KEY else _KEY_END.search(self.text, at, end)
+        if found is None or found["comment"] or found.start() == at:
             return None
-        return found.end(), found.group(), self.text.index(":", found.end())
+        name = self.text[at : found.start()].rstrip(" \t")
+        return at + len(name), name, found.start()
 
     def _enter(self, indent: int, name: str) -> None:
         if self._frames and not self._frames[-1].is_list and self._frames[-1].indent == indent:
@@ -196,9 +199,9 @@ class _Reader:
         if quoted is not None:
             stops, value = quoted
         else:
-            plain = _PLAIN_END.search(self.text, at, end)
-            stops = end if plain is None else plain.start()
-            value = self.text[at:stops]
+            comment = _COMMENT.search(self.text, at, end)
+            value = self.text[at : end if comment is None else comment.start()].rstrip(" \t")
+            stops = at + len(value)
         self.tokens.append(Token(self._path(), is_key=False, start=at, end=stops, text=value))
         if self.stop <= end:
             if self.stop <= stops:
