@@ -85,6 +85,47 @@ def test_a_suggestion_replaces_the_word(marked: str, label: str, after: str) -> 
     assert typed(marked, label) == after
 
 
+CONDITIONS = f"{TOP}tools:\n  a: {{require: [{{conditions: "
+
+
+@pytest.mark.parametrize(
+    ("marked", "label", "after"),
+    [
+        (f'{CONDITIONS}[{{path: "‸, op: eq, value: 1}}]', "tool", f"{CONDITIONS}[{{path: tool, op: eq, value: 1}}]"),
+        (f'{CONDITIONS}[{{path: "‸, op: "eq"}}]', "tool", f'{CONDITIONS}[{{path: tool, op: "eq"}}]'),
+        (f"{CONDITIONS}[{{path: 'to‸, op: 'eq'}}]", "tool", f"{CONDITIONS}[{{path: tool, op: 'eq'}}]"),
+        (f'{CONDITIONS}[{{"‸, op: eq}}]', "path", f"{CONDITIONS}[{{path: , op: eq}}]"),
+        (f'{TOP}mode: "‸ # c', "shadow", f"{TOP}mode: shadow # c"),
+        (f'{TOP}mode: "sh‸ # say "c"', "shadow", f'{TOP}mode: shadow # say "c"'),
+        (f'{TOP}mode: "sh‸ad" # c', "shadow", f"{TOP}mode: shadow # c"),
+        (f"{TOP}mode: ‸'shad'", "shadow", f"{TOP}mode: shadow"),
+    ],
+)
+def test_a_quote_that_is_not_closed_takes_nothing_after_the_cursor(marked: str, label: str, after: str) -> None:
+    assert typed(marked, label) == after
+
+
+def test_a_quote_that_is_not_closed_in_json() -> None:
+    before = '{"version": "1", "default": "deny", "tools": {"a": {"limits": [{"window": 1, '
+    assert typed(f'{before}"‸}}]}}}}}}', "max", "p.json") == f'{before}"max": }}]}}}}}}'
+    assert typed('{"version": "1", "‸:"deny"}', "default", "p.json") == '{"version": "1", "default":"deny"}'
+
+
+@pytest.mark.parametrize(
+    ("marked", "label", "after"),
+    [
+        (f'{TOP}tools:\n  a:\n    "act‸"', "action", f"{TOP}tools:\n  a:\n    action: "),
+        (f"{TOP}tools:\n  a:\n    'act‸'\n", "action", f"{TOP}tools:\n  a:\n    action: \n"),
+        (f'{TOP}tools:\n  a:\n    limits:\n    - "‸"', "window", f"{TOP}tools:\n  a:\n    limits:\n    - window: "),
+        ('"‸"', "default", "default: "),
+        (f'{TOP}"mo‸": shadow', "mode", f"{TOP}mode: shadow"),
+        (f'{TOP}"mo‸ : shadow', "mode", f"{TOP}mode : shadow"),
+    ],
+)
+def test_a_key_replaces_the_quotes_around_the_cursor(marked: str, label: str, after: str) -> None:
+    assert typed(marked, label) == after
+
+
 def test_json_gets_quotes() -> None:
     assert typed('{"version": "1", ‸}', "default", "p.json") == '{"version": "1", "default": }'
     assert typed('{"version": "1", "def‸"}', "default", "p.json") == '{"version": "1", "default": }'

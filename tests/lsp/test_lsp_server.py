@@ -154,6 +154,18 @@ def test_completion_hover_and_rename(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
+def test_editors_find_suggestions_by_the_quote_that_is_typed(tmp_path: Path) -> None:
+    async def scene(one: Editor) -> None:
+        one.open("p.yaml", 'version: "1"\ndefault: deny\nmode: "sh')
+        found = await one.client.text_document_completion_async(lsp.CompletionParams(**one.at("p.yaml", 2, 9)))
+        assert isinstance(found, list)
+        [shadow] = [item for item in found if item.label == "shadow"]
+        assert shadow.filter_text == '"shadow'
+        assert shadow.text_edit == lsp.TextEdit(lsp.Range(lsp.Position(2, 6), lsp.Position(2, 9)), "shadow")
+
+    played(tmp_path, scene)
+
+
 def test_positions_in_bytes(tmp_path: Path) -> None:
     general = lsp.GeneralClientCapabilities(position_encodings=[lsp.PositionEncodingKind.Utf8])
 

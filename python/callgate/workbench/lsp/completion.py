@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from callgate.workbench.lsp.counters import counter_names, is_counter
 from callgate.workbench.lsp.schema import allowed_values, descriptions, suggested_values
 from callgate.workbench.lsp.tokens import cursor_at, token_at
+from callgate.workbench.lsp.words import end_of_line
 
 if TYPE_CHECKING:
     from callgate.workbench.lsp.documents import OpenDocument
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from callgate.workbench.lsp.words import Cursor
 
 _PLAIN: Final = re.compile(r"[A-Za-z_/$][A-Za-z0-9_./*$-]*|[0-9]+(ms|[smhdw])")
+_CLOSED: Final = {'"': re.compile(r'"(?:[^"\\\n]|\\.)*"'), "'": re.compile(r"'(?:[^'\n]|'')*'")}
+"""A quoted text with both quotes, by its quote."""
+_BETWEEN_WORDS: Final = re.compile(r"[,}\]]|:(?:[ \t]|$)|[ \t]#")
 _NO_TEXT: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 """Words that some readers of YAML take for something else than text."""
 
@@ -95,13 +99,28 @@ def _described(document: OpenDocument, cursor: Cursor, name: str) -> list[str]:
 
 
 def _span(document: OpenDocument, cursor: Cursor, offset: int) -> tuple[int, int]:
-    """The word at the cursor, which a suggestion replaces."""
-    token = token_at(document.tokens, offset)
-    if token is not None and token.is_key == cursor.is_key and token.start <= offset:
+    """The word at the cursor, which a suggestion replaces; with the quotes around it."""
+    text, token = document.text, token_at(document.tokens, offset)
+    is_typed = token is not None and token.is_key == cursor.is_key
+    start = token.start if token is not None and is_typed else min(cursor.start, offset)
+    if start < offset and text[start] in _CLOSED:
+        return start, _end_of_quoted(text, start, offset)
+    if token is not None and is_typed:
         return token.start, token.end
-    word = re.compile(r"""["']?[^\s"',:\[\]{}#]*""").match(document.text, cursor.start)
-    end = max(offset, word.end()) if word and word.end() >= offset else offset
-    return min(cursor.start, offset), end
+    word = re.compile(r"""["']?[^\s"',:\[\]{}#]*""").match(text, start)
+    return start, max(offset, word.end()) if word else offset
+
+
+def _end_of_quoted(text: str, start: int, offset: int) -> int:
+    """The end of the quoted word with the cursor in it.
+
+    A quote that was just opened has no end: what follows belongs to the document, also if a later quote seems to
+    close it.
+    """
+    closed = _CLOSED[text[start]].match(text, start, end_of_line(text, start))
+    if closed is None or closed.end() <= offset or _BETWEEN_WORDS.search(text, offset, closed.end() - 1):
+        return offset
+    return closed.end()
 
 
 def _quoted(text: str, document: OpenDocument) -> str:

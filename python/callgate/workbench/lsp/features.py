@@ -59,12 +59,17 @@ def _completion(ls: PolicyServer, params: lsp.CompletionParams) -> list[lsp.Comp
             detail="required" if one.is_required else None,
             documentation=_markdown(one.description) if one.description else None,
             sort_text=f"{number:04}",
-            # Editors compare what is typed, with its quote, with this.
-            filter_text=one.text if document.text[one.start : one.start + 1] in {'"', "'"} else one.label,
+            # Editors compare this with what is typed, which may begin with a quote.
+            filter_text=f"{_quote_at(document.text, one.start)}{one.label}",
             text_edit=lsp.TextEdit(places.range(one.start, one.end), one.text),
         )
         for number, one in enumerate(suggestions(document, places.offset(params.position)))
     ]
+
+
+def _quote_at(text: str, offset: int) -> str:
+    quote = text[offset : offset + 1]
+    return quote if quote in {'"', "'"} else ""
 
 
 def _hover(ls: PolicyServer, params: lsp.HoverParams) -> lsp.Hover | None:
