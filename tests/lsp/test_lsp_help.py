@@ -219,6 +219,71 @@ def test_two_counters_do_not_become_one(name: str) -> None:
         renamed_text(LIMITS.replace('"spend"', '"sp‸end"'), name)
 
 
+IN_LINES = f"""{TOP}tools:
+  a:
+    limits:
+      - {{counter: calls, window: 1m, max: 3}}
+  b:
+    limits:
+      - counter: VALUE
+        window: 1m
+        max: 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("spelled", "name"),
+    [
+        (">-\n          calls", "calls"),
+        ("|-\n          calls", "calls"),
+        ("\n          calls", "calls"),
+        ('\n          "calls"', "calls"),
+        ("  # comment\n          calls", "calls"),
+        ("all\n          calls", "all calls"),
+        ('"all\n          calls"', "all calls"),
+        ("'all\n          calls'", "all calls"),
+        (r'"c\x61lls"', "calls"),
+    ],
+)
+def test_a_counter_is_renamed_everywhere_or_not_at_all(spelled: str, name: str) -> None:
+    text = IN_LINES.replace("VALUE", spelled).replace("{counter: calls", f"{{counter: ‸{json.dumps(name)}")
+    with pytest.raises(RenameError, match=r"the counter `.*` at line 9 .* write it on one line"):
+        renamed_text(text, "new")
+    # Nor does another counter get its name.
+    with pytest.raises(RenameError, match="there is a counter"):
+        renamed_text(IN_LINES.replace("VALUE", spelled).replace("{counter: calls", "{counter: ‸mine"), name)
+
+
+@pytest.mark.parametrize("spelled", ['"multi\n          line"', "multi\n          line", "'multi\n          line'"])
+def test_a_counter_of_several_lines_in_brackets_is_not_renamed(spelled: str) -> None:
+    limit = f"{{counter: ‸{spelled}, window: 1m, max: 3}}"
+    text = f"{TOP}tools:\n  a:\n    limits:\n      - {limit}\n"
+    with pytest.raises(RenameError, match=r"the counter `multi line` at line 6 .* write it on one line"):
+        renamed_text(text, "new")
+
+
+@pytest.mark.parametrize("spelled", [">-\n          ca‸lls", "\n          ca‸lls", '"all\n          ca‸lls"'])
+def test_a_counter_under_the_cursor_is_not_renamed_in_part(spelled: str) -> None:
+    with pytest.raises(RenameError, match="write it on one line"):
+        renamed_text(IN_LINES.replace("VALUE", spelled), "new")
+
+
+def test_a_name_that_is_no_text_is_not_renamed() -> None:
+    with pytest.raises(RenameError, match="the counter at line 9 has no text as its name"):
+        renamed_text(IN_LINES.replace("VALUE", "‸5"), "new")
+
+
+def test_counters_of_a_rate_limit_are_seen_in_every_spelling() -> None:
+    text = f"{TOP}tools:\n  ? b\n  : rate_limit: 5/hour\n  a: {{limits: [{{counter: ‸c, window: 1m, max: 3}}]}}\n"
+    with pytest.raises(RenameError, match="there is a counter `b_rate`"):
+        renamed_text(text, "b_rate")
+
+
+def test_an_unfinished_document_is_not_renamed() -> None:
+    with pytest.raises(RenameError, match=r"the document has a fault at line \d+: .*; mend it first"):
+        renamed_text(LIMITS.replace("other", "othe‸r") + "  c: {limits: [", "new")
+
+
 def test_nothing_else_is_renamed() -> None:
     for old, new in (
         ("rate_limit: 5", "rate_limit: ‸5"),

@@ -137,6 +137,7 @@ def test_completion_hover_and_rename(tmp_path: Path) -> None:
         assert hover is not None
         assert isinstance(hover.contents, lsp.MarkupContent)
         assert "at most `max` units" in hover.contents.value
+        one.change("p.yaml", POLICY + "  b: {limits: [{counter: c, window: day, max: 3}]}\n")
         at = one.at("p.yaml", 4, 26)
         prepared = await client.text_document_prepare_rename_async(lsp.PrepareRenameParams(**at))
         assert isinstance(prepared, lsp.PrepareRenamePlaceholder)
