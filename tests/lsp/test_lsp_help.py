@@ -65,6 +65,27 @@ def test_values(marked: str, expected: set[str]) -> None:
     assert expected <= set(labels(marked))
 
 
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "    action: deny\n     ‸",
+        "    action: deny\n      al‸",
+        "    action: deny # c\n\n      ‸\n    hide: true\n",
+        "    deny_if: []\n     ‸",
+        "    reason: 'x'\n      ‸: y",
+        "    x-a:\n    - b\n      ‸",
+    ],
+)
+def test_nothing_is_suggested_where_a_value_goes_on(marked: str) -> None:
+    assert labels(f"{TOP}tools:\n  a:\n{marked}") == []
+
+
+def test_values_on_the_line_after_their_key() -> None:
+    assert "deny" in labels(f"{TOP}tools:\n  a:\n    action:\n      ‸")
+    assert "action" in labels(f"{TOP}tools:\n  a:\n    reason: x\n    ‸")
+    assert "action" in labels(f"{TOP}tools:\n  a: {{}}\n  b:\n    ‸")
+
+
 def test_counters_of_the_document_are_suggested() -> None:
     text = f"{TOP}tools:\n  a: {{limits: [{{counter: mine}}]}}\n  b: {{limits: [{{counter: ‸}}]}}\n"
     assert labels(text) == ["mine"]

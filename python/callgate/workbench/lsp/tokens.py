@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from callgate.workbench.lsp.flow import MOST_DEPTH, FlowReader
@@ -33,6 +33,8 @@ class _Frame:
     indent: int
     step: str | int
     is_list: bool
+    has_value: bool = False
+    """True if the value of the member or item has begun on its line."""
 
 
 def read_tokens(text: str) -> list[Token]:
@@ -179,6 +181,10 @@ class _Reader:
         """The cursor is where a key of the mapping with this indentation may be typed."""
         frames = self._frames
         is_member = bool(frames) and not frames[-1].is_list and frames[-1].indent == indent
+        if frames and frames[-1].has_value and not is_member:
+            # Deeper text would continue the value.
+            self.cursor = None
+            return
         self.cursor = Cursor(self._path(frames[:-1] if is_member else frames), is_key=True, start=start, is_flow=False)
 
     def _lone(self, start: int, at: int, end: int) -> int | None:
@@ -194,7 +200,12 @@ class _Reader:
             return None
         return self._next_line(end)
 
+    def _begin_value(self) -> None:
+        if self._frames:
+            self._frames[-1] = replace(self._frames[-1], has_value=True)
+
     def _scalar(self, at: int, end: int) -> int | None:
+        self._begin_value()
         quoted = quoted_at(self.text, at, end)
         if quoted is not None:
             stops, value = quoted
@@ -225,6 +236,7 @@ class _Reader:
 
     def _flow(self, at: int, indent: int, end: int) -> int | None:
         """Reads what is in brackets, and leaves out the rest of the line after them."""
+        self._begin_value()
         flow = FlowReader(self.text, self.stop, self._path(), indent)
         stops = flow.run(at)
         self.tokens += flow.tokens
