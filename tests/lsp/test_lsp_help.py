@@ -11,8 +11,7 @@ from callgate.workbench.lsp.completion import Suggestion, suggestions
 from callgate.workbench.lsp.counters import RenameError, renamed
 from callgate.workbench.lsp.documents import LARGEST_CHARACTERS, OpenDocument
 from callgate.workbench.lsp.hover import meaning
-from callgate.workbench.lsp.kinds import Kind, kind_of
-from callgate.workbench.lsp.tokens import read_tokens
+from callgate.workbench.lsp.kinds import Kind
 from support.editor import split
 
 TOP = 'version: "1"\ndefault: deny\n'
@@ -162,22 +161,94 @@ def test_documents_of_others_get_no_help() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
-        ("any.yaml", 'version: "1"\ndefault: deny\ntools: {}', Kind.POLICY),
+        ("any.yaml", f"{TOP}tools: {{}}", Kind.POLICY),
         ("any.json", '{"version": "1", "hide": ["x"]', Kind.POLICY),
-        ("any.yaml", 'version: "1"', Kind.POLICY),
+        ("any.yaml", f"{TOP}tools: {{}}\nfoo: 1\nbar: 1\nbaz: 1\nqux: 1\n", Kind.POLICY),
+        ("any.yaml", 'vrsion: "1"\ndefualt: deny\ntools: {}\n', Kind.POLICY),
+        ("any.yaml", "tols: {}\n", Kind.POLICY),
+        ("policy.yaml", "", Kind.POLICY),
+        ("policy.json", '{"Statement": []}', Kind.POLICY),
         ("callgate.yaml", "servers: {}", Kind.CONFIG),
-        ("catalogue.yaml", 'version: "1"', Kind.CATALOGUE),
         ("callgate.yaml", "", Kind.CONFIG),
         ("any.yaml", "servers: {}\ngrants: []\nlisten: x\n", Kind.CONFIG),
         ("policy_test.yaml", "", Kind.TESTS),
+        ("any.yaml", "policy: p.yaml\ntests: []\n", Kind.TESTS),
+        ("catalogue.yaml", 'version: "1"', Kind.CATALOGUE),
         ("catalogue.json", '{"version": "1", ', Kind.CATALOGUE),
+        ("catalogue.json", '{"bogus": 1}', Kind.CATALOGUE),
         ("any.json", '{"version": "1", "servers": {}, "overrides": {}}', Kind.CATALOGUE),
-        ("compose.yaml", 'version: "3"\nservices: {}\nvolumes: {}\nnetworks: {}', None),
-        ("any.yaml", "", Kind.POLICY),
+        ("any.json", '{"version": "1", "servers": {"s": {"tools": {"t": {}}}}}', Kind.CATALOGUE),
     ],
 )
-def test_kinds_are_told_apart(name: str, text: str, kind: Kind | None) -> None:
-    assert kind_of(name, read_tokens(text)) is kind
+def test_kinds_are_told_apart(name: str, text: str, kind: Kind) -> None:
+    document = OpenDocument(name, text)
+    assert (document.kind, document.is_checked) == (kind, True)
+
+
+def test_files_in_the_folder_of_policies_are_policies() -> None:
+    document = OpenDocument("any.yaml", "foo: 1\n", "policies")
+    assert (document.kind, document.is_checked) == (Kind.POLICY, True)
+    assert OpenDocument("any_test.yaml", "foo: 1\n", "policies").kind is Kind.TESTS
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("compose.yaml", 'version: "3"\nservices: {}\nvolumes: {}\nnetworks: {}'),
+        ("compose.yaml", 'version: "3"\nservices:\n  web: {image: x}\n'),
+        ("compose.yaml", "name: x\nservices:\n  web: {image: x}\n"),
+        ("compose.yaml", "services:\n"),
+        ("package.json", '{"name": "x", "version": "1.0.0", "description": "y", "scripts": {"a": "b"}}'),
+        ("package.json", '{"name": "x", "version": "1.0.0"}'),
+        ("Chart.yaml", "apiVersion: v2\nname: x\ndescription: y\ntype: application\nversion: 0.1.0\n"),
+        ("action.yml", "name: x\ndescription: y\nruns: {using: node20, main: index.js}\n"),
+        ("workflow.yml", "name: x\non: push\ndefaults: {run: {shell: bash}}\njobs: {a: {runs-on: x}}\n"),
+        (".gitlab-ci.yml", "default:\n  image: x\nstages: [a]\n"),
+        ("pubspec.yaml", "name: x\ndescription: y\nversion: 1.0.0\nenvironment: {sdk: ^3.0.0}\n"),
+        ("dependabot.yml", "version: 2\nupdates:\n- package-ecosystem: npm\n"),
+        (".golangci.yml", 'version: "2"\nlinters: {default: none}\n'),
+        ("buf.yaml", "version: v2\nmodules:\n- path: proto\nlint: {use: [STANDARD]}\n"),
+        ("config.yml", "version: 2.1\njobs: {build: {docker: [{image: x}]}}\n"),
+        ("composer.json", '{"name": "a/b", "description": "y", "require": {"php": ">=8"}}'),
+        ("play.yml", "- hosts: all\n  tasks: []\n"),
+        ("list.json", "[1, 2]"),
+        ("tools.json", '{"tools": [{"name": "x", "inputSchema": {}}]}'),
+        ("tools.json", '{"tools": []}'),
+        ("mcp.json", '{"servers": {"a": {"command": "x"}}}'),
+        ("openapi.yaml", "openapi: 3.1.0\nservers:\n- url: /\npaths: {}\n"),
+    ],
+)
+def test_documents_of_other_programs_are_left_alone(name: str, text: str) -> None:
+    document = OpenDocument(name, text)
+    assert (document.kind, document.is_checked) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("any.yaml", ""),
+        ("any.yaml", "# a comment\n"),
+        ("any.yaml", "ver:"),
+        ("any.yaml", "{ver}"),
+        ("any.yaml", 'version: "1"\n'),
+        ("any.json", "{"),
+        ("any.json", '{"ver'),
+        ("any.json", '{"name": "x", "d"}'),
+    ],
+)
+def test_a_document_that_is_hardly_begun_has_help_and_no_faults(name: str, text: str) -> None:
+    document = OpenDocument(name, text)
+    assert (document.kind, document.is_checked) == (Kind.POLICY, False)
+
+
+@pytest.mark.parametrize("marked", ['{"‸"}', '{\n  "‸"\n}', '{"‸', '{"ver‸"}', '{"ver‸', "{‸}"])
+def test_the_first_key_of_a_policy_is_completed_in_json(marked: str) -> None:
+    assert {"version", "default", "tools"} <= set(labels(marked, "p.json"))
+
+
+@pytest.mark.parametrize("marked", ["{ver‸}", "ver‸:", "ver‸", "‸", "# x\n‸"])
+def test_the_first_key_of_a_policy_is_completed_in_yaml(marked: str) -> None:
+    assert {"version", "default", "tools"} <= set(labels(marked))
 
 
 def hovered(marked: str) -> str:

@@ -50,7 +50,7 @@ def test_faults_come_and_go_as_somebody_types(tmp_path: Path) -> None:
         assert (found.severity, found.source) == (lsp.DiagnosticSeverity.Error, "callgate")
         # In UTF-16 each of the three emoji before it has two units: it is the 15th character and the 18th unit.
         assert found.range == lsp.Range(lsp.Position(3, 18), lsp.Position(3, 23))
-        one.change("p.yaml", "version: [")
+        one.change("p.yaml", "default: deny\nversion: [")
         [found] = await one.diagnostics("p.yaml")
         assert found.severity is lsp.DiagnosticSeverity.Error
         one.change("p.yaml", POLICY)
@@ -244,7 +244,7 @@ def test_texts_that_are_no_documents(tmp_path: Path) -> None:
             await one.client.text_document_completion_async(lsp.CompletionParams(**one.at("p.yaml", 0, 3)))
             await one.client.text_document_hover_async(lsp.HoverParams(**one.at("p.yaml", 7, 300)))
             await one.diagnostics("p.yaml")
-        one.open("untitled.json", "{", "json")
+        one.open("untitled.json", '{"default": "deny", ', "json")
         assert await one.diagnostics("untitled.json")
 
     played(tmp_path, scene)

@@ -65,7 +65,7 @@ def problems(
         review: Checks the saved file of a kind other than a policy.
         clock: Time in seconds, for the bound of the analysis; it may raise to end it.
     """
-    if document.kind is None or not document.text.strip():
+    if document.kind is None or not document.is_checked:
         # Somebody else's document, or one that is not begun.
         return []
     content = document.text.encode()

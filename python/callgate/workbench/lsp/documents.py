@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from callgate.workbench.lsp.kinds import Kind, kind_of, schema_of
+from callgate.workbench.lsp.kinds import OTHERS, Sort, schema_of, sort_of
 from callgate.workbench.lsp.schema import Schema
 from callgate.workbench.lsp.tokens import read_tokens
 
 if TYPE_CHECKING:
     from callgate.config.document import KeyPath
+    from callgate.workbench.lsp.kinds import Kind
     from callgate.workbench.lsp.words import Token
 
 LARGEST_CHARACTERS: Final = 2 << 20
@@ -25,6 +26,8 @@ class OpenDocument:
     name: str
     """The name of its file, without folders; the suffix ``.json`` makes it JSON."""
     text: str
+    folder: str = ""
+    """The name of the folder of its file; empty if it has none."""
 
     @property
     def is_json(self) -> bool:
@@ -41,10 +44,19 @@ class OpenDocument:
         """Its keys and values; none of a text that is too large."""
         return [] if self.is_too_large else read_tokens(self.text)
 
-    @cached_property
+    @property
     def kind(self) -> Kind | None:
         """Its kind; None if it is no document of callgate's, or too large."""
-        return None if self.is_too_large else kind_of(self.name, self.tokens)
+        return self._sort.kind
+
+    @property
+    def is_checked(self) -> bool:
+        """True if it is certainly a document of callgate's, so that its faults are faults."""
+        return self.kind is not None and self._sort.is_certain
+
+    @cached_property
+    def _sort(self) -> Sort:
+        return OTHERS if self.is_too_large else sort_of(self.name, self.folder, self.text, self.tokens)
 
     @cached_property
     def schema(self) -> Schema | None:

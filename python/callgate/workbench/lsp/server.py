@@ -61,7 +61,7 @@ class PolicyServer(LanguageServer):
         known = self._documents.get(uri)
         if known is not None and known[0] == open_one.version and known[1].text == open_one.source:
             return known[1]
-        found = OpenDocument(_name(uri, open_one.language_id), open_one.source)
+        found = OpenDocument(_name(uri, open_one.language_id), open_one.source, _folder(uri))
         self._documents[uri] = (open_one.version, found)
         return found
 
@@ -192,6 +192,12 @@ def _name(uri: str, language: str | None) -> str:
     if language == "json" and not name.endswith(".json"):
         return f"{name}.json"
     return name if name.endswith((".json", ".yaml", ".yml")) else f"{name}.yaml"
+
+
+def _folder(uri: str) -> str:
+    """The name of the folder of a document's file; empty for a document that is no file."""
+    path = to_fs_path(uri) if uri.startswith("file:") else None
+    return "" if path is None else Path(path).parent.name
 
 
 def _change(before: str, after: str) -> tuple[int, int, str]:
