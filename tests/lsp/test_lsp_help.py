@@ -272,6 +272,28 @@ def test_meanings_are_those_of_the_schema() -> None:
     assert hovered("# com‸ment") == ""
 
 
+@pytest.mark.parametrize(
+    ("op", "value", "expected"),
+    [("in", "[1]", "A list, not empty."), ("lt", "3", "A number."), ("eq", "3", "Any JSON value.")],
+)
+def test_the_value_of_an_operator_is_explained_for_this_operator(op: str, value: str, expected: str) -> None:
+    condition = f"{{path: args.u, op: {op}, va‸lue: {value}}}"
+    assert hovered(f"{TOP}tools:\n  a: {{require: [{{conditions: [{condition}]}}]}}\n") == expected
+    # The operators themselves are all there.
+    marked = f"{TOP}tools:\n  a: {{require: [{{conditions: [{{path: args.u, op: ‸{op}, value: 1}}]}}]}}\n"
+    assert {"exists", "lte"} <= set(labels(marked))
+
+
+def test_rules_of_a_category_are_not_explained_as_hidden() -> None:
+    text = hovered(f"{TOP}categories: {{Re‸ad: {{rate_limit: 5/hour}}}}\n")
+    assert "The rules of one entry." in text
+    assert "Every tool of the category is hidden" not in text
+    text = hovered(f"{TOP}categories: {{Re‸ad: {{hide: true}}}}\n")
+    assert "Every tool of the category is hidden" in text
+    assert "The rules of one entry." not in text
+    assert {"hide", "rate_limit"} <= set(labels(f"{TOP}categories: {{Read: {{‸}}}}\n"))
+
+
 LIMITS = f"""{TOP}all_tools: {{rate_limit: 9/hour}}
 tools:
   a: {{limits: [{{counter: spend, window: hour, max: 3}}]}}

@@ -30,7 +30,7 @@ def meaning(document: OpenDocument, offset: int) -> Meaning | None:
     token = token_at(document.tokens, offset)
     if token is None or document.schema is None:
         return None
-    nodes = document.schema.at(token.path, document.values)
+    nodes = document.schema.at(token.path, document.values, is_final=True)
     parts = [*descriptions(nodes), *_facts(nodes)]
     return Meaning("\n\n".join(parts), token.start, token.end) if parts else None
 

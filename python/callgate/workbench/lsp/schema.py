@@ -26,20 +26,24 @@ class Schema:
         """Takes the whole schema, to which its references point."""
         self._root = root
 
-    def at(self, path: KeyPath, values: Mapping[KeyPath, str]) -> list[Node]:
+    def at(self, path: KeyPath, values: Mapping[KeyPath, str], *, is_final: bool = False) -> list[Node]:
         """The schemas that may apply at a path, without those that the values beside it rule out.
 
         Args:
             path: Keys and indexes from the top.
             values: The text of each value of the document that is neither a mapping nor a list.
+            is_final: True to leave out also what may only apply after more is typed.
         """
-        nodes = self._expanded([self._root], (), values)
+        nodes = self._expanded([self._root], (), values, is_final=is_final)
         for depth, step in enumerate(path):
-            found = [child for node in nodes for child in _children(node, step)]
-            nodes = self._expanded(found, path[: depth + 1], values)
+            beside = path[:depth]
+            found = [child for node in _narrowest(nodes, step, beside, values) for child in _children(node, step)]
+            nodes = self._expanded(found, path[: depth + 1], values, is_final=is_final)
         return nodes
 
-    def _expanded(self, nodes: Iterable[Node], path: KeyPath, values: Mapping[KeyPath, str]) -> list[Node]:
+    def _expanded(
+        self, nodes: Iterable[Node], path: KeyPath, values: Mapping[KeyPath, str], *, is_final: bool
+    ) -> list[Node]:
         found: list[Node] = []
         waiting = list(nodes)[::-1]
         while waiting and len(found) < _MOST_NODES:
@@ -48,7 +52,8 @@ class Schema:
                 continue
             found.append(node)
             parts = [part for name in _ALTERNATIVES for part in node.get(name, ())]
-            parts += [node[name] for name in _BRANCHES if name in node]
+            branches = _branches(node, path, values) if is_final else _BRANCHES
+            parts += [node[name] for name in branches if name in node]
             if (target := self._target(node)) is not None:
                 parts.append(target)
             waiting += [part for part in reversed(parts) if isinstance(part, dict)]
@@ -80,14 +85,47 @@ def _children(node: Node, step: str | int) -> Iterator[Node]:
         yield node["additionalProperties"]
 
 
+def _narrowest(nodes: list[Node], step: str | int, path: KeyPath, values: Mapping[KeyPath, str]) -> list[Node]:
+    """The schemas for a step: where a value beside it tells the alternative, only those that allow fewest values."""
+    if step in _TELLING:
+        return nodes
+    telling = [name for name in _TELLING if (*path, name) in values]
+    counts = [
+        (min((len(_allowed(node, name)) for name in telling if _allowed(node, name)), default=None), node)
+        for node in nodes
+        if step in node.get("properties", {})
+    ]
+    known = [count for count, _ in counts if count is not None]
+    return [node for count, node in counts if count == min(known)] if known else nodes
+
+
+def _allowed(node: Node, name: str) -> list[Any]:
+    """The values that a node lists for a member; none if it lists none."""
+    member = node.get("properties", {}).get(name)
+    if not isinstance(member, dict):
+        return []
+    found: list[Any] = member.get("enum", [member["const"]] if "const" in member else [])
+    return found
+
+
+def _branches(node: Node, path: KeyPath, values: Mapping[KeyPath, str]) -> tuple[str, ...]:
+    """The names of the branches that a condition leaves: of one about members and their values, the one that fits."""
+    condition = node.get("if")
+    if not isinstance(condition, dict) or not condition.keys() <= {"type", "required", "properties"}:
+        return _BRANCHES
+    holds = all((*path, name) in values for name in condition.get("required", ()))
+    for name in condition.get("properties", {}):
+        text = values.get((*path, name))
+        holds = holds and (text is None or text in {_text(one) for one in _allowed(condition, name)})
+    return ("then",) if holds else ("else",)
+
+
 def _is_ruled_out(node: Node, path: KeyPath, values: Mapping[KeyPath, str]) -> bool:
     """True if a value beside is none of those that the node allows for it."""
-    for name, member in node.get("properties", {}).items():
+    for name in _TELLING & node.get("properties", {}).keys():
         text = values.get((*path, name))
-        if text is None or not isinstance(member, dict):
-            continue
-        allowed = member.get("enum", [member["const"]] if "const" in member else None)
-        if allowed is not None and name in _TELLING and text not in {_text(one) for one in allowed}:
+        allowed = _allowed(node, name)
+        if text is not None and allowed and text not in {_text(one) for one in allowed}:
             return True
     return False
 
