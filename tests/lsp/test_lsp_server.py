@@ -223,6 +223,86 @@ def test_a_policy_of_800_tools(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
+def test_half_of_a_character_is_a_fault_at_its_place(tmp_path: Path) -> None:
+    async def scene(one: Editor) -> None:
+        one.open("p.yaml", POLICY.replace("limits", "limts"))
+        await one.diagnostics("p.yaml")
+        one.change("p.yaml", 'version: "1"\ndefault: deny\nname: "\ud800"\n')
+        [found] = await one.diagnostics("p.yaml")
+        assert "half of a character" in found.message
+        assert found.severity is lsp.DiagnosticSeverity.Error
+        assert found.range.start == lsp.Position(2, 7)
+
+    played(tmp_path, scene)
+
+
+FAILS = "from callgate.workbench.lsp.features import serve; serve(lambda kind, path: [1 / 0])"
+
+
+def test_what_cannot_be_checked_does_not_look_checked(tmp_path: Path) -> None:
+    async def run() -> Editor:
+        async with editor(tmp_path, command=("-c", FAILS)) as (one, _):
+            one.open("callgate.yaml", "servers: {}\n")
+            assert await one.diagnostics("callgate.yaml") == []
+            one.save("callgate.yaml", "servers: {}\n")
+            [found] = await one.diagnostics("callgate.yaml")
+            assert found.severity is lsp.DiagnosticSeverity.Error
+            assert "could not be checked" in found.message
+            assert "ZeroDivisionError" in found.message
+        return one
+
+    [logged] = asyncio.run(run()).messages
+    assert "ZeroDivisionError" in logged.message
+
+
+def test_a_byte_order_mark_moves_nothing(tmp_path: Path) -> None:
+    async def scene(one: Editor) -> None:
+        one.open("p.yaml", "\ufefftols: {}\n")
+        marked = {item.message[:5]: item.range for item in await one.diagnostics("p.yaml")}
+        assert marked["unkno"] == lsp.Range(lsp.Position(0, 1), lsp.Position(0, 5))
+        one.open("p.json", '\ufeff{"version": "1", "default": "deny"}', "json")
+        [found] = await one.diagnostics("p.json")
+        assert "byte order mark" in found.message
+        assert found.range == lsp.Range(lsp.Position(0, 0), lsp.Position(0, 1))
+        one.open("u.yaml", f"\ufeff{USELESS}")
+        useless = next(item for item in await one.diagnostics("u.yaml") if item.tags)
+        params = lsp.CodeActionParams(
+            lsp.TextDocumentIdentifier(one.uri("u.yaml")), useless.range, lsp.CodeActionContext([])
+        )
+        [action] = await one.client.text_document_code_action_async(params) or []
+        assert isinstance(action, lsp.CodeAction)
+        assert action.edit is not None
+        assert action.edit.changes is not None
+        [edit] = action.edit.changes[one.uri("u.yaml")]
+        assert edit.range.start == lsp.Position(4, 12)
+
+    played(tmp_path, scene)
+
+
+def test_a_finding_about_a_name_with_spaces_is_shown_once(tmp_path: Path) -> None:
+    async def scene(one: Editor) -> None:
+        limit = '{counter: "a  b", window: 1m, max: 1, scope: session}'
+        one.open("p.yaml", f'version: "1"\ndefault: deny\ntools:\n  a:\n    limits:\n    - {limit}\n')
+        [found] = await one.diagnostics("p.yaml")
+        assert (found.code, found.range.start) == ("CG131", lsp.Position(5, 6))
+
+    played(tmp_path, scene)
+
+
+def test_a_document_that_is_not_open_has_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(POLICY, encoding="utf-8")
+
+    async def scene(one: Editor) -> None:
+        for name in ("p.yaml", "missing.yaml"):
+            at = one.at(name, 1, 2)
+            assert await one.client.text_document_completion_async(lsp.CompletionParams(**at)) is None
+            assert await one.client.text_document_hover_async(lsp.HoverParams(**at)) is None
+            assert await one.client.text_document_prepare_rename_async(lsp.PrepareRenameParams(**at)) is None
+            assert await one.client.text_document_rename_async(lsp.RenameParams(**at, new_name="x")) is None
+
+    played(tmp_path, scene)
+
+
 def test_texts_that_are_no_documents(tmp_path: Path) -> None:
     texts = [
         "",

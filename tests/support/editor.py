@@ -11,7 +11,7 @@ from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
 MARK: Final = "‸"
@@ -95,12 +95,12 @@ class Editor:
 
 @asynccontextmanager
 async def editor(
-    folder: Path, capabilities: lsp.ClientCapabilities | None = None
+    folder: Path, capabilities: lsp.ClientCapabilities | None = None, command: Sequence[str] = ("-m", "callgate", "lsp")
 ) -> AsyncIterator[tuple[Editor, lsp.InitializeResult]]:
-    """Starts `callgate lsp` and a client of it; ends both as editors do."""
+    """Starts `callgate lsp`, or what a command of Python starts, and a client of it; ends both as editors do."""
     client = LanguageClient("tests", "1")
     one = Editor(client, folder)
-    await client.start_io(sys.executable, "-m", "callgate", "lsp", cwd=folder)
+    await client.start_io(sys.executable, *command, cwd=folder)
     params = lsp.InitializeParams(capabilities or lsp.ClientCapabilities(), root_uri=folder.as_uri())
     result = await asyncio.wait_for(client.initialize_async(params), PATIENCE_S)
     client.initialized(lsp.InitializedParams())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +15,10 @@ from callgate.config.engine_form import engine_form
 from callgate.config.faults import InvalidConfigError
 from callgate.config.policies import faults_in
 from callgate.errors import CallgateError, PolicyError
-from callgate.text import masked
+from callgate.text import is_text, masked
 from callgate.workbench.analyse import analyse, repair
 from callgate.workbench.lsp.kinds import Kind
+from callgate.workbench.lsp.places import Places
 from callgate.workbench.rules import parse_policy
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ Clock: TypeAlias = "Callable[[], float]"
 _SAYS_MORE: Final = frozenset({"CG105", "CG111", "CG112", "CG113", "CG131", "CG134", "CG141"})
 """Findings that say more than a warning at the same place."""
 _NO_ANSWER: Final = "CG190"
+_MARK: Final = "\ufeff"
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ def problems(
     if document.kind is None or not document.is_checked:
         # Somebody else's document, or one that is not begun.
         return []
+    if not is_text(document.text):
+        return [_half_character(document)]
     content = document.text.encode()
     if document.kind is Kind.POLICY:
         found = _of_policy(document.name, content, clock)
@@ -84,12 +90,23 @@ def mended(document: OpenDocument, clock: Clock) -> str | None:
         done = repair(parse_policy(document.name, document.text.encode()), clock=clock)
     except CallgateError:
         return None
-    return done.policy.document.text if done.mended else None
+    if not done.mended:
+        return None
+    # The reader leaves a byte order mark out.
+    return f"{_MARK if document.text.startswith(_MARK) else ''}{done.policy.document.text}"
 
 
 def problem_of(fault: Fault, severity: Severity) -> Problem:
     """A fault or warning of a reader as a problem."""
     return Problem(fault.line, fault.column, severity, masked(fault.message))
+
+
+def _half_character(document: OpenDocument) -> Problem:
+    """The first lone surrogate of a text, which no file can hold."""
+    found = _HALF.search(document.text)
+    line, column = Places(document.text).place(0 if found is None else found.start())
+    message = "half of a character (a lone surrogate), so that nothing was checked; remove it or write the whole one"
+    return Problem(line, column, "error", message)
 
 
 def _is_saved(path: Path, content: bytes) -> bool:
@@ -124,9 +141,14 @@ def _of_policy(name: str, content: bytes, clock: Clock) -> list[Problem]:
     analysis = analyse(policy, clock=clock)
     deep = [_of_finding(policy, one) for one in (*analysis.findings, *analysis.unknown)]
     places = {(one.line, one.column) for one in deep if one.code in _SAYS_MORE}
-    texts = {masked(one.message) for one in (*analysis.findings, *analysis.unknown)}
-    plain = [one for one in warnings if (one.line, one.column) not in places and one.message not in texts]
+    texts = {_one_spaced(masked(one.message)) for one in (*analysis.findings, *analysis.unknown)}
+    plain = [one for one in warnings if (one.line, one.column) not in places and _one_spaced(one.message) not in texts]
     return [*plain, *(one for one in deep if one.code != _NO_ANSWER)]
+
+
+def _one_spaced(text: str) -> str:
+    """The text as findings show it, with one space for several."""
+    return " ".join(text.split())
 
 
 def _warnings(name: str, content: bytes) -> list[Problem]:

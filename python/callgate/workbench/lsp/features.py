@@ -49,8 +49,10 @@ def _closed(ls: PolicyServer, params: lsp.DidCloseTextDocumentParams) -> None:
     ls.forget(params.text_document.uri)
 
 
-def _completion(ls: PolicyServer, params: lsp.CompletionParams) -> list[lsp.CompletionItem]:
+def _completion(ls: PolicyServer, params: lsp.CompletionParams) -> list[lsp.CompletionItem] | None:
     document = ls.document(params.text_document.uri)
+    if document is None:
+        return None
     places = ls.places(document)
     return [
         lsp.CompletionItem(
@@ -74,6 +76,8 @@ def _quote_at(text: str, offset: int) -> str:
 
 def _hover(ls: PolicyServer, params: lsp.HoverParams) -> lsp.Hover | None:
     document = ls.document(params.text_document.uri)
+    if document is None:
+        return None
     places = ls.places(document)
     found = meaning(document, places.offset(params.position))
     return None if found is None else lsp.Hover(_markdown(found.text), places.range(found.start, found.end))
@@ -81,6 +85,8 @@ def _hover(ls: PolicyServer, params: lsp.HoverParams) -> lsp.Hover | None:
 
 def _prepare_rename(ls: PolicyServer, params: lsp.PrepareRenameParams) -> lsp.PrepareRenamePlaceholder | None:
     document = ls.document(params.text_document.uri)
+    if document is None:
+        return None
     places = ls.places(document)
     found = counter_at(document, places.offset(params.position))
     if found is None:
@@ -88,9 +94,11 @@ def _prepare_rename(ls: PolicyServer, params: lsp.PrepareRenameParams) -> lsp.Pr
     return lsp.PrepareRenamePlaceholder(places.range(found.start, found.end), found.text)
 
 
-def _rename(ls: PolicyServer, params: lsp.RenameParams) -> lsp.WorkspaceEdit:
+def _rename(ls: PolicyServer, params: lsp.RenameParams) -> lsp.WorkspaceEdit | None:
     uri = params.text_document.uri
     document = ls.document(uri)
+    if document is None:
+        return None
     try:
         changes = renamed(document, ls.places(document).offset(params.position), params.new_name)
     except RenameError as error:

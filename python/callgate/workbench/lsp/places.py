@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _BEYOND_UTF16: Final = 0xFFFF
+_MARK: Final = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,17 @@ class Places:
         return Range(self.position(start), self.position(end))
 
     def offset_of(self, line: int, column: int) -> int:
-        """The offset of a place in messages: line and column from 1, in characters."""
+        """The offset of a place in messages: line and column from 1, in characters without a byte order mark."""
         start = self._starts[min(line, len(self._starts)) - 1]
-        return min(start + column - 1, len(self.text))
+        return min(self._after_mark(start) + column - 1, len(self.text))
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column, as in messages, of an offset."""
+        line = bisect_right(self._starts, offset)
+        return line, max(offset - self._after_mark(self._starts[line - 1]), 0) + 1
+
+    def _after_mark(self, start: int) -> int:
+        return 1 if start == 0 and self.text.startswith(_MARK) else start
 
     def _units(self, char: str) -> int:
         if self.encoding == PositionEncodingKind.Utf32:

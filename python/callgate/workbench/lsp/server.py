@@ -8,6 +8,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from lsprotocol import types as lsp
 from pygls.lsp.server import LanguageServer
@@ -55,8 +56,11 @@ class PolicyServer(LanguageServer):
         self._documents: dict[str, tuple[int | None, OpenDocument]] = {}
         self._fixable: dict[str, tuple[OpenDocument, list[lsp.Diagnostic]]] = {}
 
-    def document(self, uri: str) -> OpenDocument:
-        """The newest text of an open document."""
+    def document(self, uri: str) -> OpenDocument | None:
+        """The newest text of a document; None if it is not open."""
+        # The workspace would read a document that is not open from the disk.
+        if unquote(uri) not in self.workspace.text_documents:
+            return None
         open_one = self.workspace.get_text_document(uri)
         known = self._documents.get(uri)
         if known is not None and known[0] == open_one.version and known[1].text == open_one.source:
@@ -97,6 +101,8 @@ class PolicyServer(LanguageServer):
     async def mend(self, uri: str) -> lsp.WorkspaceEdit | None:
         """The edit that removes what has no effect from a policy."""
         document = self.document(uri)
+        if document is None:
+            return None
         end_s = time.monotonic() + _LONGEST_REPAIR_S
 
         def clock() -> float:
@@ -128,6 +134,8 @@ class PolicyServer(LanguageServer):
     async def _check(self, uri: str, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
         document = self.document(uri)
+        if document is None:
+            return
         path = to_fs_path(uri) if uri.startswith("file:") else None
 
         def clock() -> float:
@@ -143,32 +151,48 @@ class PolicyServer(LanguageServer):
 
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._checker, work)
+            places = self.places(document)
+            every = [(_diagnostic(document, places, one), one.is_fixable) for one in found]
         except _OutdatedError:
             return
         except Exception as error:  # noqa: BLE001  whatever a document leads to: the next text may be better
-            self.window_log_message(lsp.LogMessageParams(lsp.MessageType.Error, _unexpected(error)))
-            return
+            text = _unexpected(error)
+            self.window_log_message(lsp.LogMessageParams(lsp.MessageType.Error, text))
+            # Diagnostics of an older text, or none, would say that this one was checked.
+            every = [(_not_checked(text), False)]
         if self._is_newest(uri, document):
-            self._publish(uri, document, found)
+            self._publish(uri, document, every)
 
-    def _publish(self, uri: str, document: OpenDocument, found: list[Problem]) -> None:
-        places = self.places(document)
-        every = [_diagnostic(document, places, one) for one in found]
-        self._fixable[uri] = (document, [one for one, problem in zip(every, found, strict=True) if problem.is_fixable])
+    def _publish(self, uri: str, document: OpenDocument, every: list[tuple[lsp.Diagnostic, bool]]) -> None:
+        self._fixable[uri] = (document, [one for one, is_fixable in every if is_fixable])
         number = self.workspace.get_text_document(uri).version
-        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, every, number))
+        params = lsp.PublishDiagnosticsParams(uri, [one for one, _ in every], number)
+        self.text_document_publish_diagnostics(params)
 
 
 def _diagnostic(document: OpenDocument, places: Places, one: Problem) -> lsp.Diagnostic:
     start = places.offset_of(one.line, one.column)
+    end = _end(document, start)
+    if document.is_json and start == 1:
+        # JSON may not begin with a byte order mark: the mark itself is the fault.
+        start, end = 0, 1
     return lsp.Diagnostic(
-        places.range(start, _end(document, start)),
+        places.range(start, end),
         one.message,
         severity=_SEVERITIES[one.severity],
         code=one.code,
         code_description=None if one.page is None else lsp.CodeDescription(f"{_PAGES}{one.page}"),
         source=_SOURCE,
         tags=[lsp.DiagnosticTag.Unnecessary] if one.is_fixable else None,
+    )
+
+
+def _not_checked(reason: str) -> lsp.Diagnostic:
+    return lsp.Diagnostic(
+        lsp.Range(lsp.Position(0, 0), lsp.Position(0, 1)),
+        f"the document could not be checked ({reason}); run `callgate validate`",
+        severity=lsp.DiagnosticSeverity.Error,
+        source=_SOURCE,
     )
 
 
