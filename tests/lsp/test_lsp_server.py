@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -340,6 +341,47 @@ def test_a_closed_document_has_no_diagnostics(tmp_path: Path) -> None:
         assert await one.diagnostics("p.yaml", version=None) == []
 
     played(tmp_path, scene)
+
+
+def message(method: str, params: object = None, number: int | None = None) -> bytes:
+    """A message of the protocol; a request if it has a number."""
+    members = {"jsonrpc": "2.0", "method": method, "params": params}
+    body = json.dumps(members if number is None else {**members, "id": number}).encode()
+    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+INITIALIZE = message("initialize", {"capabilities": {}, "processId": None}, 1)
+
+
+def run(folder: Path, *messages: bytes) -> tuple[int, str, str]:
+    """The exit code of a server that gets these messages, and what it writes to its two outputs."""
+    command = [sys.executable, "-m", "callgate", "lsp"]
+    done = subprocess.run(
+        command, cwd=folder, input=b"".join(messages), capture_output=True, check=False, timeout=PATIENCE_S
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_an_exit_without_shutdown_is_a_failure(tmp_path: Path) -> None:
+    assert run(tmp_path, INITIALIZE, message("exit"))[0] == 1
+    assert run(tmp_path, INITIALIZE, message("shutdown", number=2), message("exit"))[0] == 0
+
+
+def test_a_refused_rename_writes_no_traceback(tmp_path: Path) -> None:
+    uri = (tmp_path / "p.yaml").as_uri()
+    item = {"uri": uri, "languageId": "yaml", "version": 1, "text": POLICY}
+    at = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 3}, "newName": "x"}
+    code, output, errors = run(
+        tmp_path,
+        INITIALIZE,
+        message("textDocument/didOpen", {"textDocument": item}),
+        message("textDocument/rename", at, 2),
+        message("shutdown", number=3),
+        message("exit"),
+    )
+    assert code == 0
+    assert "only the counter of a limit" in output
+    assert errors == ""
 
 
 def test_it_ends_with_its_client(tmp_path: Path) -> None:

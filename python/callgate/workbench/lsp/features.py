@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol import types as lsp
@@ -24,11 +25,31 @@ _TITLE: Final = "Remove what has no effect"
 
 
 def serve(review: Callable[[Kind, Path], Iterable[Problem]]) -> None:
-    """Serves one client over standard input and output, until it ends or closes them."""
+    """Serves one client over standard input and output, until it ends or closes them.
+
+    Raises:
+        SystemExit: The client told the server to exit, and not to shut down before, which the protocol calls an error.
+    """
+    logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_unexpected)
     server = PolicyServer(review)
     for name, feature, options in _FEATURES:
         server.feature(name, options)(feature)
     server.start_io()
+    if server.has_failed:
+        raise SystemExit(1)
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    """False for a refusal, which the client shows to its user."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], JsonRpcException)
+
+
+def _shut_down(ls: PolicyServer, _: None) -> None:
+    ls.is_shut_down = True
+
+
+def _exited(ls: PolicyServer, _: None) -> None:
+    ls.has_failed = not ls.is_shut_down
 
 
 def _opened(ls: PolicyServer, params: lsp.DidOpenTextDocumentParams) -> None:
@@ -134,6 +155,8 @@ def _resolves_edits(capabilities: Any) -> bool:  # noqa: ANN401  any part may be
 
 
 _FEATURES: Final[tuple[tuple[str, Callable[..., Any], Any], ...]] = (
+    (lsp.SHUTDOWN, _shut_down, None),
+    (lsp.EXIT, _exited, None),
     (lsp.TEXT_DOCUMENT_DID_OPEN, _opened, None),
     (lsp.TEXT_DOCUMENT_DID_CHANGE, _changed, None),
     (lsp.TEXT_DOCUMENT_DID_SAVE, _saved, None),

@@ -49,6 +49,10 @@ class PolicyServer(LanguageServer):
         """Takes the check of saved files of other kinds than policies."""
         # Whole texts: parts are counted in lines, and not all clients count the same lines.
         super().__init__(_SOURCE, version(), text_document_sync_kind=lsp.TextDocumentSyncKind.Full)
+        self.is_shut_down = False
+        """True after the client asked to shut down."""
+        self.has_failed = False
+        """True after the client told to exit without that."""
         self._review = review
         # One at a time: a check of an outdated text ends soon.
         self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="callgate-lsp")
