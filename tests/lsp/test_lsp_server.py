@@ -265,6 +265,9 @@ def test_a_byte_order_mark_moves_nothing(tmp_path: Path) -> None:
         [found] = await one.diagnostics("p.json")
         assert "byte order mark" in found.message
         assert found.range == lsp.Range(lsp.Position(0, 0), lsp.Position(0, 1))
+        one.open("q.json", '{"tols": {}, "version": "1", "default": "deny"}', "json")
+        [found] = await one.diagnostics("q.json")
+        assert found.range == lsp.Range(lsp.Position(0, 1), lsp.Position(0, 7))
         one.open("u.yaml", f"\ufeff{USELESS}")
         useless = next(item for item in await one.diagnostics("u.yaml") if item.tags)
         params = lsp.CodeActionParams(

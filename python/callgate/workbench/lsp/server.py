@@ -177,7 +177,7 @@ class PolicyServer(LanguageServer):
 def _diagnostic(document: OpenDocument, places: Places, one: Problem) -> lsp.Diagnostic:
     start = places.offset_of(one.line, one.column)
     end = _end(document, start)
-    if document.is_json and start == 1:
+    if document.is_json and (one.line, one.column) == (1, 1) and document.text.startswith("\ufeff"):
         # JSON may not begin with a byte order mark: the mark itself is the fault.
         start, end = 0, 1
     return lsp.Diagnostic(
