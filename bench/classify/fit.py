@@ -50,7 +50,7 @@ the a an to and of in is this on for or with by as it be at from that are : = < 
 return args example tool into about up their each any other who what its which these those one two use used when if
 then can may will has have was than but so no fake
 """
-"""What says more about the style of a set than about its meaning."""
+"""Words of the style of a set, which say little about its meaning."""
 COMMON_WORDS: Final = frozenset(COMMON.split())
 
 

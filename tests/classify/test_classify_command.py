@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.program import run
+from support.program import ENVIRONMENT, PROGRAM, TIMEOUT_S, run
 
 DOCUMENT: dict[str, Any] = {
     "version": "1",
@@ -129,6 +130,20 @@ def test_sarif(catalogue: Path, tmp_path: Path) -> None:
         assert result["partialFingerprints"]
     assert results[0]["locations"][0]["physicalLocation"]["region"] == {"startLine": 16, "startColumn": 21}
     assert "grant `mail`" in results[1]["message"]["text"]
+
+
+def test_it_writes_before_it_prints(catalogue: Path) -> None:
+    """A reader such as `head` may end early."""
+    with subprocess.Popen(
+        [PROGRAM, "classify", "--write", "--fail-on", "never", catalogue],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait(TIMEOUT_S)
+    assert json.loads(catalogue.read_text())["servers"]["srv"]["tools"]["search_messages"]["category"] == "Read"
 
 
 def test_output_shows_hostile_text_harmless(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_refused(folder: Path) -> None:
     expected = "expected `evaluate`, `deny` or `require_approval`, got `block`"
     assert refused("convert", "intercept", "bad.yaml", cwd=folder) == f"bad.yaml:2:39: rule `r` of `a`: {expected}"
     assert refused("convert", "intercept", "good.yaml", "-o", "good.yaml", cwd=folder) == (
-        "`good.yaml` is what is converted; name another file as -o"
+        "`good.yaml` is read by this command; name another file for its output"
     )
     assert refused("convert", "intercept", "good.yaml", "bad.yaml", "-o", "new.yaml", cwd=folder).startswith(
         "bad.yaml:"

@@ -46,6 +46,17 @@ def test_tests_that_pass(folder: Path) -> None:
     ]
 
 
+def test_what_it_reads_is_never_its_output(folder: Path) -> None:
+    (folder / "link").symlink_to("policy.yaml")
+    for name in ("policy.yaml", "policy_test.yaml", "link"):
+        expected = f"`{name}` is read by this command; name another file for its output"
+        assert refused("test", "--junit", name, cwd=folder) == expected
+    (folder / "policy_test.yaml").write_text("not: tests")
+    assert "is read by this command" in refused("test", "--junit", "policy_test.yaml", cwd=folder)
+    assert (folder / "policy_test.yaml").read_text() == "not: tests"
+    assert (folder / "policy.yaml").read_text() == POLICY
+
+
 def test_tests_that_fail(folder: Path) -> None:
     (folder / "policy_test.yaml").write_text(FAILING)
     done = run("test", cwd=folder)

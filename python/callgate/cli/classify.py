@@ -69,6 +69,10 @@ def classify(
         message = "give one of --policy and --config: both say which tools are called together"
         raise typer.BadParameter(message, param_hint="--policy")
     found = report(catalogue, policy, config)
+    if write:
+        # Before anything is printed: whoever reads it, such as `head`, may end early.
+        is_new = found.write()
+        typer.echo(f"{'wrote' if is_new else 'nothing new for'} {visible(str(catalogue))}", err=True)
     if form is Format.JSON:
         typer.echo(write_json(found.json()))
     elif form is Format.SARIF:
@@ -78,9 +82,6 @@ def classify(
         typer.echo(write_json(sarif(found.findings, found.document, native.version())))
     else:
         _table(found)
-    if write:
-        is_new = found.write()
-        typer.echo(f"{'wrote' if is_new else 'nothing new for'} {visible(str(catalogue))}", err=True)
     if fail_on is not Level.NEVER and any(_RANK[one.level] >= _RANK[fail_on.value] for one in found.findings):
         raise typer.Exit(1)
 

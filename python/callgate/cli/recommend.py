@@ -2,19 +2,22 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from callgate.cli.finding_lines import finding_line
 from callgate.config.policies import faults_in
 from callgate.errors import ConfigError
 from callgate.exact_json import write_json
 from callgate.text import masked, quoted
 from callgate.workbench import recommend as workbench
-from callgate.workbench.catalogue import Catalogue, read_catalogue
+from callgate.workbench.catalogue import Catalogue, Tool, read_catalogue
+from callgate.workbench.classify import poison_findings
 from callgate.workbench.recommend import Format, Places, Recommendation, Target, Usage, Wishes
+from callgate.workbench.replace import refuse_sources
 
 EXAMPLES: Final = (
     "callgate recommend catalogue.json",
@@ -79,9 +82,12 @@ def recommend(
     servers = workbench.chosen_servers(known, server, kept)
     _refuse_several(servers, target)
     files = {} if target is None else workbench.files_of(target, servers, form)
-    if target is not None and not force:
+    if target is not None:
         # Before the log is read, which can take minutes.
-        workbench.refuse_existing([*files.values(), *_beside(target)])
+        outputs = [*files.values(), *_beside(target)]
+        refuse_sources(outputs, [catalogue, *(from_log or ())])
+        if not force:
+            workbench.refuse_existing(outputs)
     tools = {name: known.servers[name].tools for name in servers}
     usage = workbench.read_usage(from_log, tools) if from_log else None
     found = workbench.recommend(known, servers, Wishes(kept, places, usage))
@@ -94,6 +100,7 @@ def recommend(
         _write(target, {file: texts[name] for name, file in files.items()}, known, files, catalogue)
     for one in found:
         _report(one)
+        _warn_of_poison(one, known.servers[one.server].tools)
     if any(one.approvals for one in found):
         typer.echo(workbench.STORE, err=True)
     if usage is not None:
@@ -183,6 +190,17 @@ def _report(one: Recommendation) -> None:
         typer.echo(f"  and {len(one.notes) - _MOST_NAMES:,} more such tools", err=True)
     if not one.rules:
         typer.echo("  warning: the policy admits no tool, so all calls are denied", err=True)
+
+
+def _warn_of_poison(one: Recommendation, tools: Mapping[str, Tool]) -> None:
+    """Says which tools the policy lets a caller use although their definitions attack the model that reads them."""
+    lines = [finding_line(found) for rule in one.rules for found in poison_findings(tools[rule.tool], one.server)]
+    for line in lines[:_MOST_NAMES]:
+        typer.echo(f"  {line}", err=True)
+    if len(lines) > _MOST_NAMES:
+        typer.echo(f"  and {len(lines) - _MOST_NAMES:,} more; `callgate classify` prints all of them", err=True)
+    if lines:
+        typer.echo("  read these definitions before you use the policy: it admits their tools", err=True)
 
 
 def _report_log(usage: Usage) -> None:

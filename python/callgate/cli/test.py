@@ -12,6 +12,7 @@ import typer
 from callgate.config.files import Files
 from callgate.errors import CallgateError, ConfigError
 from callgate.text import masked, reason_of, visible
+from callgate.workbench.replace import refuse_sources
 
 if TYPE_CHECKING:
     from callgate.workbench.policy_tests import RunResult
@@ -157,10 +158,13 @@ def _run(options: _Options, files: Files, *, is_compact: bool) -> int:
     try:
         found = find_files([_known(path, files) for path in options.paths], files)
         suites = load_suites(found, Override(options.policy, options.config, options.catalogue), files)
+        if options.junit is not None:
+            refuse_sources([options.junit], files.paths)
         told = _Progress(is_verbose=options.is_verbose, is_quiet=options.as_json or is_compact)
         result = run_suites(suites, selection_of(options.words, stops_early=options.stops_early), told.tell)
     except CallgateError as error:
         if options.junit is not None:
+            refuse_sources([options.junit], files.paths)
             # Otherwise the results of an earlier run would stand for this one.
             _write(options.junit, failed_junit_xml(str(error), began, hostname))
         raise

@@ -1,22 +1,26 @@
-"""Files that are replaced in one step."""
+"""Files that are made or replaced in one step."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import tempfile
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callgate.config.document import read_bytes
 from callgate.config.locks import locked
 from callgate.disk import sync
 from callgate.errors import ConfigError
-from callgate.text import reason_of
+from callgate.text import masked, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+_LONGEST_NAME: Final = 60
+"""Characters of a file's name in that of its new contents; file systems take some 255 bytes."""
 
 
 def replace(path: Path, before: bytes, after: bytes) -> None:
@@ -55,6 +59,78 @@ def replace(path: Path, before: bytes, after: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def create(path: Path, content: bytes) -> None:
+    """Makes a file: a reader sees all of it or no file. A link that leads nowhere stays, and gets its file.
+
+    Raises:
+        ConfigError: There is such a file by now, or it cannot be made.
+    """
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{target.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}")
+    try:
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            _place(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync(target.parent)
+    except FileExistsError:
+        message = f"`{masked(str(path))}` was made while the command was running; run it again"
+        raise ConfigError(message) from None
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _place(partial: Path, target: Path) -> None:
+    """Gives a new file its name, unless another process has made one with it meanwhile."""
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some file systems have no links. A moment stays in which the other process is not seen.
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        partial.rename(target)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Gives a file contents, as `replace` does if it exists and as `create` does if not.
+
+    Raises:
+        ConfigError: It cannot be written, or somebody else writes it at the same time.
+    """
+    if path.exists():
+        replace(path, read_bytes(path), content)
+    else:
+        create(path, content)
+
+
+def refuse_sources(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Makes sure that a command does not overwrite what it reads.
+
+    Raises:
+        ConfigError: A file of the output is one of the sources, by the same or another name.
+    """
+    known = {identity for source in sources if (identity := _identity(source)) is not None}
+    for output in outputs:
+        if _identity(output) in known:
+            message = f"`{masked(str(output))}` is read by this command; name another file for its output"
+            raise ConfigError(message)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The identity of a file, which links to it share; None if there is no such file."""
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (facts.st_dev, facts.st_ino) if stat.S_ISREG(facts.st_mode) else None
+
+
 def _take_over(target: Path, handle: int) -> None:
     """Gives an open file the owner, the extended attributes and the permissions of another one."""
     facts = target.stat()
@@ -80,4 +156,4 @@ def _attributes(target: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot write `{path}`: {reason_of(error)}")
+    return ConfigError(f"cannot write `{masked(str(path))}`: {reason_of(error)}")

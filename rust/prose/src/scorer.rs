@@ -17,7 +17,7 @@ const FEWEST_WORDS: f32 = 8.0;
 pub struct Score {
     /// The bias and the sum of the weights, divided by the root of the number of words: what is long has more terms.
     pub value: f32,
-    /// Where the window is in the text, in bytes.
+    /// The bytes of the window in the text.
     pub window: Range<usize>,
 }
 

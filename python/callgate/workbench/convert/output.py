@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from callgate.config.document import special
 from callgate.errors import ConfigError
-from callgate.text import masked, quoted, reason_of
+from callgate.text import quoted
 from callgate.workbench.convert.render import render_json, render_yaml
+from callgate.workbench.replace import put, refuse_sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from callgate.workbench.convert.rules import RateLimits
 
@@ -43,11 +42,8 @@ def check_targets(files: Sequence[Path | None], sources: Sequence[Path]) -> None
     Raises:
         ConfigError: One is a source, or no regular file.
     """
-    taken = {source.resolve() for source in sources}
+    refuse_sources((file for file in files if file is not None), sources)
     for file in files:
-        if file is not None and file.resolve() in taken:
-            message = f"`{masked(str(file))}` is what is converted; name another file as -o"
-            raise ConfigError(message)
         if file is not None and file.exists() and not file.is_file():
             raise ConfigError(special(file).replace("read", "write", 1))
 
@@ -60,25 +56,12 @@ def text_of(limits: RateLimits, file: Path | None, header: Sequence[str]) -> str
 
 
 def write(text: str, file: Path) -> None:
-    """Writes a file atomically, because a sidecar may watch its folder.
+    """Writes a file in one step, because a sidecar may watch its folder.
 
     Raises:
         ConfigError: It cannot be written.
     """
-    file = file.resolve()
-    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        try:
-            with partial.open("x", encoding="utf-8", newline="\n") as handle:
-                handle.write(text)
-                handle.flush()
-                os.fsync(handle.fileno())
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        message = f"cannot write `{masked(str(file))}`: {reason_of(error)}"
-        raise ConfigError(message) from None
+    put(file, text.encode())
 
 
 def _file_name(domain: str) -> str:

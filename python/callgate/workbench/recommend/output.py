@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from callgate.config.check import not_in_a_path
 from callgate.config.document import SUFFIXES
 from callgate.config.policies import faults_in
 from callgate.config.upstreams import endpoint_url
-from callgate.disk import sync
 from callgate.errors import ConfigError
 from callgate.text import masked, quoted, reason_of
 from callgate.workbench.recommend.render import Format, scalar
+from callgate.workbench.replace import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -150,30 +149,16 @@ def write_files(contents: Mapping[Path, str]) -> None:
         ConfigError: A file cannot be written.
     """
     for file, text in contents.items():
-        _write(file, text)
-
-
-def _write(file: Path, text: str) -> None:
-    # A link stays, and the file that it leads to is replaced.
-    target = Path(os.path.realpath(file))
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        if target.parent.is_file():
-            # The error of the next line would say that the file exists.
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(os.path.realpath(file)).parent
         try:
-            with partial.open("x", encoding="utf-8", newline="\n") as handle:
-                handle.write(text)
-                handle.flush()
-                os.fsync(handle.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        sync(target.parent)
-    except OSError as error:
-        message = f"cannot write `{masked(str(file))}`: {reason_of(error)}"
-        raise ConfigError(message) from None
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            # A file stands in the place of the folder: the next line says so.
+            pass
+        except OSError as error:
+            message = f"cannot write `{masked(str(file))}`: {reason_of(error)}"
+            raise ConfigError(message) from None
+        put(file, text.encode())
 
 
 def _server(name: str, stem: str, server: CatalogueServer) -> str:

@@ -8,8 +8,7 @@ from callgate.config.document import read_bytes
 from callgate.errors import ConfigError
 from callgate.text import quoted
 from callgate.workbench.catalogue import Catalogue, parse_catalogue, write_catalogue
-from callgate.workbench.convert.output import write
-from callgate.workbench.replace import replace
+from callgate.workbench.replace import create, replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +41,6 @@ class CatalogueFile:
         # A catalogue that cannot be read any more must not take the place of one that can.
         parse_catalogue(str(self.path), text.encode())
         if self._content is None:
-            write(text, self.path)
+            create(self.path, text.encode())
         else:
             replace(self.path, self._content, text.encode())
