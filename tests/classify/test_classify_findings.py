@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callgate.workbench.catalogue import Catalogue, CatalogueServer, Tool
+from callgate.workbench.catalogue import Catalogue, CatalogueServer, Correction, Tool
 from callgate.workbench.classify import KINDS, catalogue_findings, classified, poison_findings, tool_findings
 from callgate.workbench.classify.poison import hidden_in, instruction_in
 
@@ -152,3 +152,23 @@ def test_every_code_has_identifiers_of_owasp() -> None:
 def test_any_text_is_searched(text: str) -> None:
     for finding in poison_findings(Tool("t", description=text)):
         assert finding.message.isprintable()
+
+
+def test_corrections_without_a_tool_are_reported() -> None:
+    correction = Correction(category="Write", risk="high")
+    overrides = {"srv": {"a": correction, "fetch_ur": correction}, "srw": {"a": correction}}
+    catalogue = Catalogue({"srv": CatalogueServer({"a": Tool("a"), "fetch_url": Tool("fetch_url")})}, overrides)
+    assert [
+        (finding.code, finding.level, finding.message, finding.path) for finding in catalogue_findings(catalogue)
+    ] == [
+        (
+            "lost-correction",
+            "warning",
+            f"the correction has no effect: the catalogue has no {missing}?",
+            ("overrides", *place),
+        )
+        for place, missing in (
+            (("srv", "fetch_ur"), "tool `fetch_ur` at `srv`; did you mean `fetch_url`"),
+            (("srw", "a"), "server `srw`; did you mean `srv`"),
+        )
+    ]

@@ -82,3 +82,9 @@ def test_refused(folder: Path) -> None:
 def test_the_same_source_gives_the_same_bytes_and_decisions() -> None:
     first, second = (run("convert", "intercept", EXAMPLE, cwd=ROOT) for _ in range(2))
     assert (first.code, first.out) == (0, second.out)
+
+
+def test_a_file_of_another_kind_is_no_policy_that_allows_everything(folder: Path) -> None:
+    (folder / "catalogue.json").write_text('{"version": "1", "servers": {}}')
+    expected = "catalogue.json:1:1: expected a policy of Intercept, which has `tools`, `default` or `hide`"
+    assert refused("convert", "intercept", "catalogue.json", cwd=folder) == expected

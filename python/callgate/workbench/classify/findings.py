@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from callgate.text import masked, visible
+from callgate.text import did_you_mean, masked, visible
 from callgate.workbench.classify.arguments import carried, texts_of
 from callgate.workbench.classify.lookalikes import disguised, lookalikes
 from callgate.workbench.classify.poison import LONGEST, hidden_in, instruction_in
@@ -27,6 +27,7 @@ Code = Literal[
     "path-argument",
     "url-argument",
     "leak",
+    "lost-correction",
 ]
 
 
@@ -53,6 +54,7 @@ KINDS: Final[dict[Code, Kind]] = {
     "path-argument": Kind("note", ("MCP05:2025",), "Argument that carries paths"),
     "url-argument": Kind("note", ("MCP05:2025", "MCP10:2025"), "Argument that carries URLs"),
     "leak": Kind("warning", ("MCP10:2025", "MCP02:2025"), "Tools of one grant that together can leak private data"),
+    "lost-correction": Kind("warning", ("MCP02:2025",), "Correction of a tool that the catalogue has not"),
 }
 """By code: the level and the OWASP identifiers. Errors are what counts as poisoned."""
 
@@ -146,7 +148,7 @@ def catalogue_findings(catalogue: Catalogue, servers: Collection[str] | None = N
         catalogue: The catalogue; names are compared over all of its servers.
         servers: The servers whose tools are reported; by default all.
     """
-    found: list[Finding] = []
+    found = list(_lost_corrections(catalogue))
     names = [(server, tool.name) for server, tool in catalogue.tools()]
     alike = lookalikes(names)
     for server, tool in catalogue.tools():
@@ -160,6 +162,22 @@ def catalogue_findings(catalogue: Catalogue, servers: Collection[str] | None = N
             place = ("servers", server, "tools", tool.name)
             found.append(Finding("look-alike-name", message, server, tool.name, place))
     return found
+
+
+def _lost_corrections(catalogue: Catalogue) -> Iterator[Finding]:
+    """Corrections without an effect, such as those of a misspelt name: the person who made one believes otherwise."""
+    for server, corrections in catalogue.overrides.items():
+        known = catalogue.servers.get(server)
+        for tool in corrections:
+            path = ("overrides", server, tool)
+            if known is None:
+                missing = f"no server {_shown(server)}{did_you_mean(server, list(catalogue.servers))}"
+            elif tool not in known.tools:
+                missing = f"no tool {_shown(tool)} at {_shown(server)}{did_you_mean(tool, list(known.tools))}"
+            else:
+                continue
+            message = f"the correction has no effect: the catalogue has {missing}"
+            yield Finding("lost-correction", message, server, tool, path)
 
 
 def texts_of_tool(tool: Tool) -> tuple[list[tuple[tuple[str, ...], str]], bool]:

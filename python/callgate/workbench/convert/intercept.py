@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callgate.config.document import read_document
+from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.intercept import convert
 from callgate.errors import ConfigError
 from callgate.text import masked
@@ -15,6 +16,8 @@ from callgate.workbench.convert.output import check_targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from callgate.config.document import Document
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,20 @@ def convert_intercept(paths: Sequence[Path]) -> list[ConvertedPolicy]:
     """
     policies = []
     for path in paths:
-        converted = convert(read_document(path))
+        document = read_document(path)
+        _refuse_others(document)
+        converted = convert(document)
         said = tuple(Said(note, is_left_out=False) for note in converted.notes)
         policies.append(ConvertedPolicy(path, converted.data, said))
     return policies
+
+
+def _refuse_others(document: Document) -> None:
+    """Refuses a file of another kind: what Intercept does not know it ignores, and it allows what no rule denies."""
+    keys = set(document.data)
+    if keys - {"version", "description", "approvals"} and not keys & {"default", "hide", "tools"}:
+        message = "expected a policy of Intercept, which has `tools`, `default` or `hide`"
+        raise InvalidConfigError([Fault(message, document.file, 1, 1)])
 
 
 def policy_targets(sources: Sequence[Path], output: Path | None) -> list[Path | None]:
