@@ -319,7 +319,10 @@ def test_the_least_policy_allows_the_log_again(gaps: list[tuple[int, str, str]])
 
 
 @given(st.integers(1, 10**7))
+@example(21)
 def test_limits_are_rounded_up_to_readable_numbers(peak: int) -> None:
     limit = rounded_up(peak)
-    assert peak <= limit < peak + max(5, peak // 5 + 5)
+    # To fives, above 20 to tens, and above 100 to two digits.
+    step = 5 if peak <= 20 else max(10, 10 ** (len(str(peak)) - 2))
+    assert peak <= limit < peak + step
     assert len(str(limit).rstrip("0")) <= 2
