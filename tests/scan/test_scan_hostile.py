@@ -15,7 +15,7 @@ from callgate.workbench.scan.merge import merge
 from callgate.workbench.scan.stdio import Tail
 from callgate.workbench.scan.target import MAX_TOOLS, Bounds, HttpTarget, StdioTarget, Target
 from support.scan.hostile import hostile
-from support.stdio.wrapped import gone
+from support.stdio.wrapped import gone_soon
 
 if TYPE_CHECKING:
     from callgate.workbench.catalogue import Tool
@@ -113,7 +113,7 @@ def test_a_server_that_does_not_end_is_ended_with_what_it_started(tmp_path: Path
     assert [tool["name"] for tool in listing.tools] == ["fine"]
     pids = [int(word) for word in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
-    assert gone(pids)
+    assert gone_soon(pids)
 
 
 @pytest.mark.parametrize("mode", ["greets", "text-ids", "usual"])

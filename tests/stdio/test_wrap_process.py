@@ -8,14 +8,13 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from support.program import ENVIRONMENT, PROGRAM, refused
-from support.stdio.wrapped import ALLOW, PATIENCE_S, PROGRAMS, Talk, call, gone, request, script, wrapping
+from support.stdio.wrapped import ALLOW, PATIENCE_S, PROGRAMS, Talk, call, gone, gone_soon, request, script, wrapping
 
 READY = "import os, sys, time; print(os.getpid(), flush=True);"
 SILENT = READY + "[None for line in sys.stdin]"
@@ -125,10 +124,7 @@ def test_when_callgate_is_killed_the_server_meets_the_end_of_its_input(tmp_path:
     with Talk(wrapping(tmp_path, script(SILENT))) as talk:
         child = int(talk.line())
         talk.process.kill()
-        deadline = time.monotonic() + PATIENCE_S
-        while not gone([child]) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert gone([child])
+        assert gone_soon([child])
 
 
 def test_a_client_that_is_killed_leaves_nobody(tmp_path: Path) -> None:
@@ -164,10 +160,7 @@ def test_what_the_server_has_started_does_not_stay(tmp_path: Path) -> None:
         left = int(talk.line())
         talk.close()
         assert talk.code() == 0
-    deadline = time.monotonic() + PATIENCE_S
-    while not gone([left]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert gone([left])
+    assert gone_soon([left])
 
 
 def test_stdout_is_the_client_s_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from queue import Queue
@@ -171,3 +172,12 @@ def is_running(number: int) -> bool:
 def gone(numbers: Iterable[int]) -> bool:
     """True if all these processes have ended."""
     return not any(map(is_running, numbers))
+
+
+def gone_soon(numbers: Iterable[int]) -> bool:
+    """True once all these processes have ended: one that was sent SIGKILL ends when the kernel next runs it."""
+    numbers = list(numbers)
+    deadline = time.monotonic() + PATIENCE_S
+    while not gone(numbers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return gone(numbers)
