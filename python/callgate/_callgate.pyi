@@ -501,6 +501,19 @@ class Engine:
             ConfigError: Another part has a fault; the message names the server or grant.
         """
 
+    def with_new_counters(self, **sizes: Unpack[_Sizes]) -> Engine:
+        """Makes an engine with the policies, servers and grants in force here, and no counts.
+
+        For simulations whose calls must not count for each other; nothing is read or compiled again. Freezes stay here.
+
+        Args:
+            **sizes: See `from_file`; they are not those of this engine.
+
+        Raises:
+            ConfigError: `counters` is not a valid place.
+            StoreError: The counters' file is in use, damaged, foreign or newer, or the disk is full.
+        """
+
     def reload_config(
         self,
         *,

@@ -160,6 +160,24 @@ def test_a_reload_that_fails_changes_nothing(engine: Engine) -> None:
     assert engine.check(grant="g", tool="t").allowed
 
 
+def test_an_engine_with_new_counters_shares_policies_and_no_counts(engine: Engine) -> None:
+    engine.freeze(server="srv", tool="half", reason="stopped")
+    for _ in range(2):
+        assert engine.check(grant="g", tool="t", now_ms=0)
+    other = engine.with_new_counters(counter_capacity=1, approvals=None)
+    assert other.policies[0].version == engine.policies[0].version
+    assert (other.counters, engine.counters[0]) == ((0, 1), 1)
+    assert other.check(grant="g", tool="t", now_ms=0)
+    assert not engine.check(grant="g", tool="t", now_ms=0)
+    # Its size is its own, and so are its freezes and its policies from now on.
+    assert other.check(grant="h", tool="t", now_ms=0).rule == "(counter capacity)"
+    other = engine.with_new_counters(approvals=None)
+    assert other.check(grant="g", tool="half", now_ms=0)
+    other.reload_dict({**POLICY, "tools": {}})
+    assert other.check(grant="g", tool="t", now_ms=0).rule == "(default deny)"
+    assert engine.check(grant="h", tool="t", now_ms=0)
+
+
 def test_counters_and_their_cap() -> None:
     engine = Engine.from_dict(POLICY, counter_capacity=4, counters_per_grant=1)
     assert engine.counters == (0, 4)

@@ -88,6 +88,15 @@ pub struct Identity<'a> {
 }
 
 impl State {
+    /// Returns a state that shares everything with this one and has not been in force.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self {
+            generation: 0,
+            ..self.clone()
+        }
+    }
+
     /// Compiles policies against a catalogue, without grants. Two policies of one name are an error: counts are kept by
     /// policy name, and two policies never share one (`docs/policy.md` section 4).
     pub fn build(policies: Policies, catalogue: Catalogue) -> Result<Self, PolicyError> {

@@ -111,6 +111,22 @@ impl Engine {
         Self::build(py, state, &sizes)
     }
 
+    /// Makes an engine with the policies, servers and grants in force here, and no counts.
+    ///
+    /// For simulations whose calls must not count for each other; nothing is read or compiled again. Freezes stay here.
+    ///
+    /// Args:
+    ///     **sizes: See `from_file`; they are not those of this engine.
+    ///
+    /// Raises:
+    ///     ConfigError: `counters` is not a valid place.
+    ///     StoreError: The counters' file is in use, damaged, foreign or newer, or the disk is full.
+    #[pyo3(signature = (**sizes))]
+    fn with_new_counters(&self, py: Python<'_>, sizes: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let sizes = Sizes::read("Engine.with_new_counters()", sizes)?;
+        Self::build(py, self.core.snapshot().anew(), &sizes)
+    }
+
     /// Reloads like `reload_file`, with the arguments of `from_config`.
     #[pyo3(signature = (*, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None))]
     #[expect(
