@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import Engine
@@ -91,11 +93,6 @@ class PolicySet:
     """Puts these policies into an engine in place of others; None for those of a configuration."""
     approvals: ApprovalTerms = ApprovalTerms()
 
-    @property
-    def asks(self) -> bool:
-        """True if a rule may ask for an approval."""
-        return any(entry.asks for known in self.known for entry in known.policy.entries())
-
 
 @dataclass(frozen=True)
 class CatalogueSource:
@@ -147,15 +144,15 @@ def read_policies(path: Path, catalogue: CatalogueSource, files: Files) -> Polic
         raise InvalidConfigError(faults)
     argument = catalogue.argument
 
-    def build(queue: ApprovalQueue | None) -> Engine:
+    def compile_it() -> Engine:
         with engine_path(path) as converted:
-            return Engine.from_file(converted, argument, approvals=queue)
+            return Engine.from_file(converted, argument, counter_capacity=1, approvals=None)
 
     def reload(engine: Engine) -> None:
         with engine_path(path) as converted:
             engine.reload_file(converted, argument)
 
-    return PolicySet(tuple(known), catalogue.catalogue, build, reload)
+    return PolicySet(tuple(known), catalogue.catalogue, _once(compile_it), reload)
 
 
 def policy_in(document: Document, at: KeyPath, data: dict[str, Any], catalogue: CatalogueSource) -> PolicySet:
@@ -174,7 +171,7 @@ def policy_in(document: Document, at: KeyPath, data: dict[str, Any], catalogue: 
     return PolicySet(
         (known,),
         catalogue.catalogue,
-        lambda queue: Engine.from_dict(exact, argument, approvals=queue),
+        _once(lambda: Engine.from_dict(exact, argument, counter_capacity=1, approvals=None)),
         lambda engine: engine.reload_dict(exact, argument),
     )
 
@@ -215,7 +212,7 @@ def read_configuration(path: Path, files: Files) -> PolicySet:
     policies = PolicySet(
         tuple(_known(file, content) for file, content in documents),
         catalogue,
-        lambda queue: Engine.from_config(**keywords, **sizes, approvals=queue),
+        _once(lambda: Engine.from_config(**keywords, counter_capacity=1, approvals=None), sizes),
         approvals=approvals,
     )
     # Servers and grants that name what is not there are found now, not in the first test.
@@ -224,6 +221,14 @@ def read_configuration(path: Path, files: Files) -> PolicySet:
     except PolicyError as error:
         raise ConfigError(str(error)) from None
     return policies
+
+
+def _once(
+    compile_it: Callable[[], Engine], sizes: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[ApprovalQueue | None], Engine]:
+    """Makes engines of policies that are compiled once, when the first one is needed."""
+    compiled = lru_cache(maxsize=1)(compile_it)
+    return lambda queue: compiled().with_new_counters(**sizes, approvals=queue)
 
 
 def _known(file: str, content: bytes) -> KnownPolicy:

@@ -107,9 +107,7 @@ class _Run:
 
     def steps(self, case: PlannedCase, stores: StoreTemplate) -> Failure | None:
         """Runs the steps up to the first that fails."""
-        reloaded = (self._suite.reloaded(step.policy) for step in case.steps if isinstance(step, ReloadStep))
-        asks = self._suite.policies.asks or any(policies.asks for policies in reloaded)
-        with World(self._suite.policies, stores, case.start_us, asks=asks) as world:
+        with World(self._suite.policies, stores, case.start_us) as world:
             for step in case.steps:
                 try:
                     world.move_to(step.now_us)

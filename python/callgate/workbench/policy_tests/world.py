@@ -17,6 +17,7 @@ from callgate.approvals.offer import looked_at, make_terms, masked_names, permit
 from callgate.approvals.shown import read_evidence
 from callgate.errors import StoreError
 from callgate.exact_json import read_json, write_json
+from callgate.outcome import Outcome
 from callgate.store.approvals.answer import Answer
 from callgate.store.errors import AnswerError, StateError
 from callgate.store.ids import ID_BYTES, make_id
@@ -86,36 +87,33 @@ class Decided:
 class World:
     """An engine and its surroundings; every change happens at `now_us`."""
 
-    def __init__(self, policies: PolicySet, stores: StoreTemplate, now_us: int, *, asks: bool) -> None:
+    def __init__(self, policies: PolicySet, stores: StoreTemplate, now_us: int) -> None:
         """Begins with new counters, without approvals and freezes.
 
         Args:
             policies: The policies in force.
-            stores: Gives the store, if there has to be one.
+            stores: Gives the store, once a call asks for an approval.
             now_us: The time.
-            asks: True if these policies, or later ones, may ask for an approval.
 
         Raises:
             CallgateError: The policies cannot be put into an engine.
         """
         self._now_us = now_us
         self._policies = policies
+        self._stores = stores
         self._failures: list[str] = []
         self._store: Store | None = None
-        self._queue: ApprovalQueue | None = None
-        with ExitStack() as opened:
-            if asks:
-                self._open_store(stores, opened)
-            self.engine: Engine = policies.build(self._queue)
-            self._open = opened.pop_all()
+        most = policies.approvals.max_arguments_bytes
+        self._queue = ApprovalQueue(deadline_ms=_DEADLINE_MS, max_arguments_bytes=most)
+        self.engine: Engine = policies.build(self._queue)
+        self._opened = ExitStack()
 
-    def _open_store(self, stores: StoreTemplate, opened: ExitStack) -> None:
-        terms = self._policies.approvals
-        path = stores.copy()
+    def _open_store(self) -> Store:
+        terms, opened = self._policies.approvals, self._opened
+        path = self._stores.copy()
         opened.callback(path.unlink, missing_ok=True)
-        self._store = open_store(at_path(path), per_grant=terms.per_grant, in_all=terms.in_all)
-        opened.callback(self._store.close)
-        self._queue = ApprovalQueue(deadline_ms=_DEADLINE_MS, max_arguments_bytes=terms.max_arguments_bytes)
+        store = open_store(at_path(path), per_grant=terms.per_grant, in_all=terms.in_all)
+        opened.callback(store.close)
         surroundings = Surroundings(
             mask=lambda: terms.mask,
             owner_of=self._owner_of,
@@ -123,9 +121,10 @@ class World:
             now_us=lambda: self._now_us,
         )
         asking = Asking(self._queue, surroundings)
-        asking.start(self._store)
+        asking.start(store)
         opened.callback(asking.stop)
         opened.callback(self._queue.close)
+        return store
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -133,7 +132,7 @@ class World:
 
     def __exit__(self, *_exception: object) -> None:
         """Ends it."""
-        self._open.close()
+        self._opened.close()
 
     def move_to(self, now_us: int) -> None:
         """Lets time pass."""
@@ -149,6 +148,9 @@ class World:
         """
         keywords = {**call, "now_ms": self._now_us / 1_000}
         explanation = self.engine.explain(**keywords)
+        if self._store is None and explanation.decision.outcome is Outcome.APPROVAL_REQUIRED:
+            # Most tests ask for none, and to open a store takes a hundred times as long as to decide.
+            self._store = self._open_store()
         decision = self.engine.check(**keywords, reserve=True)
         if self._failures:
             raise StoreError(self._failures[0])
@@ -201,7 +203,7 @@ class World:
             StoreError: The store of this test failed.
         """
         if self._store is None:
-            raise AnswerRefusedError("no rule of the policy asks for approvals")
+            raise AnswerRefusedError("no call has asked for an approval")
         store = self._store
         approval = store.approvals.get(approval_id, self._now_us)
         verdict = Verdict.DENY if step.verb == "deny" else Verdict.APPROVE
@@ -241,7 +243,7 @@ class World:
 
     def _settle(self) -> None:
         """Waits until everything that was given back so far is written, at the time at which it was given back."""
-        if self._queue is not None:
+        if self._store is not None:
             # The thread that answers this look has worked on everything before it.
             self.engine.approval(_NO_APPROVAL)
 
