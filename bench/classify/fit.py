@@ -1,9 +1,10 @@
 """Fits the weights of words that tell poisoned definitions from honest ones: `make fit-poison`.
 
-A logistic regression over the terms of windows of two sentences. Of a poisoned definition mostly one window is
-poisoned, and the others are as honest as any: after the first fit, the windows that score low are left out. Prints what
-the weights find in sets that they were not fitted on: in parts of the same sets, each held back once, and in the set
-that is kept apart. Writes `weights.json` of `callgate.workbench.classify.poison`.
+A logistic regression over the terms of windows of three sentences, in which a term counts for more if it is much more
+frequent on one side than on the other (Wang and Manning, "Baselines and Bigrams", 2012). Of a poisoned definition
+mostly one window is poisoned, and the others are as honest as any: after the first fit, the windows that score low are
+left out. Prints what the weights find in sets that they were not fitted on: in parts of the same sets, each held back
+once, and in the sets that are kept apart. Writes `weights.json` of `callgate.workbench.classify.poison`.
 """
 
 from __future__ import annotations
@@ -31,16 +32,19 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 CASES: Final = Path(__file__).resolve().parents[2] / "tests/cases/classify"
 FITTED: Final = {True: ("poisoned.json", "learnt_poisoned.json"), False: ("harmless.json", "learnt_harmless.json")}
-APART: Final = {True: "apart_poisoned.json", False: "apart_harmless.json"}
+JUDGED: Final = {"apart": "kept apart", "fresh": "kept apart, and looked at by nobody"}
+KINDS: Final = ("poisoned", "harmless")
 FOLDS: Final = 5
-# Found on the folds: the strength of the fit, the weight of all poisoned windows beside all honest ones, and the weight
-# of a window without any term, which holds the bias down.
-STRENGTH: Final = 10.0
+# Found on sets of one author, judged by weights of the others': the strength of the fit, the part of a term's contrast
+# in its weight, the weight of all poisoned windows beside all honest ones, and the weight of a window without any term,
+# which holds the bias down.
+STRENGTH: Final = 3.0
+CONTRAST: Final = 0.7
 POISONED: Final = 0.3
 EMPTY: Final = 0.1
 FEWEST: Final = 3
-"""Windows that a term must be in."""
-SMALLEST: Final = 0.1
+"""Definitions that a term must be in."""
+SMALLEST: Final = 0.2
 """Weights below are left out."""
 LONG: Final = 1.0
 """Poisoned windows with a score above this one are kept, besides the highest of each definition."""
@@ -48,7 +52,7 @@ SHORTEST_WINDOW: Final = 8
 COMMON: Final = """
 the a an to and of in is this on for or with by as it be at from that are : = < > # | * ? ! [ ] { } & % $ <number>
 return args example tool into about up their each any other who what its which these those one two use used when if
-then can may will has have was than but so no fake
+then can may will has have was than but so no fake ~
 """
 """Words of the style of a set, which say little about its meaning."""
 COMMON_WORDS: Final = frozenset(COMMON.split())
@@ -82,20 +86,24 @@ class Fit:
     def __init__(self, poisoned: Windows, harmless: Windows) -> None:
         self.vectorizer = DictVectorizer()
         marked = self.vectorizer.fit_transform(dict.fromkeys(one, 1.0) for one in poisoned.terms + harmless.terms)
-        counts = np.asarray(marked.sum(axis=0)).ravel()
+        counts = _definitions(marked[: len(poisoned.terms)], poisoned) + _definitions(
+            marked[len(poisoned.terms) :], harmless
+        )
         says = np.array(
             [not COMMON_WORDS.issuperset(term.split(" ")) for term in self.vectorizer.get_feature_names_out()]
         )
         is_kept = (counts >= FEWEST) & says
         self.vectorizer.restrict(is_kept)
-        rows = (_scale(poisoned.terms + harmless.terms) @ marked[:, np.flatnonzero(is_kept)]).tocsr()
+        marked = marked[:, np.flatnonzero(is_kept)]
+        contrast = 1 - CONTRAST + CONTRAST * _contrast(marked, len(poisoned.terms))
+        rows = (_scale(poisoned.terms + harmless.terms) @ marked @ diags(contrast)).tocsr()
         bad, good = rows[: len(poisoned.terms)], rows[len(poisoned.terms) :]
         first = _fitted(bad, good)
         model = _fitted(bad[_worst(first.decision_function(bad), poisoned)], good)
         self.bias = float(model.intercept_[0])
         self.weights = {
             term: round(float(weight), 2)
-            for term, weight in zip(self.vectorizer.get_feature_names_out(), model.coef_[0], strict=True)
+            for term, weight in zip(self.vectorizer.get_feature_names_out(), model.coef_[0] * contrast, strict=True)
             if abs(weight) >= SMALLEST
         }
 
@@ -110,6 +118,18 @@ def _highest(scorer: SentenceScorer, row: Row) -> float:
     return max(
         (likeness(found[0], one) for one in readings if (found := scorer.highest(one)) is not None), default=-np.inf
     )
+
+
+def _definitions(marked: Array, windows: Windows) -> Array:
+    """For each term the number of definitions that have it."""
+    tools = csr_matrix((np.ones(len(windows.tools)), (windows.tools, np.arange(len(windows.tools)))))
+    return np.asarray((tools @ marked > 0).sum(axis=0)).ravel()
+
+
+def _contrast(marked: Array, poisoned: int) -> Array:
+    """For each term how many times as frequent it is on one side as on the other, as a logarithm."""
+    bad, good = (np.asarray(rows.sum(axis=0)).ravel() + 1 for rows in (marked[:poisoned], marked[poisoned:]))
+    return np.abs(np.log((bad / bad.sum()) / (good / good.sum())))
 
 
 def _scale(windows: list[list[str]]) -> Array:
@@ -152,9 +172,10 @@ def main() -> None:
     print(f"{FOLDS} folds of {len(rows[True])} poisoned and {len(rows[False])} harmless definitions")
     _tell(held[True], held[False])
     fit = Fit(Windows.of(rows[True]), Windows.of(rows[False]))
-    apart = {kind: fit.scores(_read(name, kind).rows).tolist() for kind, name in APART.items()}
-    print(f"kept apart: {len(apart[True])} poisoned and {len(apart[False])} harmless definitions")
-    _tell(apart[True], apart[False])
+    for name, what in JUDGED.items():
+        poisoned, harmless = (fit.scores(_read(f"{name}_{one}.json", one == "poisoned").rows) for one in KINDS)
+        print(f"{what}: {len(poisoned)} poisoned and {len(harmless)} harmless definitions")
+        _tell(poisoned, harmless)
     sets = [CASES / name for names in FITTED.values() for name in names]
     found = {"sets": digest_of(sets), "bias": round(fit.bias, 3), "weights": dict(sorted(fit.weights.items()))}
     WEIGHTS.write_text(json.dumps(found, indent=0, ensure_ascii=True) + "\n")

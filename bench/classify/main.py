@@ -26,7 +26,7 @@ def main() -> None:
     files = read_labels(folder)
     own = [
         read_cases(CASES / f"{name}{kind}.json", is_poisoned=kind == "poisoned")
-        for name in ("", "learnt_", "apart_")
+        for name in ("", "learnt_", "apart_", "fresh_")
         for kind in ("harmless", "poisoned")
     ]
     _seeds(folder)

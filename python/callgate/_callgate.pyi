@@ -1035,14 +1035,14 @@ class GrantTally:
 
 @final
 class SentenceScorer:
-    """Weights of words, added up for each two sentences of a text."""
+    """Weights of words, added up for each three sentences of a text."""
 
     def __new__(cls, bias: float, weights: list[tuple[str, float]]) -> Self: ...
     def highest(self, text: str) -> tuple[float, str] | None:
         """Scores a text of one line in lower case.
 
         Returns:
-            The highest score of two sentences that follow each other, and these; None for a text without words.
+            The highest score of three sentences that follow each other, and these; None for a text without words.
         """
 
 @final
@@ -1697,7 +1697,7 @@ def descriptor_limit() -> tuple[int, int] | None:
     """
 
 def sentence_terms(text: str) -> list[list[str]]:
-    """The terms of each two sentences of a text: words, reduced to what matters, and pairs of them.
+    """The terms of each three sentences of a text: words, reduced to what matters, and words that stand together.
 
     Args:
         text: One line in lower case.

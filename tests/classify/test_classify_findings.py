@@ -20,7 +20,7 @@ HARMLESS: Final[list[dict[str, Any]]] = json.loads((CASES / "harmless.json").rea
 POISONED: Final[list[dict[str, Any]]] = json.loads((CASES / "poisoned.json").read_text())
 FIELDS: Final = ("title", "description", "input_schema", "output_schema", "annotations")
 # What no pattern finds: ordinary words that steer an answer, or ask in a roundabout way.
-BEYOND: Final = {"roundabout-25", "roundabout-29"}
+BEYOND: Final = {"roundabout-25"}
 
 
 def tool(row: dict[str, Any]) -> Tool:

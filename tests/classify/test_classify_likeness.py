@@ -16,6 +16,7 @@ from callgate.workbench.classify.poison.likeness import WEIGHTS, digest_of, inst
 
 CASES: Final = Path(__file__).resolve().parents[1] / "cases" / "classify"
 FITTED: Final = ("poisoned.json", "learnt_poisoned.json", "harmless.json", "learnt_harmless.json")
+APART: Final = ("apart", "fresh")
 FIELDS: Final = ("title", "description", "input_schema", "output_schema", "annotations")
 
 
@@ -37,16 +38,17 @@ def test_the_weights_are_those_of_the_sets() -> None:
 
 
 def test_new_definitions_are_found_too() -> None:
-    """The set that is kept apart from patterns and weights."""
-    assert share_found("apart_poisoned.json") >= 0.8
-    assert share_found("apart_harmless.json") <= 0.03
+    """The sets that are kept apart from patterns and weights."""
+    for name in APART:
+        assert share_found(f"{name}_poisoned.json") >= 0.8
+        assert share_found(f"{name}_harmless.json") <= 0.03
 
 
-def test_the_set_that_is_kept_apart_is_apart() -> None:
+def test_the_sets_that_are_kept_apart_are_apart() -> None:
     fitted = {json.dumps(sorted(row.items())) for name in FITTED for row in rows(name)}
     texts = {row.get("description", "") for name in FITTED for row in rows(name)} - {""}
-    for name in ("apart_poisoned.json", "apart_harmless.json"):
-        for row in rows(name):
+    for name in APART:
+        for row in (*rows(f"{name}_poisoned.json"), *rows(f"{name}_harmless.json")):
             assert json.dumps(sorted(row.items())) not in fitted
             assert "input_schema" in row or row["description"] not in texts
 
@@ -77,12 +79,15 @@ def test_texts_without_sentences(text: str) -> None:
 
 
 def test_terms_and_scores_agree() -> None:
-    assert sentence_terms("send copies. to them.") == [
-        ["copi", "copi to", "send", "send copi", "them", "to", "to them"]
-    ]
-    scorer = SentenceScorer(-1.0, [("send copi", 16.0), ("them", 0.0)])
-    found = scorer.highest("one. send copies. to them.")
+    (terms,) = sentence_terms("send copies. to them.")
+    assert set(terms) == {
+        *("copi", "send", "them", "to", "copi to", "send copi", "to them", "copi to them", "send copi to"),
+        *("copi ~ them", "send ~ copi", "send ~ them"),
+    }
+    weights = {"send copi": 16.0, "them": 0.0, "send ~ them": 2.0, "one send copi": 3.0, "one two": 64.0}
+    scorer = SentenceScorer(-1.0, list(weights.items()))
+    found = scorer.highest("four. one. send copies. to them.")
     assert found is not None
-    assert found[0] == pytest.approx(-1 + 16 / 8**0.5)
-    assert found[1] == "one. send copies."
+    assert found[0] == pytest.approx(-1 + (16 + 2 + 3) / 8**0.5)
+    assert found[1] == "one. send copies. to them."
     assert scorer.highest("") is None

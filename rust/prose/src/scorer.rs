@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::terms::{Term, each_term, is_little};
 use crate::tokens::tokens;
 use crate::windows::windows;
 
@@ -21,41 +22,35 @@ pub struct Score {
     pub window: Range<usize>,
 }
 
-/// Weights of words and of pairs of words.
+/// Weights of terms.
 #[derive(Debug, Default)]
 pub struct Scorer {
     bias: f32,
-    numbers: HashMap<String, usize>,
-    words: Vec<f32>,
-    pairs: HashMap<(usize, usize), f32>,
+    /// The words of the terms, numbered.
+    numbers: HashMap<String, u32>,
+    weights: HashMap<Term<u32>, f32>,
 }
 
 impl Scorer {
-    /// Takes the weights of terms as [`terms`] writes them, and the score of a window without any of them.
+    /// Takes the weights of terms as [`terms`](crate::terms()) writes them, and the score of a window without any of them.
+    /// What is no term is left out.
     pub fn new(bias: f32, weights: impl IntoIterator<Item = (String, f32)>) -> Self {
-        let mut made = Self {
+        let mut numbers = HashMap::new();
+        let weights = weights
+            .into_iter()
+            .filter_map(|(written, weight)| {
+                let number = |word: &str| {
+                    let next = u32::try_from(numbers.len()).ok()?;
+                    Some(*numbers.entry(word.to_owned()).or_insert(next))
+                };
+                Some((Term::read(&written)?.map(number)?, weight))
+            })
+            .collect();
+        Self {
             bias,
-            ..Self::default()
-        };
-        for (term, weight) in weights {
-            if let Some((first, second)) = term.split_once(' ') {
-                let pair = (made.number(first), made.number(second));
-                made.pairs.insert(pair, weight);
-            } else {
-                let number = made.number(&term);
-                made.words[number] = weight;
-            }
+            numbers,
+            weights,
         }
-        made
-    }
-
-    fn number(&mut self, word: &str) -> usize {
-        if let Some(&number) = self.numbers.get(word) {
-            return number;
-        }
-        self.words.push(0.0);
-        self.numbers.insert(word.to_owned(), self.words.len() - 1);
-        self.words.len() - 1
     }
 
     /// The highest score of the windows of a text in lower case, and the first such window; none if it has no words.
@@ -72,24 +67,26 @@ impl Scorer {
     /// The score of one window. A term counts once.
     fn score(&self, window: &str) -> f32 {
         let tokens = tokens(window);
-        let numbers: Vec<_> = tokens
+        let words: Vec<_> = tokens
             .iter()
-            .map(|token| self.numbers.get(token).copied())
+            .map(|token| (self.numbers.get(&**token).copied(), is_little(token)))
             .collect();
-        let pairs = numbers.windows(2).filter_map(|pair| pair[0].zip(pair[1]));
-        let of_pairs = distinct(pairs.collect());
-        let of_words = distinct(numbers.iter().flatten().copied().collect());
-        let weights = of_words.iter().map(|&number| self.words[number]);
-        let weights = weights.chain(of_pairs.iter().filter_map(|pair| self.pairs.get(pair).copied()));
+        let mut found = Vec::new();
+        each_term(&words, |term| {
+            let term = term.map(|number| number);
+            found.extend(term.and_then(|term| Some((term, *self.weights.get(&term)?))));
+        });
+        found.sort_unstable_by_key(|&(term, _)| term);
+        found.dedup_by_key(|&mut (term, _)| term);
         let (mut given, mut taken) = (0.0, 0.0);
-        for weight in weights {
+        for (_, weight) in found {
             if weight > 0.0 {
                 given += weight;
             } else {
                 taken -= weight;
             }
         }
-        let root = f32::max(words(distinct(tokens).len()), FEWEST_WORDS).sqrt();
+        let root = f32::max(count(distinct(tokens).len()), FEWEST_WORDS).sqrt();
         self.bias + given / root - f32::min(taken / root, MOST_TAKEN)
     }
 }
@@ -101,19 +98,8 @@ fn distinct<T: Ord>(mut items: Vec<T>) -> Vec<T> {
 }
 
 /// A number of words; a window has few.
-fn words(count: usize) -> f32 {
+fn count(count: usize) -> f32 {
     u16::try_from(count).map_or(f32::from(u16::MAX), f32::from)
-}
-
-/// The terms of a window, each once: words, and pairs of words that follow each other with a space between them.
-#[must_use]
-pub fn terms(window: &str) -> Vec<String> {
-    let words = tokens(window);
-    let pairs: Vec<_> = words
-        .windows(2)
-        .map(|pair| format!("{} {}", pair[0], pair[1]))
-        .collect();
-    distinct(words.into_iter().chain(pairs).collect())
 }
 
 #[cfg(test)]
@@ -130,15 +116,11 @@ mod tests {
     #[test]
     fn the_highest_window_counts_and_each_term_once() {
         let scorer = scorer(&[("send", 1.0), ("send copy", 2.0), ("list", -0.5)]);
-        let text = "lists things. a thing. send copy, send copy. more.";
+        let text = "lists. things. a thing. send copy, send copy. more.";
         let found = scorer.highest(text).expect("words");
-        assert_eq!(&text[found.window], "a thing. send copy, send copy.");
+        assert_eq!(&text[found.window], "things. a thing. send copy, send copy.");
         assert!((found.value - (-1.0 + 3.0 / FEWEST_WORDS.sqrt())).abs() < 1e-6);
         assert_eq!(scorer.highest("  "), None);
-        assert_eq!(
-            terms("send send copy"),
-            ["copy", "send", "send copy", "send send"]
-        );
     }
 
     #[test]

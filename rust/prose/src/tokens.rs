@@ -1,5 +1,7 @@
 //! Words of a sentence, reduced to what matters for its meaning.
 
+use std::borrow::Cow;
+
 /// People that a text speaks of: which one it is makes no difference.
 const PEOPLE: [&str; 22] = [
     "user",
@@ -42,7 +44,7 @@ const SHORTEST_PHONE: usize = 7;
 /// `<name>`, `<number>`), and people for each other (`<person>`): a rule about `https://a.example` must hold for every
 /// other address. The words of a path follow it with `/` before them, since `/.ssh` says more than a path.
 #[must_use]
-pub fn tokens(text: &str) -> Vec<String> {
+pub fn tokens(text: &str) -> Vec<Cow<'_, str>> {
     let mut found = Vec::new();
     for word in text.split_ascii_whitespace() {
         let bare = word.trim_matches(|sign: char| !sign.is_alphanumeric() && !"~/.$+<[{#>]}".contains(sign));
@@ -51,11 +53,15 @@ pub fn tokens(text: &str) -> Vec<String> {
             .trim_end_matches(['.', '>', ']', '}', '/', '#']);
         match kind(bare) {
             Some("<path>") => {
-                found.push("<path>".to_owned());
+                found.push("<path>".into());
                 let parts = bare.split(|sign: char| !sign.is_alphanumeric() && sign != '_');
-                found.extend(parts.filter(|part| part.len() > 1).map(|part| format!("/{part}")));
+                found.extend(
+                    parts
+                        .filter(|part| part.len() > 1)
+                        .map(|part| format!("/{part}").into()),
+                );
             }
-            Some(kind) => found.push(kind.to_owned()),
+            Some(kind) => found.push(kind.into()),
             None => words(word, &mut found),
         }
     }
@@ -92,18 +98,18 @@ fn is_path(bare: &str) -> bool {
 }
 
 /// Cuts a word at signs.
-fn words(word: &str, found: &mut Vec<String>) {
+fn words<'text>(word: &'text str, found: &mut Vec<Cow<'text, str>>) {
     let mut rest = word;
     while let Some(first) = rest.chars().next() {
         let length = rest
             .find(|sign: char| !sign.is_alphanumeric() && sign != '_' && sign != '\'')
             .unwrap_or(rest.len());
         if length > 0 {
-            found.extend(reduced(rest[..length].trim_matches(['\'', '_'])));
+            found.extend(reduced(rest[..length].trim_matches(['\'', '_'])).map(Cow::from));
             rest = &rest[length..];
         } else {
             if SIGNS.contains(first) {
-                found.push(first.to_string());
+                found.push(rest[..first.len_utf8()].into());
             }
             rest = &rest[first.len_utf8()..];
         }
@@ -111,7 +117,7 @@ fn words(word: &str, found: &mut Vec<String>) {
 }
 
 /// A word without its ending.
-fn reduced(word: &str) -> Option<String> {
+fn reduced(word: &str) -> Option<&str> {
     let word = if word.ends_with("n't") {
         "not"
     } else {
@@ -120,19 +126,13 @@ fn reduced(word: &str) -> Option<String> {
     if word.is_empty() {
         None
     } else if word.contains('_') {
-        Some("<name>".to_owned())
+        Some("<name>")
     } else if word.bytes().all(|byte| byte.is_ascii_digit()) {
-        Some("<number>".to_owned())
+        Some("<number>")
     } else {
         let stem = stem(word);
-        Some(
-            if PEOPLE.contains(&stem) || PEOPLE.contains(&word) {
-                "<person>"
-            } else {
-                stem
-            }
-            .to_owned(),
-        )
+        let is_person = PEOPLE.contains(&stem) || PEOPLE.contains(&word);
+        Some(if is_person { "<person>" } else { stem })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Windows of a text: two sentences each, so that what belongs together is seen together.
+//! Windows of a text: three sentences each, so that what belongs together is seen together.
 
 use std::ops::Range;
 
@@ -6,10 +6,9 @@ use std::ops::Range;
 const MOST_WORDS: usize = 40;
 
 /// Pieces of one window.
-const PIECES: usize = 2;
+const PIECES: usize = 3;
 
-/// Cuts a text of one line into windows, as ranges of its bytes. Each piece but the first and the last is in two of
-/// them.
+/// Cuts a text of one line into windows, as ranges of its bytes. Most pieces are in three of them.
 pub fn windows(text: &str) -> impl Iterator<Item = Range<usize>> {
     let pieces = pieces(text);
     let count = if pieces.is_empty() {
@@ -65,10 +64,10 @@ mod tests {
     }
 
     #[test]
-    fn two_sentences_each() {
+    fn three_sentences_each() {
         assert_eq!(
             cut("One. Two! (Three?) Four"),
-            ["One. Two!", "Two! (Three?)", "(Three?) Four"]
+            ["One. Two! (Three?)", "Two! (Three?) Four"]
         );
         assert_eq!(cut("Only one, at example.com"), ["Only one, at example.com"]);
         assert!(cut(" ").is_empty());
@@ -76,13 +75,13 @@ mod tests {
 
     #[test]
     fn long_sentences_are_cut() {
-        let long = vec!["word"; 3 * MOST_WORDS].join(" ");
+        let long = vec!["word"; 4 * MOST_WORDS].join(" ");
         let found = cut(&long);
         assert_eq!(found.len(), 2);
         assert!(
             found
                 .iter()
-                .all(|window| window.split(' ').count() == 2 * MOST_WORDS)
+                .all(|window| window.split(' ').count() == 3 * MOST_WORDS)
         );
     }
 }

@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 
-/// Weights of words, added up for each two sentences of a text.
+/// Weights of words, added up for each three sentences of a text.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct SentenceScorer(Scorer);
 
@@ -24,14 +24,14 @@ impl SentenceScorer {
     /// Scores a text of one line in lower case.
     ///
     /// Returns:
-    ///     The highest score of two sentences that follow each other, and these; None for a text without words.
+    ///     The highest score of three sentences that follow each other, and these; None for a text without words.
     fn highest<'text>(&self, py: Python<'_>, text: &'text str) -> Option<(f32, &'text str)> {
         let Score { value, window } = py.detach(|| self.0.highest(text))?;
         Some((value, &text[window]))
     }
 }
 
-/// The terms of each two sentences of a text: words, reduced to what matters, and pairs of them.
+/// The terms of each three sentences of a text: words, reduced to what matters, and words that stand together.
 ///
 /// Args:
 ///     text: One line in lower case.

@@ -1,7 +1,7 @@
 """Texts that read like instructions to the model, by the weights of their words.
 
 Patterns know what they were written for. Weights know which words poisoned definitions have and honest ones have not,
-two sentences at a time, and so find what nobody has written a pattern for. They are fitted on the tests' own sets by
+three sentences at a time, and so find what nobody has written a pattern for. They are fitted on the tests' own sets by
 `make fit-poison`.
 """
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 WEIGHTS: Final = Path(__file__).with_name("weights.json")
-BAR: Final = 1.1
+BAR: Final = 0.2
 """The score above which a text of usual length is reported: one honest definition of a hundred has it."""
 _USUAL: Final = 300
 """Characters of a text of usual length."""
-_RISE: Final = 0.7
+_RISE: Final = 1.0
 """By how much the bar is higher for a text that is 2.7 times as long: the more sentences, the odder the oddest one."""
 
 
 def instruction_like(reading: str) -> str:
-    """The two sentences of a text that read most like an instruction to the model; empty if none does.
+    """The three sentences of a text that read most like an instruction to the model; empty if none does.
 
     Args:
         reading: A text of one line in lower case, without disguise.
