@@ -11,6 +11,7 @@ import typer
 from callgate.config.document import read_bytes
 from callgate.config.folder import documents_and_misnamed
 from callgate.config.policies import Catalogue as NamedTools
+from callgate.config.server_files import server_of
 from callgate.control.review import Finding as Basic
 from callgate.control.review import review_policies
 from callgate.exact_json import write_json
@@ -186,9 +187,9 @@ def _place(policy: Policy, one: Finding) -> tuple[str, int, int]:
 
 
 def _servers(file: Path, path: Path, catalogue: Catalogue | None) -> tuple[str, ...]:
-    """The servers of a policy: in a folder the file's stem, else all of the catalogue."""
+    """The servers of a policy: in a folder the one that the file's stem names, else all of the catalogue."""
     if path.is_dir():
-        return (file.stem,)
+        return (server_of(file.stem, () if catalogue is None else catalogue.servers),)
     return tuple(catalogue.servers) if catalogue is not None and catalogue.servers else ("srv",)
 
 

@@ -17,6 +17,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_and_misnamed
 from callgate.config.policies import approvals, needs_store, policy_document, too_few_approvers
+from callgate.config.server_files import server_of
 from callgate.config.store_place import store_place
 from callgate.control.sidecar import trial
 from callgate.errors import CallgateError, ConfigError, PolicyError
@@ -66,7 +67,7 @@ class Finding:
 
 
 def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[Finding]:
-    """The findings about a policy file, or about every file of a folder, whose stems are the names of servers.
+    """The findings about a policy file, or about every file of a folder, whose stems name servers.
 
     Args:
         path: The file or folder.
@@ -82,9 +83,11 @@ def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[
         yield _of_error(error, str(path))
         return
     found = [Finding(message, "error", printable(str(file))) for file, message in misnamed.items()]
-    found += [finding for file in files for finding in (*_of_policy(file), *_of_tools(file, catalogue, {file.stem}))]
+    servers = {file: server_of(file.stem, () if catalogue is None else catalogue.servers) for file in files}
+    for file, server in servers.items():
+        found += (*_of_policy(file), *_of_tools(file, catalogue, {server}))
     if catalogue is not None:
-        found += [_of_fault(warning, "warning") for warning in catalogue.unconfigured([file.stem for file in files])]
+        found += [_of_fault(warning, "warning") for warning in catalogue.unconfigured(list(servers.values()))]
     yield from found
     if all(finding.severity != "error" for finding in found):
         # Faults that only show in all files together, such as two files for one server.

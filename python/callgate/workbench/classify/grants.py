@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callgate.config.bundle import read_bundle
+from callgate.config.server_files import server_of
 from callgate.workbench.classify.leaks import Grant
 from callgate.workbench.rules import parse_policy, read_policy
 
@@ -24,7 +25,8 @@ def every_tool(catalogue: Catalogue) -> Grant:
 def grant_of_policy(catalogue: Catalogue, path: Path) -> Grant:
     """The tools of the catalogue that a policy admits, on the server of the file's name or, failing that, on all."""
     policy = read_policy(path)
-    servers = [path.stem] if path.stem in catalogue.servers else list(catalogue.servers)
+    named = server_of(path.stem, catalogue.servers)
+    servers = [named] if named in catalogue.servers else list(catalogue.servers)
     return Grant(policy.name, tuple(admitted(catalogue, policy, servers)))
 
 

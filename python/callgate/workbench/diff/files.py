@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from callgate.config.policies import policy_files
+from callgate.config.server_files import by_server
 from callgate.errors import ConfigError
 from callgate.text import masked, quoted
 from callgate.workbench.diff.compare import compare
@@ -22,7 +23,7 @@ _NOTHING: Final = b'{"version": "1", "default": "deny"}'
 
 
 def compare_files(old: Path, new: Path, catalogue: Catalogue | None = None) -> list[Comparison]:
-    """Compares two files, or the files of two folders, in which a file's stem is its server.
+    """Compares two files, or the files of two folders, in which a file's stem names its server.
 
     Raises:
         ConfigError: One cannot be read, or one is a file and the other a folder.
@@ -34,20 +35,16 @@ def compare_files(old: Path, new: Path, catalogue: Catalogue | None = None) -> l
         raise ConfigError(message)
     if not old.is_dir():
         return [compare(read_policy(old), read_policy(new), catalogue=catalogue)]
-    ours, theirs = _by_server(old), _by_server(new)
+    known = () if catalogue is None else catalogue.servers
+    ours, theirs = (by_server(_policies_in(folder), known) for folder in (old, new))
     return [
         _of_server(server, (old, ours.get(server)), (new, theirs.get(server)), catalogue)
         for server in sorted({*ours, *theirs})
     ]
 
 
-def _by_server(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for file in policy_files(folder):
-        other = found.setdefault(file.stem, file)
-        if other is not file:
-            message = f"`{masked(str(other))}` and `{masked(str(file))}` are both for the server {quoted(file.stem)}"
-            raise ConfigError(message)
+def _policies_in(folder: Path) -> list[Path]:
+    found = policy_files(folder)
     if not found:
         message = f"`{masked(str(folder))}` has no policies; expected files `*.json`, `*.yaml` or `*.yml`"
         raise ConfigError(message)

@@ -12,10 +12,11 @@ from callgate._callgate import Engine
 from callgate.approvals.masking import MaskedPath, steps_of
 from callgate.config.bundle import read_with_faults
 from callgate.config.document import Positions, refuse_special
-from callgate.config.engine_form import engine_form, engine_path
+from callgate.config.engine_form import engine_form, engine_forms, engine_path
 from callgate.config.faults import InvalidConfigError
 from callgate.config.folder import documents_in
 from callgate.config.load import Option
+from callgate.config.server_files import by_server
 from callgate.config.units import to_ms
 from callgate.errors import ConfigError, PolicyError
 from callgate.exact_json import read_json, write_json
@@ -121,7 +122,7 @@ def read_catalogue_of(given: Path | dict[str, Any] | None, document: Document | 
 
 
 def read_policies(path: Path, catalogue: CatalogueSource, files: Files) -> PolicySet:
-    """The policy in a file, or those of a folder, in which a file's stem is its server.
+    """The policy in a file, or those of a folder, in which a file's stem names its server.
 
     Raises:
         ConfigError: A file cannot be read.
@@ -143,6 +144,11 @@ def read_policies(path: Path, catalogue: CatalogueSource, files: Files) -> Polic
     if faults:
         raise InvalidConfigError(faults)
     argument = catalogue.argument
+    servers = {}
+    if path.is_dir() and catalogue.catalogue is not None:
+        servers = by_server(found, catalogue.catalogue.servers)
+    if any(server != file.stem for server, file in servers.items()):
+        return _named_otherwise(known, servers, catalogue)
 
     def compile_it() -> Engine:
         with engine_path(path) as converted:
@@ -153,6 +159,23 @@ def read_policies(path: Path, catalogue: CatalogueSource, files: Files) -> Polic
             engine.reload_file(converted, argument)
 
     return PolicySet(tuple(known), catalogue.catalogue, _once(compile_it), reload)
+
+
+def _named_otherwise(known: list[KnownPolicy], servers: Mapping[str, Path], catalogue: CatalogueSource) -> PolicySet:
+    """The policies of a folder in which a server has another name than its file, which the engine would take for it."""
+    documents = [one.policy.document for one in known]
+    forms = engine_forms((document.file, document.content) for document in documents)
+    keywords: dict[str, Any] = {
+        "policies": {form.file: (form.file, form.content) for form in forms},
+        "servers": {server: str(file) for server, file in servers.items()},
+        "catalogue": catalogue.argument,
+    }
+    return PolicySet(
+        tuple(known),
+        catalogue.catalogue,
+        lambda queue: Engine.from_config(**keywords, approvals=queue),
+        lambda engine: engine.reload_config(**keywords),
+    )
 
 
 def policy_in(document: Document, at: KeyPath, data: dict[str, Any], catalogue: CatalogueSource) -> PolicySet:

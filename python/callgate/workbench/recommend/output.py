@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from callgate.config.check import not_in_a_path
 from callgate.config.document import SUFFIXES
 from callgate.config.policies import faults_in
+from callgate.config.server_files import stem_of
 from callgate.config.upstreams import endpoint_url
 from callgate.errors import ConfigError
 from callgate.text import masked, quoted, reason_of
@@ -28,9 +27,6 @@ CONFIGURATION: Final = "callgate.yaml"
 
 POLICIES: Final = "policies"
 """The folder of the policies beside it."""
-
-_LONGEST_STEM: Final = 120
-"""Characters of a file's name: file systems take some 255 bytes."""
 
 _HEAD: Final = """\
 # The configuration of `callgate serve`: each server with its recommended policy, in the folder `policies`.
@@ -104,18 +100,6 @@ def configuration_of(policies: Mapping[str, Path], servers: Mapping[str, Catalog
     """
     entries = [_server(name, file.stem, servers[name]) for name, file in policies.items()]
     return _HEAD + "".join(entries) + _TAIL.format(catalogue=scalar(catalogue))
-
-
-def stem_of(server: str) -> str:
-    """The name of a server as that of a file: different servers have different ones."""
-    # A server may have any name, even `..` or `a/b`.
-    name = quote(server, safe="@+,=")
-    if name.startswith((".", "-")):
-        name = f"%{ord(name[0]):02X}{name[1:]}"
-    if len(name) <= _LONGEST_STEM:
-        return name
-    digest = hashlib.sha256(server.encode()).hexdigest()[:16]
-    return f"{name[:_LONGEST_STEM]}-{digest}"
 
 
 def check_policy(server: str, form: Format, text: str) -> None:
