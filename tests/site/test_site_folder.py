@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ def refused(folder: Path) -> str:
     with pytest.raises(ConfigError) as error:
         build_site(catalogue("a"), folder)
     assert (contents(folder) if folder.is_dir() else {}) == before
-    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in folder.resolve().parent.iterdir() if path.name.startswith(".")] == []
     return str(error.value)
 
 
@@ -112,6 +114,57 @@ def test_a_file_that_comes_meanwhile_is_kept(tmp_path: Path) -> None:
         write()
     assert (folder / "late").read_text() == "late"
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+@pytest.mark.parametrize("below", ["", "tools/s"])
+def test_the_folder_of_a_shell_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str) -> None:
+    folder = tmp_path / "site"
+    build_site(catalogue("a"), folder)
+    (tmp_path / "link").symlink_to("site")
+    for place in (Path(os.path.relpath(folder, folder / below)), folder, tmp_path / "link"):
+        monkeypatch.chdir(folder / below)
+        message = "would be replaced while this shell is in it; go to another folder, such as with `cd ..`"
+        assert message in refused(place)
+    monkeypatch.chdir(tmp_path)
+    build_site(catalogue("a"), folder)
+
+
+def test_a_shell_whose_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    build_site(catalogue("a"), tmp_path / "site")
+    assert (tmp_path / "site/index.html").is_file()
+
+
+def test_builds_at_once_end_with_one_whole_site(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+
+    def build(name: str) -> None:
+        with SiteFolder(folder) as target:
+            for number in range(3):
+                target.write(f"{name}{number}", name)
+
+    with ThreadPoolExecutor(8) as pool:
+        # It raises what a build has raised.
+        list(pool.map(build, "abcdefgh" * 50))
+    found = {path.name for path in folder.iterdir()} - {MARKER}
+    assert found == {f"{min(found)[0]}{number}" for number in range(3)}
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_folder_that_another_program_makes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, rename = tmp_path / "site", Path.rename
+
+    def renamed(path: Path, target: Path) -> Path:
+        (folder / "theirs").mkdir(parents=True)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    with pytest.raises(ConfigError, match="another program wrote it at the same time, and its files are kept"):
+        build_site(catalogue("a"), folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    assert [path.name for path in folder.iterdir()] == ["theirs"]
 
 
 def test_the_umask_decides_who_reads(tmp_path: Path) -> None:

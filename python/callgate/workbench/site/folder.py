@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import secrets
 import shutil
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +16,7 @@ from callgate.errors import ConfigError
 from callgate.text import masked, printable, reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 MARKER: Final = ".callgate-catalogue"
@@ -39,12 +43,15 @@ class SiteFolder:
         self._new: Path | None = None
 
     def __enter__(self) -> SiteFolder:  # noqa: PYI034  `Self` is newer than Python 3.10
-        """Refuses a folder with files of others, and makes the new one.
+        """Refuses a folder with files of others or with this process in it, and makes the new one.
 
         Raises:
-            ConfigError: The folder has such files, or nothing can be written beside it.
+            ConfigError: The folder has such files, is or contains the present folder, or nothing can be written beside
+                it.
         """
-        self._check()
+        self._refuse_present_folder()
+        with self._alone():
+            self._check()
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             # Made as any other folder, so that the umask of this process decides who may read the site.
@@ -83,9 +90,10 @@ class SiteFolder:
         try:
             if kind is None:
                 self.write(MARKER, json.dumps(sorted([*self._files, MARKER]), indent=0) + "\n")
-                # Again, because building took a while.
-                self._check()
-                self._swap(self._new)
+                with self._alone():
+                    # Again, because building took a while.
+                    self._check()
+                    self._swap(self._new)
         finally:
             shutil.rmtree(self._new, ignore_errors=True)
 
@@ -102,8 +110,43 @@ class SiteFolder:
                 old.rename(self._folder)
                 raise
         except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                message = (
+                    f"cannot write `{self._shown}`: another program wrote it at the same time, and its files are kept"
+                )
+                raise ConfigError(message) from None
             raise self._unwritable(error) from None
         shutil.rmtree(old, ignore_errors=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Waits until no other build checks or swaps a folder beside this one."""
+        try:
+            handle = os.open(self._folder.parent, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            # It does not exist yet, or may not be listed; what then goes wrong is told where it does.
+            yield
+            return
+        try:
+            # Some file systems of networks lock no folders.
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _refuse_present_folder(self) -> None:
+        """Refuses to take the folder from under this process, and from under the shell that has started it."""
+        try:
+            present = Path(os.path.realpath(Path.cwd()))
+        except FileNotFoundError:
+            return
+        if self._folder.is_dir() and present.is_relative_to(self._folder):
+            message = (
+                f"`{self._shown}` would be replaced while this shell is in it; go to another folder, such as with "
+                "`cd ..`, or name a new one"
+            )
+            raise ConfigError(message)
 
     def _check(self) -> None:
         """Refuses a folder that holds anything but a site of this command."""
