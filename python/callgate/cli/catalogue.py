@@ -54,6 +54,13 @@ def build(
         )
     if built.unrated:
         typer.echo(f"warning: {_counted(built.unrated, 'tool')} with a category, but without a risk", err=True)
+    if built.poisoned:
+        one = built.poisoned == 1
+        typer.echo(
+            f"warning: {_counted(built.poisoned, 'tool')} with a definition that attacks the model that reads it; "
+            f"{'its page says' if one else 'their pages say'} how, and `callgate classify` prints it",
+            err=True,
+        )
     typer.echo(f"open it: {printable(masked(str(folder / 'index.html')))}")
 
 

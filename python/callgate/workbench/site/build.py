@@ -42,6 +42,8 @@ class BuiltSite:
     """Tools without a category."""
     unrated: int
     """Tools with a category and without a risk."""
+    poisoned: int
+    """Tools whose definitions attack the model that reads them."""
 
 
 def build_site(catalogue: Catalogue, folder: Path, title: str = TITLE) -> BuiltSite:
@@ -64,7 +66,7 @@ def build_site(catalogue: Catalogue, folder: Path, title: str = TITLE) -> BuiltS
             pages += 1
     unclassified = sum(facts.tool.category is None for facts in site.tools)
     unrated = sum(facts.tool.category is not None and facts.tool.risk is None for facts in site.tools)
-    return BuiltSite(pages, len(site.servers), len(site.tools), unclassified, unrated)
+    return BuiltSite(pages, len(site.servers), len(site.tools), unclassified, unrated, len(site.poisoned))
 
 
 class _Site:
@@ -75,6 +77,7 @@ class _Site:
         self.servers = _servers(catalogue)
         self._by_id = {server.id: server for server in self.servers}
         self.tools = by_harm([facts for server in self.servers for facts in server.tools])
+        self.poisoned = [facts for facts in self.tools if facts.attacks]
         self._categories = categories_of(self.tools)
         self._risks = risks_of(self.tools)
         self._category_paths = {share.key: share.path for share in self._categories}
@@ -108,6 +111,7 @@ class _Site:
             "",
             tools=self.tools,
             servers=self.servers,
+            poisoned=self.poisoned,
             shown=self.tools[:_SHOWN],
             categories=self._categories,
             risks=self._risks,

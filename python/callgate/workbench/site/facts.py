@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from callgate.workbench.classify import poison_findings
 from callgate.workbench.site.arguments import arguments_of
 from callgate.workbench.site.effects import EFFECTS
 from callgate.workbench.site.policies import key_of
 from callgate.workbench.site.policy_text import yaml_scalar
-from callgate.workbench.site.shown import code, name_of
+from callgate.workbench.site.shown import code, cut, name_of, quoted_prose, seen
 from callgate.workbench.site.topics import topic_of
 from callgate.workbench.site.words import sentence, words_of
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _LONGEST_IN_POLICY: Final = 1000
 """Characters of a name as YAML has it, with its escapes; keys of YAML may have 1,024."""
+_LONGEST_ATTACK: Final = 400
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,14 @@ class ToolFacts:
     def arguments(self) -> list[Argument]:
         """The arguments that the schema names."""
         return arguments_of(self.tool)
+
+    @cached_property
+    def attacks(self) -> list[tuple[str, Markup]]:
+        """The code and the message of each finding that its definition attacks the model that reads it."""
+        return [
+            (found.code, quoted_prose(cut(seen(found.message), _LONGEST_ATTACK)))
+            for found in poison_findings(self.tool, self.server)
+        ]
 
     @property
     def effect(self) -> Effect:

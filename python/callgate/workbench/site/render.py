@@ -31,6 +31,9 @@ _LONGEST_TITLE: Final = 70
 """Characters of the title of a page, as browsers and searches show it."""
 _LONGEST_DIGEST: Final = 64
 
+_MOST_NAMED: Final = 10
+"""Findings of one tool, and poisoned tools of one list, that a page names."""
+
 ASSETS: Final = ("style.css", "page.js", "search.js")
 
 
@@ -138,6 +141,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         counted=counted,
+        most_named=_MOST_NAMED,
         risk_names=RISK_NAMES,
         risk_meanings=RISK_MEANINGS,
         effects=EFFECTS,

@@ -46,4 +46,4 @@ def _row(facts: ToolFacts, server: int) -> list[Any]:
     category = len(CATEGORIES) if tool.category is None else CATEGORIES.index(tool.category)
     risk = len(RISKS) if tool.risk is None else RISKS.index(tool.risk)
     words = line_of(f"{tool.title} {tool.description}"[: 4 * _LONGEST_WORDS], _LONGEST_WORDS)
-    return [facts.name, facts.path, server, category, risk, facts.summary, words]
+    return [facts.name, facts.path, server, category, risk, facts.summary, words, int(bool(facts.attacks))]

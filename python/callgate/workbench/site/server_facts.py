@@ -82,6 +82,11 @@ class ServerFacts:
         if self.server.scanned_at:
             yield "Listed at", line_of(self.server.scanned_at, _LONGEST)
 
+    @cached_property
+    def poisoned(self) -> list[ToolFacts]:
+        """Its tools whose definitions attack the model that reads them."""
+        return [facts for facts in self.tools if facts.attacks]
+
     @property
     def speaks(self) -> bool:
         """True if some of the facts are the server's own words."""

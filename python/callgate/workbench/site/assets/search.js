@@ -13,14 +13,15 @@
   const fields = ["q", "category", "risk", "server"].map((id) => document.getElementById(id));
   const [query, category, risk, server] = fields;
 
-  const tools = data.tools.map(([name, path, ofServer, ofCategory, ofRisk, summary, words]) => ({
+  const tools = data.tools.map(([name, path, ofServer, ofCategory, ofRisk, summary, words, isPoisoned]) => ({
     name,
     path,
     server: ofServer,
     category: ofCategory,
     risk: ofRisk,
     summary,
-    words: `${name} ${data.servers[ofServer][0]} ${summary} ${words}`.toLowerCase(),
+    mark: isPoisoned ? "Poisoned definition" : "",
+    words: `${name} ${data.servers[ofServer][0]} ${summary} ${words} ${isPoisoned ? "poisoned definition" : ""}`.toLowerCase(),
   }));
   let matches = [];
   let shown = 0;
@@ -52,7 +53,11 @@
     const link = element("a", "to");
     link.href = tool.path;
     link.append(element("bdi", "name", tool.name));
-    const says = element("span", "says", `${tool.summary} `);
+    const says = element("span", "says");
+    if (tool.mark) {
+      says.append(element("strong", "alarm", tool.mark), " ");
+    }
+    says.append(`${tool.summary} `);
     const of = element("span", "of", "· ");
     of.append(element("bdi", "", data.servers[tool.server][0]));
     says.append(of);
