@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ def tools_and_warnings(mode: str) -> tuple[dict[str, Tool], list[str]]:
         ("no-list", "has no list `tools`", BOUNDS),
         ("cursor", "`nextCursor` of its list is no text", BOUNDS),
         ("error", "error -32000: `no", BOUNDS),
-        ("dies", "it ended before its tools were listed", BOUNDS),
+        ("dies", "it ended with exit code 3 before its tools were listed", BOUNDS),
     ],
 )
 def test_a_bad_server_is_a_failure_with_its_reason(mode: str, reason: str, bounds: Bounds) -> None:
@@ -61,6 +62,38 @@ def test_a_bad_server_is_a_failure_with_its_reason(mode: str, reason: str, bound
     assert listing.failure is not None
     assert reason in listing.failure
     assert "\x1b" not in listing.failure
+
+
+def ran(code: str, bounds: Bounds = BOUNDS, **environment: str) -> str:
+    """The failure of a server that is this program."""
+    (listing,) = list_servers([StdioTarget("srv", (sys.executable, "-c", code), environment)], bounds)
+    assert listing.failure is not None
+    return listing.failure
+
+
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [
+        ("raise SystemExit(3)", "ended with exit code 3"),
+        ("", "ended with exit code 0"),
+        ("import os; os.kill(os.getpid(), 11)", "was ended by SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 40)", "was ended by signal 40"),
+        ("import os, sys; os.close(1); sys.stdin.read()", "closed its output"),
+    ],
+)
+def test_the_end_of_a_server_is_told(code: str, end: str) -> None:
+    assert ran(code) == f"it {end} before its tools were listed"
+
+
+def test_output_that_is_no_message_is_told() -> None:
+    code = "import os; print('\\x1b[31mkey', os.environ['SECRET'], 'x' * 90, '\\n\\n{}\\nbye', end='', flush=True)"
+    said = ran(code, SECRET="topsecretvalue")
+    assert said.startswith(
+        "it ended with exit code 0 before its tools were listed; 3 lines of its output are no JSON-RPC "
+    )
+    assert said.endswith(f"messages, the first: `[31mkey *** {'x' * 48}...`")
+    said = ran("import sys; print('Password: ', end='', flush=True); sys.stdin.read()", replace(BOUNDS, seconds=2.0))
+    assert said == "no whole list after 2 s; a line of its output is no JSON-RPC message: `Password:`"
 
 
 def test_what_a_dying_server_said_is_shown_without_secrets() -> None:

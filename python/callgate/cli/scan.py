@@ -14,6 +14,7 @@ from callgate.cli import credentials, scan_report
 from callgate.cli.client_files import Clients, Project, documents_of, gateways_of, print_states, read_entries
 from callgate.cli.consent import consented
 from callgate.config.bundle import read_bundle
+from callgate.config.fields import checked_text
 from callgate.errors import ConfigError
 from callgate.exact_json import write_json
 from callgate.text import quoted
@@ -53,9 +54,11 @@ def scan(
             show_default=False,
         ),
     ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Name of the server in the catalogue.", show_default="host of a URL"),
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name", metavar="NAME", help="Name of the server in the catalogue.", show_default="host of a URL"
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -104,7 +107,7 @@ def scan(
     """List the tools of MCP servers, and write them, classified, into a catalogue."""
     require_sdk()
     is_stdout = out == _STDOUT
-    has_own = name is not None or bool(header) or token_file is not None
+    has_own = bool(names) or bool(header) or token_file is not None
     for is_wrong, hint, message in (
         (clients and config is not None, "--clients", "give either --config or --clients"),
         (bool(client) and not clients, "--client", "it needs --clients"),
@@ -115,6 +118,7 @@ def scan(
     ):
         if is_wrong:
             raise typer.BadParameter(message, param_hint=hint)
+    name = _name(names or [])
     file = None if is_stdout else CatalogueFile(out)
     entries: list[Entry] = []
     is_complete = True
@@ -135,15 +139,30 @@ def scan(
     scan_report.warnings(merged)
     is_kept = fail_on_change and bool(merged.changes)
     listed = {listing.target.name for listing in listings if listing.failure is None}
-    found = scan_findings(merged.catalogue, listed, None if file is None or is_kept else file.path)
+    # Before it prints, because findings name places in a file that has been written.
+    failure = _saved(file, merged.catalogue) if listed and not is_kept else None
+    path = None if file is None or is_kept or failure is not None else file.path
+    found = scan_findings(merged.catalogue, listed, path)
     _print(listings, merged, found, entries if clients else None, as_json=as_json, is_stdout=is_stdout)
-    if is_kept:
-        typer.echo("lists have changed; the catalogue is left as it is", err=True)
-    elif listed:
-        _write(file, merged.catalogue)
+    if failure is not None:
+        raise failure
+    if listed:
+        _tell(path, merged.catalogue, is_kept=is_kept)
     if not is_complete or any(listing.failure is not None for listing in listings):
         raise typer.Exit(2)
     raise typer.Exit(1 if is_kept else 0)
+
+
+def _name(names: Sequence[str]) -> str | None:
+    """The name of the command line."""
+    if len(names) > 1:
+        raise typer.BadParameter("it names one server; scan several one after the other", param_hint="--name")
+    if not names:
+        return None
+    try:
+        return checked_text(names[0])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--name") from None
 
 
 def _variables(names: Sequence[str]) -> dict[str, str]:
@@ -224,14 +243,27 @@ def _print(
     scan_report.findings(found, on_stderr=is_stdout)
 
 
-def _write(file: CatalogueFile | None, catalogue: Catalogue) -> None:
-    if file is None:
+def _saved(file: CatalogueFile | None, catalogue: Catalogue) -> ConfigError | None:
+    """Writes the file; gives the reason if it could not, which is told after the lists that it would have had."""
+    try:
+        if file is not None:
+            file.save(catalogue)
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _tell(path: Path | None, catalogue: Catalogue, *, is_kept: bool) -> None:
+    """Says what became of the file; without one, prints the catalogue."""
+    if is_kept:
+        typer.echo("lists have changed; the catalogue is left as it is", err=True)
+        return
+    if path is None:
         typer.echo(write_catalogue(catalogue), nl=False)
         return
-    file.save(catalogue)
     tools = sum(len(server.tools) for server in catalogue.servers.values())
     found = f"{_count(len(catalogue.servers), 'server')}, {_count(tools, 'tool')}"
-    typer.echo(f"wrote {quoted(str(file.path))}: {found}", err=True)
+    typer.echo(f"wrote {quoted(str(path))}: {found}", err=True)
 
 
 def _count(number: int, noun: str) -> str:

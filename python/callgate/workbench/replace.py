@@ -84,6 +84,21 @@ def create(path: Path, content: bytes) -> None:
         raise _unwritable(path, error) from None
 
 
+def check_folder(path: Path) -> None:
+    """Makes sure that a file can be made or replaced where a path leads.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        # Each way to write it makes another file beside it first.
+        with tempfile.TemporaryFile(prefix=f".{target.name[:_LONGEST_NAME]}.", dir=target.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
 def _place(partial: Path, target: Path) -> None:
     """Gives a new file its name, unless another process has made one with it meanwhile."""
     try:

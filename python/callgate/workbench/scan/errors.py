@@ -9,6 +9,10 @@ class ListingError(TransientError):
     """A server's tools could not be listed; the message says what the server did."""
 
 
+class EndedError(ListingError):
+    """A server ended, or closed its output, before its tools were listed."""
+
+
 class MissingSdkError(ConfigError):
     """The MCP client is not installed."""
 

@@ -17,10 +17,10 @@ from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, Implementation
 from callgate._callgate import version
 from callgate.text import plain_line, quoted, reason_of
 from callgate.workbench.scan.capture import Capture, captured
-from callgate.workbench.scan.errors import ListingError
+from callgate.workbench.scan.errors import EndedError, ListingError
 from callgate.workbench.scan.http import http_transport, sse_transport
 from callgate.workbench.scan.secrets import redacted
-from callgate.workbench.scan.stdio import Tail, stdio_transport
+from callgate.workbench.scan.stdio import Traces, stdio_transport
 from callgate.workbench.scan.target import Bounds, HttpTarget, StdioTarget, Target
 
 if TYPE_CHECKING:
@@ -97,25 +97,30 @@ async def list_tools(
 ) -> Listing:
     """Lists the tools of one server; a failure is part of the result."""
     began = monotonic()
-    tail = Tail()
+    traces = Traces()
     listing = Listing(target)
+    failure: str | None = None
     try:
         with anyio.move_on_after(bounds.seconds) as deadline:
-            listing = await _listed(target, bounds, tail, progress)
+            listing = await _listed(target, bounds, traces, progress)
         if deadline.cancelled_caught:
-            listing = replace(listing, failure=f"no whole list after {bounds.seconds:g} s")
+            failure = f"no whole list after {bounds.seconds:g} s"
+    except EndedError:
+        failure = f"it {traces.end} before its tools were listed"
     except ListingError as error:
-        listing = replace(listing, failure=redacted(str(error), target.secrets()))
-    lines = _last_lines(tail, target) if listing.failure else ()
-    return replace(listing, seconds=monotonic() - began, stderr=lines)
+        failure = redacted(str(error), target.secrets())
+    listing = replace(listing, seconds=monotonic() - began)
+    if failure is None:
+        return listing
+    return replace(listing, failure=f"{failure}{_strays(traces, target)}", stderr=_last_lines(traces, target))
 
 
 async def _listed(
-    target: Target, bounds: Bounds, tail: Tail, progress: Callable[[Target, int, int], None] | None
+    target: Target, bounds: Bounds, traces: Traces, progress: Callable[[Target, int, int], None] | None
 ) -> Listing:
     if isinstance(target, StdioTarget):
         capture = Capture(bounds)
-        return await _converse(target, capture, stdio_transport(target, capture, tail), progress)
+        return await _converse(target, capture, stdio_transport(target, capture, traces), progress)
     capture = Capture(bounds)
     try:
         return await _converse(target, capture, http_transport(target, capture), progress)
@@ -209,26 +214,36 @@ def _listing(target: Target, client: Client, tools: list[Any], pages: int) -> Li
 def _failure(error: BaseException | None, capture: Capture, target: Target) -> ListingError:
     if isinstance(error, ListingError):
         return error
-    status = capture.status
+    return _of_status(capture.status) or _of_error(error, capture.status, target)
+
+
+def _of_status(status: int | None) -> ListingError | None:
     if status in _UNAUTHORIZED:
         return ListingError(f"it wants authentication (HTTP {status}); scan its URL with --token-file or --header")
     if status is not None and (status in _BUSY or status >= 500):  # noqa: PLR2004  a failure of the server
         return ListingError(f"it answers with HTTP {status}, so it may be down or busy; try again later")
     if status is not None and status >= 400:  # noqa: PLR2004  an error
         return ListingError(f"it answers with HTTP {status}, so this is no endpoint of MCP")
+    return None
+
+
+def _of_error(error: BaseException | None, status: int | None, target: Target) -> ListingError:
     if status is None and isinstance(target, HttpTarget) and isinstance(error, (UnicodeError, OverflowError)):
         return ListingError("no request can be sent to it: its URL or a header field is not valid")
+    if isinstance(error, MCPError):
+        return _refusal(error.error.code, error.error.message, target)
     return ListingError(_reason(error, target))
 
 
+def _refusal(code: int, message: str, target: Target) -> ListingError:
+    # Servers use this code as well, for errors of their own.
+    if code == CONNECTION_CLOSED and message == "Connection closed":
+        return EndedError("it ended before its tools were listed")
+    # Before it is shortened: a part of a secret would not be recognized.
+    return ListingError(f"it answers with error {code}: {quoted(plain_line(redacted(message, target.secrets())))}")
+
+
 def _reason(error: BaseException | None, target: Target) -> str:
-    if isinstance(error, MCPError):
-        code, message = error.error.code, error.error.message
-        # Servers use this code as well, for errors of their own.
-        if code == CONNECTION_CLOSED and message == "Connection closed":
-            return "it ended before its tools were listed"
-        # Before it is shortened: a part of a secret would not be recognized.
-        return f"it answers with error {code}: {quoted(plain_line(redacted(message, target.secrets())))}"
     if isinstance(error, httpx2.ConnectError):
         return f"no connection: {quoted(redacted(reason_of(error), target.secrets()))}"
     if isinstance(error, httpx2.HTTPError):
@@ -243,8 +258,19 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _last_lines(tail: Tail, target: Target) -> tuple[str, ...]:
-    text = redacted(tail.text(), target.secrets())
+def _strays(traces: Traces, target: Target) -> str:
+    """The end of a message: the output that nobody could read, by its first line."""
+    number = traces.stray_lines
+    if not number:
+        return ""
+    shown = quoted(plain_line(redacted(traces.first_stray.decode(errors="replace"), target.secrets())))
+    if number == 1:
+        return f"; a line of its output is no JSON-RPC message: {shown}"
+    return f"; {number:,} lines of its output are no JSON-RPC messages, the first: {shown}"
+
+
+def _last_lines(traces: Traces, target: Target) -> tuple[str, ...]:
+    text = redacted(traces.stderr.text(), target.secrets())
     lines = [plain_line(line)[:_STDERR_CHARACTERS] for line in text.splitlines()]
     return tuple([line for line in lines if line][-_STDERR_LINES:])
 

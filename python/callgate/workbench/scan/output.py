@@ -8,7 +8,7 @@ from callgate.config.document import read_bytes
 from callgate.errors import ConfigError
 from callgate.text import quoted
 from callgate.workbench.catalogue import Catalogue, parse_catalogue, write_catalogue
-from callgate.workbench.replace import create, replace
+from callgate.workbench.replace import check_folder, create, replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,12 +21,14 @@ class CatalogueFile:
         """Reads the file; without one, the catalogue is empty.
 
         Raises:
-            ConfigError: It cannot be read, or its name does not end with `.json`.
+            ConfigError: It cannot be read or written, or its name does not end with `.json`.
             InvalidConfigError: It has faults.
         """
         if path.suffix != ".json":
             message = f"--out: expected a name that ends with `.json`, got {quoted(str(path))}"
             raise ConfigError(message)
+        # So that nobody waits for servers in vain.
+        check_folder(path)
         self.path = path
         self._content = read_bytes(path) if path.exists() or path.is_symlink() else None
         self.catalogue = Catalogue() if self._content is None else parse_catalogue(str(path), self._content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _INHERITED: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
 """The variables that clients of MCP let their servers inherit, and those of the language and of temporary files."""
 _STDERR_BYTES: Final = 8 << 10
+_STRAY_BYTES: Final = 8 << 10
 _GRACE_S: Final = 1.0
 """Time to end by itself after its input was closed, and again after SIGTERM."""
 _POLL_S: Final = 0.01
@@ -61,8 +63,28 @@ class Tail:
         return content.decode(errors="replace")
 
 
+@dataclass
+class Traces:
+    """The facts about a program that its messages do not have."""
+
+    stderr: Tail = field(default_factory=Tail)
+    stray_lines: int = 0
+    """Lines of its output that are no JSON-RPC messages."""
+    first_stray: bytes = b""
+    end: str = "ended"
+    """The way in which it ended, as the verb of a sentence."""
+
+    def add_stray(self, line: bytes) -> None:
+        """Adds a line of its output; blank ones are left out."""
+        if not line.strip():
+            return
+        self.stray_lines += 1
+        if self.stray_lines == 1:
+            self.first_stray = line[:_STRAY_BYTES]
+
+
 @asynccontextmanager
-async def stdio_transport(target: StdioTarget, capture: Capture, tail: Tail) -> AsyncIterator[TransportStreams]:
+async def stdio_transport(target: StdioTarget, capture: Capture, traces: Traces) -> AsyncIterator[TransportStreams]:
     """A running program, and the streams of its messages.
 
     Raises:
@@ -82,9 +104,9 @@ async def stdio_transport(target: StdioTarget, capture: Capture, tail: Tail) -> 
     write, to_send = anyio.create_memory_object_stream[SessionMessage](0)
     try:
         async with anyio.create_task_group() as tasks, received, read, write, to_send:
-            tasks.start_soon(_read, process, received, capture)
+            tasks.start_soon(_read, process, received, capture, traces)
             tasks.start_soon(_write, process, to_send)
-            tasks.start_soon(_keep, process, tail)
+            tasks.start_soon(_keep, process, traces.stderr)
             try:
                 yield read, write
             finally:
@@ -99,38 +121,57 @@ async def stdio_transport(target: StdioTarget, capture: Capture, tail: Tail) -> 
 
 
 async def _read(
-    process: Process, received: MemoryObjectSendStream[SessionMessage | Exception], capture: Capture
+    process: Process, received: MemoryObjectSendStream[SessionMessage | Exception], capture: Capture, traces: Traces
 ) -> None:
     assert process.stdout is not None  # noqa: S101  it was opened with pipes
     async with received:
         with suppress(*_GONE):
-            async for line in _lines(process.stdout, capture):
+            async for line in _lines(process.stdout, capture, traces):
                 capture.read(line)
                 try:
                     message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValueError as error:
                     # Perhaps a greeting, where only messages belong: the SDK goes on.
+                    traces.add_stray(line)
                     await received.send(error)
                 else:
                     await received.send(SessionMessage(message))
+        # Before the SDK hears of it, because it then ends the program.
+        await _wait(process)
+        traces.end = _end_of(process.returncode)
 
 
-async def _lines(stream: ByteReceiveStream, capture: Capture) -> AsyncIterator[bytes]:
+def _end_of(returncode: int | None) -> str:
+    if returncode is None:
+        return "closed its output"
+    if returncode >= 0:
+        return f"ended with exit code {returncode}"
+    try:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"was ended by signal {-returncode}"
+
+
+async def _lines(stream: ByteReceiveStream, capture: Capture, traces: Traces) -> AsyncIterator[bytes]:
     """The lines, each within the bounds."""
     limit = capture.bounds.message_bytes
     parts = list[bytes]()
     size = 0
-    while True:
-        chunk = await stream.receive()
-        capture.count(len(chunk))
-        *ended, rest = chunk.split(b"\n")
-        for line in ended:
-            yield b"".join((*parts, line))
-            parts, size = [], 0
-        parts.append(rest)
-        size += len(rest)
-        if size > limit:
-            raise capture.fail(f"it sent a message larger than {limit >> 20} MiB")
+    try:
+        while True:
+            chunk = await stream.receive()
+            capture.count(len(chunk))
+            *ended, rest = chunk.split(b"\n")
+            for line in ended:
+                yield b"".join((*parts, line))
+                parts, size = [], 0
+            parts.append(rest)
+            size += len(rest)
+            if size > limit:
+                raise capture.fail(f"it sent a message larger than {limit >> 20} MiB")
+    finally:
+        # A line without an end, such as a question to a person.
+        traces.add_stray(b"".join(parts))
 
 
 async def _write(process: Process, to_send: MemoryObjectReceiveStream[SessionMessage]) -> None:
@@ -156,12 +197,17 @@ async def _end(process: Process) -> None:
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number is not None:
             _signal(process, number)
-        with anyio.move_on_after(_GRACE_S):
-            # `wait` also waits for the ends of pipes, which what it has started may hold open.
-            while process.returncode is None:  # noqa: ASYNC110  nothing tells of the end alone
-                await anyio.sleep(_POLL_S)
+        await _wait(process)
         if process.returncode is not None:
             return
+
+
+async def _wait(process: Process) -> None:
+    """Waits for the end of a program, for some time."""
+    with anyio.move_on_after(_GRACE_S):
+        # `wait` also waits for the ends of pipes, which what it has started may hold open.
+        while process.returncode is None:  # noqa: ASYNC110  nothing tells of the end alone
+            await anyio.sleep(_POLL_S)
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
