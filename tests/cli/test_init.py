@@ -42,6 +42,24 @@ def test_what_it_writes_is_valid(tmp_path: Path, options: tuple[str, ...]) -> No
     assert len((folder / "README.md").read_text().splitlines()) <= 10
 
 
+@pytest.mark.parametrize(
+    ("options", "server"),
+    [
+        ((), "demo"),
+        (("--server", "a b"), "'a b'"),
+        (("--server", "srv"), None),
+        (("--server", "aws", "--upstream", "http://127.0.0.1:8000/mcp"), None),
+    ],
+)
+def test_it_says_how_callers_name_the_server(tmp_path: Path, options: tuple[str, ...], server: str | None) -> None:
+    """A call without a name would be refused, and the decision log would be about a server that nobody has."""
+    last = invoked("init", tmp_path, *options).output.splitlines()[-1]
+    if server is None:
+        assert last.startswith("start it: ")
+    else:
+        assert last.startswith(f"callers name the server, as `callgate check --server {server}` does: ")
+
+
 def test_the_tests_that_it_writes_pass(tmp_path: Path) -> None:
     assert invoked("init", tmp_path).exit_code == 0
     done = invoked("test", "--json", "--fail-under", "100", tmp_path)

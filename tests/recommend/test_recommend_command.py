@@ -40,6 +40,12 @@ ONE = {"version": "1", "servers": {"aws": {"tools": AWS}}}
 TWO = {"version": "1", "servers": {"aws": {"tools": AWS}, "../a shop": {"tools": SHOP}}}
 
 
+CALLERS = (
+    "callers name the server, as `callgate check --server aws` does: a call without a name is decided and logged as "
+    "one of `srv`"
+)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "one.json").write_text(json.dumps(ONE))
@@ -65,6 +71,12 @@ def test_to_a_file(folder: Path) -> None:
     for name in ("policy.yaml", "policy.json", "new/policy.yml"):
         done = run("recommend", "-o", name, "one.json", cwd=folder)
         assert (done.code, done.out) == (0, "")
+        assert done.err.splitlines()[:4] == [
+            f"written to `{name}`",
+            f"check it: callgate validate --catalogue one.json {name}",
+            f"start it: callgate serve --policy {name}",
+            CALLERS,
+        ]
         assert Engine.from_file(folder / name).check(tool="create-ami", grant="ann").allowed
         message = f"`{name}` exists already; name another place, or replace it with --force"
         assert refused("recommend", "-o", name, "one.json", cwd=folder) == message
@@ -82,10 +94,11 @@ def test_to_a_file(folder: Path) -> None:
 def test_a_folder_of_several_servers_is_served(folder: Path) -> None:
     done = run("recommend", "--out", "made", "two.json", cwd=folder)
     assert done.code == 0
-    assert done.err.splitlines()[:3] == [
+    assert done.err.splitlines()[:4] == [
         "written to `made`: `policies/aws.yaml`, `policies/%2E.%2Fa%20shop.yaml`, `callgate.yaml`, `.gitignore`",
         "check it: callgate config check made/callgate.yaml",
         "start it: callgate serve --config made/callgate.yaml",
+        CALLERS,
     ]
     assert (folder / "made" / ".gitignore").read_text() == "/state/\n"
     checked = run("config", "check", "made/callgate.yaml", cwd=folder)
@@ -127,6 +140,60 @@ def test_addresses_of_servers(folder: Path) -> None:
     }
     assert "`callgate wrap`" in (folder / "made" / "callgate.yaml").read_text()
     assert run("config", "check", "made/callgate.yaml", cwd=folder).code == 0
+
+
+def test_the_next_command_names_the_server(folder: Path) -> None:
+    """Otherwise the decision log, which `--from-log` reads, is about another server than the catalogue."""
+    servers = {
+        "a b": {"tools": AWS, "source": {"url": "https://mcp.example.com/mcp"}},
+        "local": {"tools": AWS, "source": {"command": ["uvx", "server"]}},
+        "srv": {"tools": AWS},
+    }
+    (folder / "sources.json").write_text(json.dumps({"version": "1", "servers": servers}))
+
+    def next_steps(*words: str) -> list[str]:
+        done = run("recommend", *words, "--force", "sources.json", cwd=folder)
+        assert done.code == 0
+        return [line for line in done.err.splitlines()[2:] if line.startswith(("start", "callers"))]
+
+    assert next_steps("-o", "p.yaml", "--server", "a b") == [
+        "start it: callgate serve --policy p.yaml --upstream 'a b=https://mcp.example.com/mcp'"
+    ]
+    wrap = "start it: callgate wrap --policy p.yaml --server local -- COMMAND"
+    assert next_steps("-o", "p.yaml", "--server", "local") == [wrap]
+    assert next_steps("-o", "p.yaml", "--server", "srv") == ["start it: callgate serve --policy p.yaml"]
+    assert next_steps("-o", "made") == [
+        "start it: callgate serve --config made/callgate.yaml",
+        "start it: callgate wrap --config made/callgate.yaml --server local -- COMMAND",
+    ]
+
+
+def test_logs_of_callers_that_name_no_server(folder: Path) -> None:
+    write_log(folder / "log.jsonl", line("list-amis"))
+    message = refused("recommend", "--from-log", "log.jsonl", "one.json", cwd=folder)
+    assert message.endswith(
+        "same name in the catalogue and in the log, and a call that names none is logged as one of `srv`"
+    )
+    write_log(folder / "log.jsonl", line("list-amis"), line("list-amis", server="aws"))
+    done = run("recommend", "--from-log", "log.jsonl", "one.json", cwd=folder)
+    assert done.err.splitlines()[-2:] == ["left out: 1 decision at other servers: `srv`", f"  {CALLERS}"]
+
+
+def test_a_log_without_a_good_line(folder: Path) -> None:
+    bad = [b"no", b"[]", b"{}", b"\xff", line("x", outcome="maybe").encode(), line("x", at_us=-1).encode(), b'{"grant"']
+    (folder / "log.jsonl").write_bytes(b"\n".join(bad))
+    done = run("recommend", "--from-log", "log.jsonl", "one.json", cwd=folder)
+    assert (done.code, done.out) == (2, "")
+    not_one = "not a line of a decision log"
+    assert done.err.splitlines() == [
+        "the decision log has no decisions about calls, so it does not show what is used",
+        f"log.jsonl:1:1: {not_one}: it is no JSON",
+        f"log.jsonl:2:1: {not_one}: it is no JSON object",
+        f"log.jsonl:3:1: {not_one}: its `protocol` is missing",
+        f"log.jsonl:4:1: {not_one}: it is not UTF-8",
+        f"log.jsonl:5:1: {not_one}: its `outcome` is none that is known",
+        "and 2 more such lines",
+    ]
 
 
 def test_one_of_several_servers(folder: Path) -> None:
@@ -200,7 +267,7 @@ def test_from_a_log(folder: Path) -> None:
         "  left out, because it was never used: `create-ami`",
         "  `y` was used 1 time, but the catalogue does not have it, so it is denied",
         "approvals need a store, as `callgate serve --state FOLDER` makes one; without it, these calls are denied",
-        "log.jsonl:2:1: not a line of a decision log; the line is left out",
+        "log.jsonl:2:1: not a line of a decision log: it is no JSON; the line is left out",
         "left out: 1 decision at other servers: `shop`",
     ]
     message = refused("recommend", "--from-log", "other.jsonl", "one.json", cwd=folder)

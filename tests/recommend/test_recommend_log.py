@@ -137,8 +137,9 @@ def test_damaged_lines_are_named(tmp_path: Path) -> None:
     usage = usage_of(log)
     numbers = [fault.line for fault in usage.damaged]
     assert numbers == [*range(1, 11), 13]
-    assert str(usage.damaged[0]) == f"{log}:1:1: not a line of a decision log"
-    assert str(usage.damaged[-1]).endswith(":13:1: not a line of a decision log; the file ends within the line")
+    assert str(usage.damaged[0]) == f"{log}:1:1: not a line of a decision log: it is not UTF-8"
+    not_one = ":13:1: not a line of a decision log: it is no JSON; the file ends within the line"
+    assert str(usage.damaged[-1]).endswith(not_one)
     assert (usage.decisions, usage.damaged_lines) == (1, 11)
 
 

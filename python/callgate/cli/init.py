@@ -8,11 +8,13 @@ from typing import Annotated, Final
 
 import typer
 
+from callgate.cli import next_steps
 from callgate.config.check import not_in_a_path
 from callgate.config.fields import checked_text
 from callgate.config.upstreams import endpoint_url
 from callgate.errors import ConfigError
 from callgate.text import masked, printable, reason_of
+from callgate.workbench.recommend import DEFAULT_SERVER
 
 EXAMPLES: Final = (
     "callgate init my-policies",
@@ -160,6 +162,8 @@ def init(
     typer.echo(f"written: {', '.join(contents)} in `{masked(str(folder))}`")
     go = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     typer.echo(f"start it: {go}callgate serve --config callgate.yaml")
+    if upstream is None and name != DEFAULT_SERVER:
+        typer.echo(next_steps.naming(name))
 
 
 def _contents(server: str, upstream: str | None) -> dict[str, str]:

@@ -1,20 +1,20 @@
 """`callgate recommend`."""
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from callgate.cli import next_steps
 from callgate.cli.finding_lines import finding_line
 from callgate.config.policies import faults_in
 from callgate.errors import ConfigError
 from callgate.exact_json import write_json
 from callgate.text import masked, quoted
 from callgate.workbench import recommend as workbench
-from callgate.workbench.catalogue import Catalogue, Tool, read_catalogue
+from callgate.workbench.catalogue import Catalogue, CatalogueServer, Tool, read_catalogue
 from callgate.workbench.classify import poison_findings
 from callgate.workbench.recommend import Format, Places, Recommendation, Target, Usage, Wishes
 from callgate.workbench.replace import refuse_sources
@@ -104,7 +104,7 @@ def recommend(
     if any(one.approvals for one in found):
         typer.echo(workbench.STORE, err=True)
     if usage is not None:
-        _report_log(usage)
+        _report_log(usage, servers)
 
 
 def _places(arguments: bool, roots: Sequence[str], hosts: Sequence[str]) -> Places | None:
@@ -142,24 +142,35 @@ def _beside(target: Target) -> list[Path]:
 def _write(
     target: Target, policies: dict[Path, str], known: Catalogue, files: dict[str, Path], catalogue: Path
 ) -> None:
+    servers = {name: known.servers[name] for name in files}
     if not target.is_folder:
         workbench.write_files(policies)
+        policy = str(target.path)
+        check = next_steps.command("validate", "--catalogue", str(catalogue), policy)
+        _tell([f"written to `{masked(policy)}`", f"check it: {check}"], ("--policy", policy), servers, is_config=False)
         return
     folder = target.path
     relative = os.path.relpath(catalogue.resolve(), folder.resolve())
     contents = {
         **policies,
-        folder / workbench.CONFIGURATION: workbench.configuration_of(files, known.servers, relative),
+        folder / workbench.CONFIGURATION: workbench.configuration_of(files, servers, relative),
     }
     # A link that leads nowhere is somebody's file as well, and writing would follow it out of the folder.
     if not os.path.lexists(folder / ".gitignore"):
         contents[folder / ".gitignore"] = "/state/\n"
     workbench.write_files(contents)
     written = _names([str(file.relative_to(folder)) for file in contents])
-    typer.echo(f"written to `{masked(str(folder))}`: {written}", err=True)
-    shown = shlex.quote(str(folder / workbench.CONFIGURATION))
-    typer.echo(f"check it: callgate config check {shown}", err=True)
-    typer.echo(f"start it: callgate serve --config {shown}", err=True)
+    configuration = str(folder / workbench.CONFIGURATION)
+    check = next_steps.command("config", "check", configuration)
+    lines = [f"written to `{masked(str(folder))}`: {written}", f"check it: {check}"]
+    _tell(lines, ("--config", configuration), servers, is_config=True)
+
+
+def _tell(
+    lines: Sequence[str], source: Sequence[str], servers: Mapping[str, CatalogueServer], *, is_config: bool
+) -> None:
+    for line in (*lines, *next_steps.start_lines(source, servers, is_config=is_config)):
+        typer.echo(line, err=True)
 
 
 def _report(one: Recommendation) -> None:
@@ -203,7 +214,7 @@ def _warn_of_poison(one: Recommendation, tools: Mapping[str, Tool]) -> None:
         typer.echo("  read these definitions before you use the policy: it admits their tools", err=True)
 
 
-def _report_log(usage: Usage) -> None:
+def _report_log(usage: Usage, servers: Sequence[str]) -> None:
     """Says on stderr what the logs show beside the tools that were used."""
     for fault in usage.damaged:
         typer.echo(f"{fault}; the line is left out", err=True)
@@ -214,6 +225,8 @@ def _report_log(usage: Usage) -> None:
         number = sum(others.names.values()) + others.others
         calls = workbench.counted(number, "decision")
         typer.echo(f"left out: {calls} at other servers: {_names(sorted(others.names))}", err=True)
+        if workbench.DEFAULT_SERVER in others.names:
+            typer.echo(f"  {next_steps.naming(servers[0])}", err=True)
     if not usage.peaks_are_exact:
         typer.echo(
             "warning: there were too many calls in a minute to count them all, so that limits may be too low", err=True

@@ -9,18 +9,21 @@ from callgate.workbench.recommend.output import (
     configuration_of,
     files_of,
     format_of,
+    is_started,
     refuse_existing,
     target_of,
+    upstream_of,
     write_files,
 )
 from callgate.workbench.recommend.recommend import Wishes, chosen_servers, recommend
 from callgate.workbench.recommend.recommendation import HiddenTool, LeftOutTool, Recommendation, ToolRule
 from callgate.workbench.recommend.render import Format, text_of
 from callgate.workbench.recommend.sentences import STORE, counted, header_of
-from callgate.workbench.recommend.usage import ToolUse, Usage
+from callgate.workbench.recommend.usage import DEFAULT_SERVER, ToolUse, Usage
 
 __all__ = [
     "CONFIGURATION",
+    "DEFAULT_SERVER",
     "STORE",
     "ArgumentChecks",
     "Format",
@@ -41,10 +44,12 @@ __all__ = [
     "files_of",
     "format_of",
     "header_of",
+    "is_started",
     "read_usage",
     "recommend",
     "refuse_existing",
     "target_of",
     "text_of",
+    "upstream_of",
     "write_files",
 ]

@@ -59,12 +59,12 @@ class _UsageReader:
         if line.fault:
             self._damaged(line.damaged(line.fault))
             return
-        record = _record(line.content)
-        if record is None and not line.content.strip():
+        if not line.content.strip():
             return
-        if record is None:
+        record = _record(line.content)
+        if isinstance(record, str):
             end = "" if line.is_finished else "; the file ends within the line"
-            self._damaged(line.damaged(f"not a line of a decision log{end}"))
+            self._damaged(line.damaged(f"not a line of a decision log: {record}{end}"))
         elif record["protocol"] != "rate_limit":
             # The rate limit service decides about descriptors, not about tools.
             self._decision(record)
@@ -111,24 +111,30 @@ class _UsageReader:
             self.usage.damaged.append(fault)
 
 
-def _record(content: bytes) -> Mapping[str, Any] | None:
-    """The fields of a line; None if it is none of a decision log."""
+def _record(content: bytes) -> Mapping[str, Any] | str:
+    """The fields of a line, or the reason for which it is none of a decision log."""
     try:
         record = json.loads(content.decode())
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
     except (ValueError, RecursionError):
-        return None
+        return "it is no JSON"
     if not isinstance(record, dict):
-        return None
+        return "it is no JSON object"
+    return _fault_of(record) or record
+
+
+def _fault_of(record: Mapping[str, Any]) -> str | None:
     for name in _TEXTS:
         if not isinstance(record.get(name), str):
-            return None
+            return f"its `{name}` is {'no text' if name in record else 'missing'}"
     if len(record["grant"]) > _CUT:
         # callgate writes no such line, and many of them would fill the memory.
-        return None
+        return "its `grant` is too long"
     at_us = record.get("decided_at_us")
     if not isinstance(at_us, int) or isinstance(at_us, bool) or not 0 <= at_us <= _LATEST_US:
-        return None
-    return record if record["outcome"] in _OUTCOMES else None
+        return "its `decided_at_us` is no time in microseconds"
+    return None if record["outcome"] in _OUTCOMES else "its `outcome` is none that is known"
 
 
 def _cut_names(names: Collection[str]) -> dict[str, str]:

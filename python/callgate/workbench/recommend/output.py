@@ -148,14 +148,25 @@ def write_files(contents: Mapping[Path, str]) -> None:
 def _server(name: str, stem: str, server: CatalogueServer) -> str:
     """The section of a server; its address is a comment if callgate cannot stand in front of it."""
     lines = [f"  {scalar(name)}:", f"    policy: {scalar(stem)}"]
-    url = server.source.get("url")
-    if isinstance(url, str) and not_in_a_path(name) is None and _is_endpoint(url):
+    url = upstream_of(name, server)
+    if url is not None:
         lines.append(f"    upstream: {{url: {scalar(url)}}}")
-    elif isinstance(server.source.get("command"), list):
+    elif is_started(server):
         lines.append("    # A command starts this server: `callgate wrap` stands in front of it.")
     else:
         lines.append('    # upstream: {url: "http://127.0.0.1:8000/mcp"}')
     return "\n".join(lines) + "\n"
+
+
+def upstream_of(name: str, server: CatalogueServer) -> str | None:
+    """The URL at which the gateway reaches a server; None if it cannot, or none is known."""
+    url = server.source.get("url")
+    return url if isinstance(url, str) and not_in_a_path(name) is None and _is_endpoint(url) else None
+
+
+def is_started(server: CatalogueServer) -> bool:
+    """True if a command starts the server."""
+    return isinstance(server.source.get("command"), list)
 
 
 def _is_endpoint(url: str) -> bool:

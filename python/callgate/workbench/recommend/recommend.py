@@ -12,6 +12,7 @@ from callgate.workbench.recommend import sentences
 from callgate.workbench.recommend.arguments import Places, argument_checks
 from callgate.workbench.recommend.defaults import APPROVED, CALLS_PER_MINUTE, HIDDEN
 from callgate.workbench.recommend.recommendation import HiddenTool, LeftOutTool, Recommendation, ToolRule
+from callgate.workbench.recommend.usage import DEFAULT_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,6 +25,10 @@ _TENS: Final = 20
 
 _HUNDRED: Final = 100
 """Calls per minute from which on limits have two digits that are not zero."""
+
+
+_MOST_LINES: Final = 5
+"""Damaged lines that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,10 @@ def _check_log(servers: Collection[str], usage: Usage) -> None:
     """Refuses logs that say nothing about these servers: nothing would be admitted, as if nothing had been used."""
     if not usage.decisions:
         message = "the decision log has no decisions about calls, so it does not show what is used"
-        raise ConfigError(message)
+        lines = [message, *map(str, usage.damaged[:_MOST_LINES])]
+        if usage.damaged_lines > _MOST_LINES:
+            lines.append(f"and {usage.damaged_lines - _MOST_LINES:,} more such lines")
+        raise ConfigError("\n".join(lines))
     met = {server for server, _ in usage.tools} | {server for server, _ in usage.refused} | set(usage.unknown_tools)
     if met & set(servers):
         return
@@ -199,6 +207,8 @@ def _check_log(servers: Collection[str], usage: Usage) -> None:
         f"the decision log has no calls at {_listed(list(servers)[:5])}: its calls are at {found}; a server needs the "
         "same name in the catalogue and in the log"
     )
+    if DEFAULT_SERVER in others:
+        message += f", and a call that names none is logged as one of {quoted(DEFAULT_SERVER)}"
     raise ConfigError(message)
 
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from callgate.config.faults import Fault
 
+DEFAULT_SERVER: Final = "srv"
+"""The server of a call that names none, as decisions and their log have it."""
+
 MOST_NAMES: Final = 1_000
 """Names of one kind that are kept: callers choose them, and can make up any number."""
 
