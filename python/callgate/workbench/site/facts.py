@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from callgate.workbench.classify import poison_findings
+from callgate.workbench.classify import classify, poison_findings
 from callgate.workbench.site.arguments import arguments_of
 from callgate.workbench.site.effects import EFFECTS
 from callgate.workbench.site.policies import key_of
@@ -87,7 +87,19 @@ class ToolFacts:
     @cached_property
     def summary(self) -> str:
         """Its purpose, in a line of our own."""
-        return sentence(self.words.action) or self.effect.short
+        return sentence(self.action) or self.effect.short
+
+    @cached_property
+    def action(self) -> str:
+        """The action that the name says; empty if it says none, or if only one of name and category says a change."""
+        suggested, category = self.words.suggests, self.tool.category
+        is_other = category is not None and suggested is not None and (suggested == "Read") != (category == "Read")
+        return "" if is_other else self.words.action
+
+    @cached_property
+    def is_as_classified(self) -> bool:
+        """True if the whole definition leads to the category that it has: the name was looked at as well."""
+        return classify(self.tool, self.server).category == self.tool.category
 
     @cached_property
     def code(self) -> Markup:

@@ -55,7 +55,7 @@ def _action(facts: ToolFacts) -> Markup:
     also = (
         say(" The server calls it “{title}”.", title=quoted_prose(title)) if title and title != facts.name else say("")
     )
-    if words.verb:
+    if facts.action:
         group = ""
         if words.group:
             group = say("; the name puts it under {group}", group=code("_".join(words.group)))
@@ -63,8 +63,16 @@ def _action(facts: ToolFacts) -> Markup:
             "Going by its name, {tool} of the server {server} {action}{group}.",
             tool=facts.code,
             server=server,
-            action=words.action,
+            action=facts.action,
             group=group,
+        )
+    elif words.verb:
+        said = say(
+            "{tool} is a tool of the server {server}. What a call does follows from its category, not from the word "
+            "{verb} in its name.",
+            tool=facts.code,
+            server=server,
+            verb=code(words.verb),
         )
     elif len(words.words) == 1:
         said = say(
@@ -110,7 +118,7 @@ def _doubts(facts: ToolFacts) -> Iterator[Markup]:
     tool, suggested = facts.tool, facts.words.suggests
     if tool.category is not None and suggested is not None and suggested != tool.category:
         values = {"verb": code(facts.words.verb), "suggested": suggested, "category": tool.category}
-        if _HARM[suggested] > _HARM[tool.category]:
+        if _HARM[suggested] > _HARM[tool.category] and not facts.is_as_classified:
             yield say(
                 "Look at this classification again: the word {verb} in the name suggests {suggested}, which is "
                 "stricter than {category}.",
