@@ -72,6 +72,18 @@ def test_json(catalogue: Path) -> None:
     assert found["grants"] is None
 
 
+def test_a_correction_that_gives_nothing_is_none(catalogue: Path) -> None:
+    document = json.loads(catalogue.read_text())
+    document["overrides"]["srv"] = {"send_email": {}, "clock": {"reason": "it is fine"}}
+    catalogue.write_text(json.dumps(document, indent=1))
+    done = run("classify", catalogue)
+    assert "corrected" not in done.out
+    why = "it gives no category, no risk and no attribute [lost-correction"
+    assert sum(why in line for line in done.out.splitlines()) == 2
+    found = json.loads(run("classify", "--format", "json", catalogue).out)
+    assert not any("corrected" in tool for tool in found["tools"])
+
+
 def test_write_keeps_corrections_and_other_fields(catalogue: Path) -> None:
     done = run("classify", "--write", "--fail-on", "never", catalogue)
     assert f"wrote {catalogue}" in done.err

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callgate.workbench.catalogue import Catalogue, CatalogueServer, Correction, Tool
+from callgate.workbench.catalogue import Attributes, Catalogue, CatalogueServer, Correction, Tool
 from callgate.workbench.classify import KINDS, catalogue_findings, classified, poison_findings, tool_findings
 from callgate.workbench.classify.poison import hidden_in, instruction_in
 
@@ -171,4 +171,17 @@ def test_corrections_without_a_tool_are_reported() -> None:
             (("srv", "fetch_ur"), "tool `fetch_ur` at `srv`; did you mean `fetch_url`"),
             (("srw", "a"), "server `srw`; did you mean `srv`"),
         )
+    ]
+
+
+def test_corrections_that_give_nothing_are_reported() -> None:
+    given = {
+        "a": Correction(),
+        "b": Correction(reason="it is fine", extra={"x-by": "ann"}),
+        "c": Correction(attributes=Attributes(sends_out=False)),
+    }
+    catalogue = Catalogue({"srv": CatalogueServer({name: Tool(name) for name in given})}, {"srv": given})
+    message = "the correction has no effect: it gives no category, no risk and no attribute"
+    assert [(one.code, one.message, one.path) for one in catalogue_findings(catalogue)] == [
+        ("lost-correction", message, ("overrides", "srv", name)) for name in ("a", "b")
     ]

@@ -90,9 +90,9 @@ def _table(found: Report) -> None:
     rows = [["server", "tool", "category", "risk", "confidence", "evidence"]]
     for server, tool in found.catalogue.tools():
         correction = found.catalogue.overrides.get(server, {}).get(tool.name)
-        evidence = (
-            tool.evidence if correction is None else f"corrected{f': {correction.reason}' if correction.reason else ''}"
-        )
+        evidence = tool.evidence
+        if correction is not None and correction.has_effect:
+            evidence = f"corrected{f': {correction.reason}' if correction.reason else ''}"
         rows.append([server, tool.name, tool.category or "", tool.risk or "", f"{tool.confidence:.2f}", evidence])
     print_table(rows)
     for finding in found.findings:

@@ -84,6 +84,11 @@ class Correction:
     reason: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_effect(self) -> bool:
+        """True if it gives something in place of the classification; a reason alone corrects nothing."""
+        return bool(self.category or self.risk or self.attributes.known())
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogueServer:

@@ -54,7 +54,7 @@ KINDS: Final[dict[Code, Kind]] = {
     "path-argument": Kind("note", ("MCP05:2025",), "Argument that carries paths"),
     "url-argument": Kind("note", ("MCP05:2025", "MCP10:2025"), "Argument that carries URLs"),
     "leak": Kind("warning", ("MCP10:2025", "MCP02:2025"), "Tools of one grant that together can leak private data"),
-    "lost-correction": Kind("warning", ("MCP02:2025",), "Correction of a tool that the catalogue has not"),
+    "lost-correction": Kind("warning", ("MCP02:2025",), "Correction without an effect"),
 }
 """By code: the level and the OWASP identifiers. Errors are what counts as poisoned."""
 
@@ -168,15 +168,18 @@ def _lost_corrections(catalogue: Catalogue) -> Iterator[Finding]:
     """Corrections without an effect, such as those of a misspelt name: the person who made one believes otherwise."""
     for server, corrections in catalogue.overrides.items():
         known = catalogue.servers.get(server)
-        for tool in corrections:
+        for tool, correction in corrections.items():
             path = ("overrides", server, tool)
             if known is None:
-                missing = f"no server {_shown(server)}{did_you_mean(server, list(catalogue.servers))}"
+                why = f"the catalogue has no server {_shown(server)}{did_you_mean(server, list(catalogue.servers))}"
             elif tool not in known.tools:
-                missing = f"no tool {_shown(tool)} at {_shown(server)}{did_you_mean(tool, list(known.tools))}"
+                near = did_you_mean(tool, list(known.tools))
+                why = f"the catalogue has no tool {_shown(tool)} at {_shown(server)}{near}"
+            elif not correction.has_effect:
+                why = "it gives no category, no risk and no attribute"
             else:
                 continue
-            message = f"the correction has no effect: the catalogue has {missing}"
+            message = f"the correction has no effect: {why}"
             yield Finding("lost-correction", message, server, tool, path)
 
 

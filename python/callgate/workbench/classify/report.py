@@ -98,5 +98,6 @@ def _tool(server: str, tool: Tool, catalogue: Catalogue) -> dict[str, Any]:
         "evidence": tool.evidence,
         "attributes": tool.attributes.known(),
     }
-    is_corrected = tool.name in catalogue.overrides.get(server, {})
+    correction = catalogue.overrides.get(server, {}).get(tool.name)
+    is_corrected = correction is not None and correction.has_effect
     return {**found, "corrected": True} if is_corrected else found
