@@ -1,4 +1,4 @@
-"""Texts in messages: foreign ones quoted, printable and without secrets, nearest names, reasons of the system."""
+"""Texts in messages: foreign ones quoted, visible and without secrets, nearest names, reasons of the system."""
 
 from __future__ import annotations
 
@@ -44,16 +44,11 @@ def masked(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A user's text in backticks: printable, without secrets, and shortened."""
+    """A user's text in backticks: all of it visible, without secrets, and shortened."""
     longest = 60
     text = masked(text)
     shown = text if len(text) <= longest else f"{text[:longest]}..."
-    return f"`{printable(shown)}`"
-
-
-def printable(text: str) -> str:
-    """The text with a replacement character for everything that ends a line or controls a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return f"`{visible(shown)}`"
 
 
 def visible(text: str) -> str:
@@ -86,7 +81,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     longer = [key for key in known if wanted and key.startswith(wanted)]
     near = longer[0] if len(longer) == 1 else nearest(wanted, known)
     if near is not None:
-        return f"; did you mean `{near}`?"
+        return f"; did you mean {quoted(near)}?"
     if not known:
         return "; there is none"
     shown = [quoted(key) for key in sorted(known)[:_MOST_SHOWN]]

@@ -82,7 +82,7 @@ def test_of_two_who_edit_one_policy_the_second_is_told(rest: Rest) -> None:
     status, refused, _ = rest.ask("PATCH", f"{POLICIES}/p", {"policy": {"document": POLICY}}, **{"If-Match": seen})
     metadata = refused["details"][0]["metadata"]
     assert (status, metadata["changed_by"], metadata["seen_version"]) == (412, "ben (local)", "1")
-    assert "ben (local) made version 2 (`too\ufffd open`)" in refused["message"]
+    assert "ben (local) made version 2 (`too\\u{202e} open`)" in refused["message"]
     status, different, _ = rest.ask("POST", f"{POLICIES}/p:diff", {"from_version": 1})
     assert (status, "+default: deny" in different["diff"]) == (200, True), different
     # Nothing of the second change was stored.

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from callgate.cli.examples import examples
-from callgate.text import masked, printable
+from callgate.text import masked, visible
 from callgate.workbench.catalogue import read_catalogue
 from callgate.workbench.site import TITLE, build_site
 
@@ -42,7 +42,7 @@ def build(
 ) -> None:
     """Write a static site: a page for each server and tool, with its dangers and a rule to begin with."""
     built = build_site(read_catalogue(catalogue), folder, title)
-    shown = printable(masked(str(folder)))
+    shown = visible(masked(str(folder)))
     servers, tools = _counted(built.servers, "server"), _counted(built.tools, "tool")
     typer.echo(f"written: {_counted(built.pages, 'page')} about {tools} of {servers} in `{shown}`")
     if built.unclassified:
@@ -61,7 +61,7 @@ def build(
             f"{'its page says' if one else 'their pages say'} how, and `callgate classify` prints it",
             err=True,
         )
-    typer.echo(f"open it: {printable(masked(str(folder / 'index.html')))}")
+    typer.echo(f"open it: {visible(masked(str(folder / 'index.html')))}")
 
 
 def _counted(number: int, what: str) -> str:

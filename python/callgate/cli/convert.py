@@ -8,7 +8,7 @@ import typer
 
 from callgate.cli.examples import examples
 from callgate.errors import ConfigError
-from callgate.text import masked, printable
+from callgate.text import masked, visible
 from callgate.workbench.convert import (
     Align,
     Conversion,
@@ -87,7 +87,7 @@ def intercept(
             text = render_policy_json(policy.data)
         else:
             # The contents of a name must not end a comment.
-            text = render_policy_yaml(policy.data, [printable(line) for line in header_of(policy.source)])
+            text = render_policy_yaml(policy.data, [visible(line) for line in header_of(policy.source)])
         if file is None:
             typer.echo(text, nl=False)
         else:
@@ -162,4 +162,4 @@ def _header(name: str, files: list[Path], align: Align | None, remarks: list[str
     header += [f"{remark}." for remark in remarks]
     header += left_out
     # The contents of a name must not end a comment.
-    return [printable(line) for line in header]
+    return [visible(line) for line in header]

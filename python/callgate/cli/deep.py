@@ -15,7 +15,7 @@ from callgate.config.server_files import server_of
 from callgate.control.review import Finding as Basic
 from callgate.control.review import review_policies
 from callgate.exact_json import write_json
-from callgate.text import did_you_mean, masked, plain_line, quoted
+from callgate.text import did_you_mean, masked, plain_line, quoted, visible
 from callgate.workbench.analyse import CODES, Finding, analyse, repair
 from callgate.workbench.catalogue import Catalogue
 from callgate.workbench.edit import diff
@@ -153,9 +153,9 @@ def _evidence(one: Finding) -> Iterator[str]:
         given = call.call
         times = f"{call.times} times " if call.times > 1 else ""
         session = "" if given.session is None else f" session {given.session}"
-        decision = plain_line(f"{call.outcome} {call.rule}")
+        decision = visible(f"{call.outcome} {call.rule}".rstrip())
         args = masked(write_json(given.args))
-        yield _short(f"    {times}{plain_line(given.tool)} {args}{session}: {decision}")
+        yield _short(f"    {times}{visible(given.tool)} {args}{session}: {decision}")
 
 
 def _short(text: str) -> str:

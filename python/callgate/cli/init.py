@@ -13,7 +13,7 @@ from callgate.config.check import not_in_a_path
 from callgate.config.fields import checked_text
 from callgate.config.upstreams import endpoint_url
 from callgate.errors import ConfigError
-from callgate.text import masked, printable, reason_of
+from callgate.text import masked, reason_of, visible
 from callgate.workbench.recommend import DEFAULT_SERVER
 
 EXAMPLES: Final = (
@@ -169,7 +169,7 @@ def init(
 def _contents(server: str, upstream: str | None) -> dict[str, str]:
     # A JSON string is valid YAML.
     name = json.dumps(server, ensure_ascii=False)
-    url = _NO_UPSTREAM.format(shown=printable(server))
+    url = _NO_UPSTREAM.format(shown=visible(server))
     if upstream is not None:
         url = _UPSTREAM.format(url=json.dumps(upstream))
     create = f"`callgate grants create --config callgate.yaml --id alice --server {shlex.quote(server)} --policy main`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from callgate.text import printable, quoted
+from callgate.text import quoted, visible
 from callgate.workbench.recommend import DEFAULT_SERVER, is_started, upstream_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _MOST: Final = 10
 
 def command(*words: str) -> str:
     """A command as a shell takes it, on one line."""
-    return printable(shlex.join(["callgate", *words]))
+    return visible(shlex.join(["callgate", *words]))
 
 
 def start_lines(source: Sequence[str], servers: Mapping[str, CatalogueServer], *, is_config: bool) -> Iterator[str]:
@@ -47,7 +47,7 @@ def start_lines(source: Sequence[str], servers: Mapping[str, CatalogueServer], *
 
 def naming(server: str) -> str:
     """The sentence about callers that talk to callgate themselves: they must name the server of the policy."""
-    shown = printable(shlex.quote(server))
+    shown = visible(shlex.quote(server))
     return (
         f"callers name the server, as `callgate check --server {shown}` does: a call without a name is decided and "
         f"logged as one of {quoted(DEFAULT_SERVER)}"

@@ -22,7 +22,7 @@ from callgate.config.store_place import store_place
 from callgate.control.sidecar import trial
 from callgate.errors import CallgateError, ConfigError, PolicyError
 from callgate.store.errors import StoreGoneError
-from callgate.text import masked, printable
+from callgate.text import masked, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,7 +82,7 @@ def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[
     except ConfigError as error:
         yield _of_error(error, str(path))
         return
-    found = [Finding(message, "error", printable(str(file))) for file, message in misnamed.items()]
+    found = [Finding(message, "error", visible(str(file))) for file, message in misnamed.items()]
     servers = {file: server_of(file.stem, () if catalogue is None else catalogue.servers) for file in files}
     for file, server in servers.items():
         found += (*_of_policy(file), *_of_tools(file, catalogue, {server}))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from callgate.errors import ConfigError
+from callgate.text import quoted
 from callgate.workbench.analyse.analysis import analyse
 from callgate.workbench.analyse.samples import differing, sample_calls
 from callgate.workbench.edit import remove_item, remove_member
@@ -67,7 +68,7 @@ def repair(
                 left[_identity(one)] = (one, str(error))
                 continue
             if (tool := differing(policy, after, calls)) is not None:
-                left[_identity(one)] = (one, f"a decision about `{tool}` would change")
+                left[_identity(one)] = (one, f"a decision about {quoted(tool)} would change")
                 continue
             policy = after
             mended.append(one)

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.exact_json import write_json
-from callgate.text import printable
+from callgate.text import visible
 from callgate.workbench.recommend.defaults import key_of
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _open(checks: ArgumentChecks | None) -> Iterator[str]:
     if checks is None:
         return
     for reason, paths in checks.left_open.items():
-        named = ", ".join(f"`{printable(path)}`" for path in paths[:_MOST_PATHS])
+        named = ", ".join(f"`{visible(path)}`" for path in paths[:_MOST_PATHS])
         more = f" and {len(paths) - _MOST_PATHS} more" if len(paths) > _MOST_PATHS else ""
         yield from _comment(f"Left open: {named}{more}: {reason}", "  ")
 
@@ -116,7 +116,7 @@ def _left_out(left_out: Sequence[LeftOutTool]) -> Iterator[str]:
 def _comment(text: str, indent: str, *, hanging: str = "") -> Iterator[str]:
     """A comment of several lines. No line break of a foreign text may end it: the rest would be part of the policy."""
     lines: list[str] = []
-    for word in printable(text).split(" "):
+    for word in visible(text).split(" "):
         if lines and len(lines[-1]) + 1 + len(word) <= _WIDTH:
             lines[-1] += f" {word}"
         else:

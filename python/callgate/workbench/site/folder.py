@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from callgate.errors import ConfigError
-from callgate.text import masked, printable, reason_of
+from callgate.text import masked, reason_of, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,17 +190,17 @@ class SiteFolder:
         return frozenset(names) if is_list else frozenset()
 
     def _foreign(self, relative: str, *, has_marker: bool) -> str:
-        file = printable(masked(f"{self._named}/{relative}"))
+        file = visible(masked(f"{self._named}/{relative}"))
         if has_marker:
             return f"`{file}` is not part of the site, and building it again would delete it; move it out of the folder"
         return (
-            f"`{self._shown}` is not a site that this command has made (it contains `{printable(masked(relative))}`), "
+            f"`{self._shown}` is not a site that this command has made (it contains `{visible(masked(relative))}`), "
             "and nothing is overwritten; name a new or empty folder"
         )
 
     @property
     def _shown(self) -> str:
-        return printable(masked(str(self._named)))
+        return visible(masked(str(self._named)))
 
     def _unwritable(self, error: OSError) -> ConfigError:
         return ConfigError(f"cannot write `{self._shown}`: {reason_of(error)}")
