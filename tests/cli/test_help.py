@@ -92,9 +92,12 @@ def test_completion_for_an_unknown_shell(option: str) -> None:
 
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
-def test_no_help_shows_a_type_of_the_language_as_the_value_of_an_option(words: tuple[str, ...]) -> None:
-    lines = [line for line in shown(*words, "-h").splitlines() if line.startswith("  -")]
+def test_no_help_shows_a_type_of_the_language_as_a_value(words: tuple[str, ...]) -> None:
+    lines = [line for line in shown(*words, "-h").splitlines() if line.startswith("  ")]
     assert [line for line in lines if "list[" in line or " range>" in line] == []
+    # The names of arguments say enough, such as FILE.
+    arguments = [line for line in lines if line[2].isupper()]
+    assert [line for line in arguments if "<path>" in line or "<str>" in line] == []
 
 
 @pytest.mark.parametrize("words", [words for words, command in EVERY.items() if not hasattr(command, "commands")])

@@ -86,7 +86,22 @@ def _load(name: str) -> Any:  # noqa: ANN401  as above
         one.add_typer(module.app)
     else:
         one.command(context_settings=_SETTINGS.get(name), epilog=examples(*module.EXAMPLES))(getattr(module, name))
-    return get_group(one).commands[name]
+    found = get_group(one).commands[name]
+    _hide_types(found)
+    return found
+
+
+def _hide_types(command: Any) -> None:  # noqa: ANN401  as above
+    """Takes the types of the language out of the help of arguments, where the library puts `<list[Path]>`."""
+    for parameter in command.params:
+        if parameter.param_type_name == "argument" and not getattr(parameter.type_descriptor, "is_choice", False):
+            parameter.display_type_rich = _no_type
+    for inner in getattr(command, "commands", {}).values():
+        _hide_types(inner)
+
+
+def _no_type(ctx: Any) -> str:  # noqa: ANN401, ARG001  as the library calls it
+    return ""
 
 
 app = typer.Typer(
