@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -138,3 +139,40 @@ def test_the_document_is_the_same_for_equal_runs(tmp_path: Path) -> None:
     assert failure["decision"]["rule"] == "/tools/a/limits/a_rate"
     assert first["coverage"]["total"] == 5
     assert "coverage" not in run_document(hostile(tmp_path), with_coverage=False)
+
+
+TOKEN = "cgs_0123456789abcdef0123456789abcdef"
+SECRETS = f"""\
+config: callgate.yaml
+people: {{ann: []}}
+tests:
+- {{name: named {TOKEN}, call: {{tool: pay, args: {{pin: hunter2}}}}, expect: allow}}
+- {{name: a message, call: {{tool: pay, args: {{pin: hunter2}}}}, expect: {{message: "{TOKEN}{TOKEN}"}}}}
+- name: a permit
+  steps:
+  - {{call: {{tool: ask, args: {{pin: hunter2}}}}, expect: approval_required}}
+  - {{permit: ann, terms: {{pin: {{one_of: [hunter3]}}}}}}
+- {{name: asks, call: {{tool: ask}}, expect: allow}}
+"""
+
+
+def test_no_report_has_secrets(tmp_path: Path) -> None:
+    """Continuous integration servers keep reports, and show them to many."""
+    rules = {
+        "pay": {"deny_if": [{"conditions": [{"path": "args.pin", "op": "exists", "value": True}], "on_deny": TOKEN}]},
+        "ask": {"action": "require_approval", "approval": {"permit": {"max_uses": 5, "max_duration": "1h"}}},
+    }
+    policy = {"version": "1", "default": "deny", "tools": rules}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    (tmp_path / "callgate.yaml").write_text(
+        "servers: {srv: {policy: main}}\npolicies: {main: policy.json}\napprovals: {mask: [args.pin]}\n"
+    )
+    result = run_text(tmp_path, SECRETS)
+    assert result.failed == 4
+    document = run_document(result, with_coverage=True)
+    for report in (json.dumps(document), junit_xml(result, BEGAN, TOKEN), failed_junit_xml(TOKEN, BEGAN, "host")):
+        assert TOKEN not in report
+        assert "hunter" not in report
+        assert "cgs_..." in report
+    # The fingerprint of a call looks like a key and is none; programs compare it.
+    assert len(document["tests"][3]["failure"]["decision"]["fingerprint"]) == 64

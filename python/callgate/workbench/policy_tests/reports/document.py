@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from callgate.text import masked
 from callgate.workbench.policy_tests.coverage import coverage_document
 
 if TYPE_CHECKING:
@@ -12,8 +13,12 @@ if TYPE_CHECKING:
     from callgate.workbench.policy_tests.suite_run import RunResult
 
 
+_IDS: Final = frozenset({"approval", "fingerprint", "policy_version"})
+"""Fields of decisions that look like secrets and are none."""
+
+
 def run_document(result: RunResult, *, with_coverage: bool) -> dict[str, Any]:
-    """A run without durations, so that equal runs give equal documents."""
+    """A run without durations, so that equal runs give equal documents, and without what looks like a secret."""
     document: dict[str, Any] = {
         "version": "1",
         "passed": result.passed,
@@ -24,7 +29,15 @@ def run_document(result: RunResult, *, with_coverage: bool) -> dict[str, Any]:
     }
     if with_coverage:
         document["coverage"] = coverage_document(result.coverage)
-    return document
+    return {key: _without_secrets(value) for key, value in document.items()}
+
+
+def _without_secrets(value: Any) -> Any:  # noqa: ANN401  JSON
+    if isinstance(value, dict):
+        return {key: inner if key in _IDS else _without_secrets(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return masked(value) if isinstance(value, str) else value
 
 
 def _case(case: CaseResult) -> dict[str, Any]:

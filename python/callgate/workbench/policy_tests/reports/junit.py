@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
-from callgate.text import visible
+from callgate.text import masked, visible
 from callgate.workbench.policy_tests.reports.lines import cause_lines
 
 if TYPE_CHECKING:
@@ -93,5 +93,5 @@ def _numbers(cases: Sequence[CaseResult]) -> dict[str, str]:
 
 
 def _text(text: str) -> str:
-    """A text that XML can hold, with everything visible that a server would show."""
-    return _NO_XML.sub(_REPLACEMENT, "\n".join(visible(line) for line in text.split("\n")))
+    """A text that XML can hold, with everything visible that a server would show, and without secrets."""
+    return _NO_XML.sub(_REPLACEMENT, "\n".join(visible(line) for line in masked(text).split("\n")))
