@@ -173,7 +173,7 @@ def _named_otherwise(known: list[KnownPolicy], servers: Mapping[str, Path], cata
     return PolicySet(
         tuple(known),
         catalogue.catalogue,
-        lambda queue: Engine.from_config(**keywords, approvals=queue),
+        _once(lambda: Engine.from_config(**keywords, counter_capacity=1, approvals=None)),
         lambda engine: engine.reload_config(**keywords),
     )
 
