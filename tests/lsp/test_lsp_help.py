@@ -85,6 +85,46 @@ def test_values_on_the_line_after_their_key() -> None:
     assert "action" in labels(f"{TOP}tools:\n  a: {{}}\n  b:\n    ‸")
 
 
+CALENDAR = {"minute", "hour", "day", "week", "month"}
+SLIDING = {"second", "minute", "hour", "day", "week", "30m", "1h"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("align: calendar, window: ‸", CALENDAR),
+        ("window: ‸, align: calendar", CALENDAR),
+        ("window: mo‸, align: calendar", CALENDAR),
+        ("window: ‸, align: sliding", SLIDING),
+        # The alignment may still come.
+        ("window: ‸", CALENDAR | SLIDING),
+        ("window: ‸, align: ", CALENDAR | SLIDING),
+        ("window: month, align: ‸", {"calendar"}),
+        ("window: month, align: sli‸", {"calendar"}),
+        ("align: ‸, window: month", {"calendar"}),
+        ("window: second, align: ‸", {"sliding"}),
+        ("window: 90s, align: ‸", {"sliding"}),
+        ("window: 0.5, align: calendar‸", {"sliding"}),
+        ("window: hour, align: ‸", {"sliding", "calendar"}),
+        ("window: fortnight, align: ‸", set()),
+        ("align: ‸", {"sliding", "calendar"}),
+    ],
+)
+def test_windows_and_alignments_go_together(limit: str, expected: set[str]) -> None:
+    assert set(labels(f"{TOP}tools:\n  a: {{limits: [{{counter: c, max: 1, {limit}}}]}}\n")) == expected
+    lines = limit.replace(", ", "\n      ")
+    assert set(labels(f"{TOP}tools:\n  a:\n    limits:\n    - max: 1\n      {lines}\n")) == expected
+
+
+def test_a_rate_limit_slides() -> None:
+    assert set(labels(f"{TOP}tools:\n  a: {{rate_limit: {{max: 1, window: ‸}}}}\n")) == SLIDING
+
+
+def test_a_hidden_category_has_no_other_rules() -> None:
+    assert labels(f"{TOP}categories: {{Read: {{hide: true, ‸}}}}\n") == []
+    assert {"hide", "rate_limit"} <= set(labels(f"{TOP}categories: {{Read: {{hi‸de: true}}}}\n"))
+
+
 def test_counters_of_the_document_are_suggested() -> None:
     text = f"{TOP}tools:\n  a: {{limits: [{{counter: mine}}]}}\n  b: {{limits: [{{counter: ‸}}]}}\n"
     assert labels(text) == ["mine"]
@@ -282,6 +322,15 @@ def test_the_value_of_an_operator_is_explained_for_this_operator(op: str, value:
     # The operators themselves are all there.
     marked = f"{TOP}tools:\n  a: {{require: [{{conditions: [{{path: args.u, op: ‸{op}, value: 1}}]}}]}}\n"
     assert {"exists", "lte"} <= set(labels(marked))
+
+
+def test_a_window_is_explained_for_its_alignment() -> None:
+    limit = f"{TOP}tools:\n  a: {{limits: [{{counter: c, max: 1, window: da‸y, align: "
+    assert "One of `minute`, `hour`, `day`, `week`, `month`." in hovered(f"{limit}calendar}}]}}\n")
+    assert "366 days.\n" not in hovered(f"{limit}calendar}}]}}\n")
+    assert "One of `second`, `minute`, `hour`, `day`, `week`." in hovered(f"{limit}sliding}}]}}\n")
+    without = f"{TOP}tools:\n  a: {{limits: [{{counter: c, max: 1, window: da‸y}}]}}\n"
+    assert "One of `second`, `minute`, `hour`, `day`, `week`." in hovered(without)
 
 
 def test_rules_of_a_category_are_not_explained_as_hidden() -> None:

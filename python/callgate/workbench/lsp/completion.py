@@ -56,7 +56,7 @@ def _keys(document: OpenDocument, cursor: Cursor, offset: int) -> list[Suggestio
     beside = {one.text for one in document.keys_in(cursor.path) if not one.start <= offset <= one.end}
     needs_colon = not re.compile(r"[ \t]*:").match(document.text, end)
     found: dict[str, Suggestion] = {}
-    values = {path: text for path, text in document.values.items() if path[:-1] == cursor.path}
+    values = {path: document.values[path] for name in beside if (path := (*cursor.path, name)) in document.values}
     for node in _nodes(document, cursor, values):
         required = node.get("required", ())
         for name, member in node.get("properties", {}).items():
@@ -81,7 +81,9 @@ def _values(document: OpenDocument, cursor: Cursor, offset: int) -> list[Suggest
     if is_counter(cursor.path):
         found += counter_names(document)
     text = "\n\n".join(descriptions(nodes))
-    each = {_spelled(value, document): value for value in found}
+    schema, written = document.schema, document.values
+    fitting = [one for one in found if schema is None or not schema.excludes(cursor.path, one, written)]
+    each = {_spelled(value, document): value for value in fitting}
     return [
         Suggestion(value if isinstance(value, str) else spelled, start, end, spelled, is_key=False, description=text)
         for spelled, value in each.items()

@@ -37,9 +37,26 @@ class Schema:
         nodes = self._expanded([self._root], (), values, is_final=is_final)
         for depth, step in enumerate(path):
             beside = path[:depth]
-            found = [child for node in _narrowest(nodes, step, beside, values) for child in _children(node, step)]
+            found = [
+                _general(child) if _has_branch_for(node, step, beside, values, is_final=is_final) else child
+                for node in _narrowest(nodes, step, beside, values)
+                for child in _children(node, step)
+            ]
             nodes = self._expanded(found, path[: depth + 1], values, is_final=is_final)
         return nodes
+
+    def excludes(self, path: KeyPath, value: object, values: Mapping[KeyPath, str]) -> bool:
+        """True if a value at a path would make a written one beside it a fault, by a condition of the schema.
+
+        ``align: calendar`` does so beside ``window: 90s``.
+        """
+        beside, supposed = path[:-1], {**values, path: _text(value)}
+        for node in self.at(beside, values):
+            for name in _decided_by(node, path[-1]):
+                member = (*beside, name)
+                if member in values and not _accept(self.at(member, supposed, is_final=True), values[member]):
+                    return True
+        return False
 
     def _expanded(
         self, nodes: Iterable[Node], path: KeyPath, values: Mapping[KeyPath, str], *, is_final: bool
@@ -52,8 +69,7 @@ class Schema:
                 continue
             found.append(node)
             parts = [part for name in _ALTERNATIVES for part in node.get(name, ())]
-            branches = _branches(node, path, values) if is_final else _BRANCHES
-            parts += [node[name] for name in branches if name in node]
+            parts += [node[name] for name in _branches(node, path, values, is_final=is_final) if name in node]
             if (target := self._target(node)) is not None:
                 parts.append(target)
             waiting += [part for part in reversed(parts) if isinstance(part, dict)]
@@ -108,16 +124,61 @@ def _allowed(node: Node, name: str) -> list[Any]:
     return found
 
 
-def _branches(node: Node, path: KeyPath, values: Mapping[KeyPath, str]) -> tuple[str, ...]:
-    """The names of the branches that a condition leaves: of one about members and their values, the one that fits."""
+def _branches(node: Node, path: KeyPath, values: Mapping[KeyPath, str], *, is_final: bool) -> tuple[str, ...]:
+    """The names of the branches that a condition leaves: of one about members and their values, the one that fits.
+
+    What lacks may still be typed, so that both are left, unless the document is final.
+    """
     condition = node.get("if")
     if not isinstance(condition, dict) or not condition.keys() <= {"type", "required", "properties"}:
         return _BRANCHES
-    holds = all((*path, name) in values for name in condition.get("required", ()))
+    required = {(*path, name) for name in condition.get("required", ())}
+    if not is_final and not required <= values.keys():
+        return _BRANCHES
+    holds = required <= values.keys()
     for name in condition.get("properties", {}):
         text = values.get((*path, name))
         holds = holds and (text is None or text in {_text(one) for one in _allowed(condition, name)})
     return ("then",) if holds else ("else",)
+
+
+def _has_branch_for(
+    node: Node, step: str | int, path: KeyPath, values: Mapping[KeyPath, str], *, is_final: bool
+) -> bool:
+    """True if the one branch that a condition leaves says more about a member than the node around it."""
+    branches = _branches(node, path, values, is_final=is_final)
+    return len(branches) == 1 and step in node.get(branches[0], {}).get("properties", {})
+
+
+def _general(node: Node) -> Node:
+    """The schema without its alternatives, of which a branch tells the one that is meant."""
+    return {name: part for name, part in node.items() if name not in _ALTERNATIVES}
+
+
+def _decided_by(node: Node, name: str | int) -> set[str]:
+    """The members whose schemas depend on the value of a member."""
+    condition = node.get("if")
+    if not isinstance(condition, dict) or name not in condition.get("properties", {}):
+        return set()
+    return {member for branch in _BRANCHES for member in node.get(branch, {}).get("properties", {})}
+
+
+def _accept(nodes: Iterable[Node], text: str) -> bool:
+    """True unless a text is certainly no value of any of the schemas that say which scalars they take."""
+    found = [_accepts(node, text) for node in nodes]
+    return True in found or False not in found
+
+
+def _accepts(node: Node, text: str) -> bool | None:
+    """True if a schema takes a scalar; None if it does not say."""
+    if "enum" in node or "const" in node:
+        return text in {_text(one) for one in node.get("enum", [node.get("const")])}
+    if "pattern" in node:
+        return re.search(node["pattern"], text) is not None
+    return _NUMBER.fullmatch(text) is not None if node.get("type") == "number" else None
+
+
+_NUMBER: Final = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 
 
 def _is_ruled_out(node: Node, path: KeyPath, values: Mapping[KeyPath, str]) -> bool:
