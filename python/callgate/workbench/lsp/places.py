@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from lsprotocol.types import Position, PositionEncodingKind, Range
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
-_BEYOND_UTF16: Final = 0xFFFF
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_BEYOND_UTF16: Final = re.compile(r"[\U00010000-\U0010ffff]")
+"""Characters that UTF-16 writes with two units."""
 _MARK: Final = "\ufeff"
 
 
@@ -35,18 +38,14 @@ class Places:
             return len(self.text)
         start = self._starts[position.line]
         following = self._starts[position.line + 1] if position.line + 1 < len(self._starts) else len(self.text) + 1
-        line = self.text[start : following - 1].rstrip("\r\n")
-        units = 0
-        for index, char in enumerate(line):
-            if units >= position.character:
-                return start + index
-            units += self._units(char)
-        return start + len(line)
+        end = start + len(self.text[start : following - 1].rstrip("\r\n"))
+        offsets, units = range(start, end), self._units(start) + position.character
+        return start + bisect_left(offsets, units, key=self._units)
 
     def position(self, offset: int) -> Position:
         """The position of an offset."""
         line = bisect_right(self._starts, offset) - 1
-        return Position(line, sum(map(self._units, self.text[self._starts[line] : offset])))
+        return Position(line, self._units(offset) - self._units(self._starts[line]))
 
     def range(self, start: int, end: int) -> Range:
         """The range between two offsets."""
@@ -65,9 +64,20 @@ class Places:
     def _after_mark(self, start: int) -> int:
         return 1 if start == 0 and self.text.startswith(_MARK) else start
 
-    def _units(self, char: str) -> int:
+    def _units(self, offset: int) -> int:
+        """The units of all characters before an offset."""
+        offsets, further = self._wide
+        return offset + further[bisect_left(offsets, offset)]
+
+    @cached_property
+    def _wide(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The offsets of the characters of several units, and how many units there are beyond one a character.
+
+        They are counted once: a document on one line may have many places, each after most of the text.
+        """
         if self.encoding == PositionEncodingKind.Utf32:
-            return 1
-        if self.encoding == PositionEncodingKind.Utf8:
-            return len(char.encode("utf-8", "surrogatepass"))
-        return 2 if ord(char) > _BEYOND_UTF16 else 1
+            return [], [0]
+        is_utf8 = self.encoding == PositionEncodingKind.Utf8
+        found = list((_BEYOND_ASCII if is_utf8 else _BEYOND_UTF16).finditer(self.text))
+        more = [len(one[0].encode("utf-8", "surrogatepass")) - 1 if is_utf8 else 1 for one in found]
+        return [one.start() for one in found], [0, *accumulate(more)]

@@ -207,7 +207,7 @@ def _end(document: OpenDocument, start: int) -> int:
         return token.end
     text = document.text
     end = end_of_line(text, start)
-    brackets = FlowReader(text, len(text) + 1, (), 0).run(start) if text[start : start + 1] in {"{", "["} else None
+    brackets = FlowReader(text, end + 1, (), 0).run(start) if text[start : start + 1] in {"{", "["} else None
     return end if brackets is None else min(brackets, end)
 
 
