@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lsprotocol import types as lsp
@@ -363,6 +364,52 @@ def run(folder: Path, *messages: bytes) -> tuple[int, str, str]:
         command, cwd=folder, input=b"".join(messages), capture_output=True, check=False, timeout=PATIENCE_S
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def answers(output: str) -> dict[int, dict[str, Any]]:
+    """The answers in an output, by the number of their request; no other message may be there."""
+    every = [json.loads(part) for part in re.split(r"Content-Length: [^{]*\r\n\r\n", output) if part]
+    assert all("method" not in one for one in every), every
+    return {one["id"]: one for one in every}
+
+
+HOVER = "textDocument/hover"
+AT_TOP = {"textDocument": {"uri": "file:///p.yaml"}, "position": {"line": 0, "character": 0}}
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        (None, "request.params"),
+        ([], "request.params"),
+        ({}, "required field missing @ request.params.position"),
+        ({**AT_TOP, "position": {"line": "x", "character": 0}}, "expected int @ request.params.position.line"),
+        ({**AT_TOP, "position": {"line": -1, "character": 0}}, "invalid value @ request.params.position"),
+    ],
+)
+def test_a_request_with_wrong_parameters_is_refused(tmp_path: Path, params: object, reason: str) -> None:
+    code, output, _ = run(
+        tmp_path,
+        INITIALIZE,
+        message(HOVER, params, 2),
+        message(HOVER, AT_TOP, 3),
+        message("shutdown", number=4),
+        message("exit"),
+    )
+    assert code == 0
+    found = answers(output)
+    assert found[2]["error"]["code"] == -32602
+    assert reason in found[2]["error"]["message"]
+    # The server goes on.
+    assert found[3]["result"] is None
+
+
+def test_a_part_of_parameters_may_look_like_a_message(tmp_path: Path) -> None:
+    action = {"title": "x", "data": {"jsonrpc": "2.0", "id": 9, "method": HOVER}}
+    messages = [message("codeAction/resolve", action, 2), message("shutdown", number=3), message("exit")]
+    code, output, _ = run(tmp_path, INITIALIZE, *messages)
+    assert code == 0
+    assert answers(output).keys() == {1, 2, 3}
 
 
 def test_an_exit_without_shutdown_is_a_failure(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from callgate.workbench.lsp.documents import OpenDocument
 from callgate.workbench.lsp.flow import FlowReader
 from callgate.workbench.lsp.kinds import Kind
 from callgate.workbench.lsp.places import Places
+from callgate.workbench.lsp.protocol import AnsweringProtocol
 from callgate.workbench.lsp.tokens import token_at
 from callgate.workbench.lsp.words import end_of_line
 
@@ -48,7 +49,7 @@ class PolicyServer(LanguageServer):
     def __init__(self, review: Callable[[Kind, Path], Iterable[Problem]]) -> None:
         """Takes the check of saved files of other kinds than policies."""
         # Whole texts: parts are counted in lines, and not all clients count the same lines.
-        super().__init__(_SOURCE, version(), text_document_sync_kind=lsp.TextDocumentSyncKind.Full)
+        super().__init__(_SOURCE, version(), lsp.TextDocumentSyncKind.Full, protocol_cls=AnsweringProtocol)
         self.is_shut_down = False
         """True after the client asked to shut down."""
         self.has_failed = False
