@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from callgate.config.document import parse_document
+from callgate.text import quoted
 from callgate.workbench.lsp.completion import Suggestion, suggestions
-from callgate.workbench.lsp.counters import RenameError, renamed
+from callgate.workbench.lsp.counters import RenameError, counter_at, renamed
 from callgate.workbench.lsp.documents import LARGEST_CHARACTERS, OpenDocument
 from callgate.workbench.lsp.hover import meaning
 from callgate.workbench.lsp.kinds import Kind
@@ -361,7 +363,9 @@ def renamed_text(marked: str, name: str, file: str = "p.yaml") -> str:
     return text
 
 
-@pytest.mark.parametrize("name", ["costs", "a b", "true", "5", "ä: #", 'a"b', "null", "-x", "*"])
+@pytest.mark.parametrize(
+    "name", ["costs", "a b", "true", "5", "ä: #", 'a"b', "null", "-x", "*", "\x01", "\x7f\x85", "\u2028", "\r", " "]
+)
 def test_a_counter_is_renamed_in_all_places(name: str) -> None:
     marked = LIMITS.replace('"spend"', '"sp‸end"')
     data = parse_document("p.yaml", renamed_text(marked, name).encode()).data
@@ -395,40 +399,67 @@ IN_LINES = f"""{TOP}tools:
 
 
 @pytest.mark.parametrize(
-    ("spelled", "name"),
+    ("spelled", "name", "where"),
     [
-        (">-\n          calls", "calls"),
-        ("|-\n          calls", "calls"),
-        ("\n          calls", "calls"),
-        ('\n          "calls"', "calls"),
-        ("  # comment\n          calls", "calls"),
-        ("all\n          calls", "all calls"),
-        ('"all\n          calls"', "all calls"),
-        ("'all\n          calls'", "all calls"),
-        (r'"c\x61lls"', "calls"),
+        (">-\n          calls", "calls", "line 9, column 18 is block text (`>-`)"),
+        ("|-  # comment\n          calls", "calls", "line 9, column 18 is block text (`|-`)"),
+        ("|2-\n          calls", "calls", "line 9, column 18 is block text (`|2-`)"),
+        ("all\n          calls", "all calls", "line 9, column 18 goes over several lines without quotes"),
+        ("\n          all\n          calls", "all calls", "line 10, column 11 goes over several lines without quotes"),
     ],
 )
-def test_a_counter_is_renamed_everywhere_or_not_at_all(spelled: str, name: str) -> None:
-    text = IN_LINES.replace("VALUE", spelled).replace("{counter: calls", f"{{counter: ‸{json.dumps(name)}")
-    with pytest.raises(RenameError, match=r"the counter `.*` at line 9 .* write it on one line"):
-        renamed_text(text, "new")
+def test_a_counter_whose_end_is_not_certain_is_not_renamed(spelled: str, name: str, where: str) -> None:
+    told = re.escape(f"the counter {quoted(name)} cannot be renamed: its name at {where}; write it on one line")
+    text = IN_LINES.replace("VALUE", spelled)
+    with pytest.raises(RenameError, match=told):
+        renamed_text(text.replace("{counter: calls", f"{{counter: ‸{json.dumps(name)}"), "new")
+    # Nor is it at the place itself, where an editor asks before its user types a name.
+    marked, offset = split(text.replace("calls\n", "ca‸lls\n"))
+    with pytest.raises(RenameError, match=told):
+        counter_at(OpenDocument("p.yaml", marked), offset)
     # Nor does another counter get its name.
     with pytest.raises(RenameError, match="there is a counter"):
-        renamed_text(IN_LINES.replace("VALUE", spelled).replace("{counter: calls", "{counter: ‸mine"), name)
+        renamed_text(text.replace("{counter: calls", "{counter: ‸mine"), name)
 
 
-@pytest.mark.parametrize("spelled", ['"multi\n          line"', "multi\n          line", "'multi\n          line'"])
-def test_a_counter_of_several_lines_in_brackets_is_not_renamed(spelled: str) -> None:
-    limit = f"{{counter: ‸{spelled}, window: 1m, max: 3}}"
+@pytest.mark.parametrize(
+    ("spelled", "name"),
+    [
+        ("\n          calls", "calls"),
+        ('\n          "calls"', "calls"),
+        ("  # comment: >-\n          calls", "calls"),
+        ('"all\n          calls"', "all calls"),
+        ('"all\\\n          calls"', "allcalls"),
+        ("'all\n\n          calls'", "all\ncalls"),
+        (r'"c\x61lls"', "calls"),
+        ("'it''s'", "it's"),
+    ],
+)
+def test_a_counter_is_renamed_however_it_is_quoted(spelled: str, name: str) -> None:
+    text = IN_LINES.replace("VALUE", spelled).replace("{counter: calls", f"{{counter: {json.dumps(name)}")
+    marked = text.replace(f"{{counter: {json.dumps(name)}", f"{{counter: ‸{json.dumps(name)}")
+    data = parse_document("p.yaml", renamed_text(marked, "new").encode()).data
+    assert [data["tools"][tool]["limits"][0]["counter"] for tool in ("a", "b")] == ["new", "new"]
+
+
+@pytest.mark.parametrize("spelled", ["'multi\n          line'", '"multi\n          line"'])
+def test_a_counter_of_several_lines_in_brackets_is_renamed(spelled: str) -> None:
+    limit = f"{{counter: {spelled}, window: 1m, max: 3}}"
     text = f"{TOP}tools:\n  a:\n    limits:\n      - {limit}\n"
-    with pytest.raises(RenameError, match=r"the counter `multi line` at line 6 .* write it on one line"):
+    assert renamed_text(text.replace("line", "li‸ne"), "new") == text.replace(spelled, '"new"')
+
+
+def test_a_plain_counter_of_several_lines_in_brackets_is_not_renamed() -> None:
+    text = f"{TOP}tools:\n  a:\n    limits:\n      - {{counter: ‸multi\n          line, window: 1m, max: 3}}\n"
+    with pytest.raises(RenameError, match="line 6, column 19 goes over several lines"):
         renamed_text(text, "new")
 
 
-@pytest.mark.parametrize("spelled", [">-\n          ca‸lls", "\n          ca‸lls", '"all\n          ca‸lls"'])
-def test_a_counter_under_the_cursor_is_not_renamed_in_part(spelled: str) -> None:
-    with pytest.raises(RenameError, match="write it on one line"):
-        renamed_text(IN_LINES.replace("VALUE", spelled), "new")
+@pytest.mark.parametrize("file", ["p.yaml", "p.json"])
+def test_a_name_that_no_file_can_hold_is_refused(file: str) -> None:
+    text = json.dumps(parse_document("p.yaml", LIMITS.encode()).data)
+    with pytest.raises(RenameError, match="choose another one"):
+        renamed_text(text.replace('"spend"', '"‸spend"', 1), "\ud800", file)
 
 
 def test_a_name_that_is_no_text_is_not_renamed() -> None:

@@ -153,6 +153,10 @@ def test_completion_hover_and_rename(tmp_path: Path) -> None:
         assert await client.text_document_prepare_rename_async(lsp.PrepareRenameParams(**top)) is None
         with pytest.raises(JsonRpcException, match="only the counter of a limit"):
             await client.text_document_rename_async(lsp.RenameParams(**top, new_name="x"))
+        one.change("p.yaml", POLICY + "  b: {limits: [{counter: a\n b, window: day, max: 3}]}\n")
+        # Editors ask this before their user types a name.
+        with pytest.raises(JsonRpcException, match=r"at line 5, column 26 goes over several lines"):
+            await client.text_document_prepare_rename_async(lsp.PrepareRenameParams(**at))
 
     played(tmp_path, scene)
 

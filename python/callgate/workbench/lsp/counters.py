@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.config.document import parse_document
@@ -12,16 +13,18 @@ from callgate.config.faults import InvalidConfigError
 from callgate.errors import ConfigError
 from callgate.text import quoted
 from callgate.workbench.lsp.kinds import Kind
-from callgate.workbench.lsp.tokens import token_at
+from callgate.workbench.lsp.places import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from callgate.config.document import Document, KeyPath
     from callgate.workbench.lsp.documents import OpenDocument
     from callgate.workbench.lsp.words import Token
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_QUOTED: Final = re.compile(r""" "(?:[^"\\]|\\.)*" | '(?:[^']|'')*' """, re.DOTALL | re.VERBOSE)
+_BLOCK_TEXT: Final = re.compile(r"""["']?counter["']?\s*:[ \t]*([|>][-+0-9]*)""")
 _OF_ITEM: Final = 3
 """`limits`, the index and `counter`."""
 
@@ -43,11 +46,28 @@ def counter_names(document: OpenDocument) -> list[str]:
     return list(dict.fromkeys(one.text for one in _places(document)))
 
 
-def counter_at(document: OpenDocument, offset: int) -> Token | None:
-    """The name of a counter at an offset."""
-    token = token_at(document.tokens, offset)
-    is_name = document.kind is Kind.POLICY and token is not None and not token.is_key and is_counter(token.path)
-    return token if is_name else None
+@dataclass(frozen=True)
+class _Counter:
+    """A counter of a document without faults, with all places of its name."""
+
+    parsed: Document
+    name: str
+    names: Collection[str]
+    """The names of all counters of limits."""
+    spans: Mapping[KeyPath, tuple[int, int]]
+    """The start and end of each spelling of the name, with its quotes."""
+    here: tuple[int, int]
+    """The one at the cursor."""
+
+
+def counter_at(document: OpenDocument, offset: int) -> tuple[int, int, str] | None:
+    """The start and end of the counter's name at an offset, and the name; None if no such name is there.
+
+    Raises:
+        RenameError: The counter cannot get another name.
+    """
+    found = _counter_at(document, offset)
+    return None if found is None else (*found.here, found.name)
 
 
 def renamed(document: OpenDocument, offset: int, name: str) -> list[tuple[int, int, str]]:
@@ -59,31 +79,36 @@ def renamed(document: OpenDocument, offset: int, name: str) -> list[tuple[int, i
         RenameError: There is no counter, the name is no name, another counter has it (both would become one), the
             document has a fault, or a place is spelled so that it cannot be replaced.
     """
-    path = _counter_near(document, offset)
-    if path is None:
+    found = _counter_at(document, offset)
+    if found is None:
         raise RenameError(_NO_COUNTER)
     if not name or "\0" in name or "\n" in name:
         message = "expected a name of at least one character, on one line"
         raise RenameError(message)
+    data = found.parsed.data
+    if name != found.name and name in {*found.names, *_of_rate_limits(data)}:
+        message = f"there is a counter {quoted(name)} already; both would count together"
+        raise RenameError(message)
+    edits = [(start, end, _spelled(document, start, name)) for start, end in found.spans.values()]
+    _check(document, edits, _with_names(data, dict.fromkeys(found.spans, name), ()))
+    return edits
+
+
+def _counter_at(document: OpenDocument, offset: int) -> _Counter | None:
+    path = _counter_near(document, offset)
+    if path is None:
+        return None
     parsed = _parsed(document, document.text)
     names = dict(_counters_in(parsed.data))
     if path not in names:
         message = f"the counter at line {_line_of(parsed, path)} has no text as its name; put it in quotes first"
         raise RenameError(message)
-    old = names[path]
-    tokens: dict[KeyPath, list[Token]] = {}
-    for one in _places(document):
-        tokens.setdefault(one.path, []).append(one)
-    at = {one: _place(parsed, one, old, tokens.get(one, [])) for one in names if names[one] == old}
-    if not at[path].start <= offset <= at[path].end:
-        # The cursor is in a comment, or on the key.
-        raise RenameError(_NO_COUNTER)
-    if name != old and name in {*names.values(), *_of_rate_limits(parsed.data)}:
-        message = f"there is a counter {quoted(name)} already; both would count together"
-        raise RenameError(message)
-    edits = [(one.start, one.end, _spelled(document, one, name)) for one in at.values()]
-    _check(document, edits, _with_names(parsed.data, dict.fromkeys(at, name), ()))
-    return edits
+    places = Places(document.text)
+    spans = {one: _span(places, parsed, one, name) for one, name in names.items() if name == names[path]}
+    start, end = spans[path]
+    # Otherwise the cursor is in a comment, or on the key.
+    is_at_name = start <= offset <= end
+    return _Counter(parsed, names[path], set(names.values()), spans, (start, end)) if is_at_name else None
 
 
 _NO_COUNTER: Final = (
@@ -119,21 +144,27 @@ def _counters_in(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, s
             yield from _counters_in(member, (*path, step))
 
 
-def _place(parsed: Document, path: KeyPath, name: str, found: list[Token]) -> Token:
-    """The one of the tokens at a path that is the name of its counter.
+def _span(places: Places, parsed: Document, path: KeyPath, name: str) -> tuple[int, int]:
+    """The start and end of the name of a counter, with its quotes.
 
     Raises:
-        RenameError: The name is not all of one token.
+        RenameError: It is spelled so that its end is not certain.
     """
-    if len(found) == 1 and found[0].text == name:
-        return found[0]
-    reason = (
-        "its name is spelled over several lines, or with an escape, an anchor or a tag"
-        if found
-        else "its name is block text, or does not begin on the line of its key"
-    )
+    text, start = places.text, places.offset_of(*parsed.place(path))
+    block = _BLOCK_TEXT.match(text, places.offset_of(*parsed.place(path, of_key=True)))
+    found = _QUOTED.match(text, start)
+    if block is not None:
+        start, reason = block.start(1), f"is block text (`{block[1]}`)"
+    elif found is not None:
+        return start, found.end()
+    elif text.startswith(name, start):
+        return start, start + len(name)
+    else:
+        reason = "goes over several lines without quotes"
+    line, column = places.place(start)
     message = (
-        f"the counter {quoted(name)} at line {_line_of(parsed, path)} cannot be renamed: {reason}; write it on one line"
+        f"the counter {quoted(name)} cannot be renamed: its name at line {line}, column {column} {reason}; "
+        "write it on one line"
     )
     raise RenameError(message)
 
@@ -147,7 +178,11 @@ def _check(document: OpenDocument, edits: list[tuple[int, int, str]], expected: 
     text = document.text
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
-    if _parsed(document, text).data != expected:
+    try:
+        is_right = _parsed(document, text).data == expected
+    except RenameError:
+        is_right = False
+    if not is_right:
         raise RenameError("this name cannot be written in all places of the counter; choose another one")
 
 
@@ -178,7 +213,7 @@ def _of_rate_limits(data: dict[str, Any]) -> set[str]:
     return {*found, "all_tools_rate"} if isinstance(all_tools, dict) and "rate_limit" in all_tools else found
 
 
-def _spelled(document: OpenDocument, token: Token, name: str) -> str:
-    was_quoted = document.text[token.start] in "\"'"
+def _spelled(document: OpenDocument, start: int, name: str) -> str:
+    was_quoted = document.text[start] in "\"'"
     is_plain = _PLAIN.fullmatch(name) is not None and name.lower() not in {"true", "false", "null", "yes", "no"}
     return name if is_plain and not was_quoted and not document.is_json else json.dumps(name, ensure_ascii=False)

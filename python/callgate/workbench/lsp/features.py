@@ -109,10 +109,14 @@ def _prepare_rename(ls: PolicyServer, params: lsp.PrepareRenameParams) -> lsp.Pr
     if document is None:
         return None
     places = ls.places(document)
-    found = counter_at(document, places.offset(params.position))
+    try:
+        found = counter_at(document, places.offset(params.position))
+    except RenameError as error:
+        raise _refusal(error) from None
     if found is None:
         return None
-    return lsp.PrepareRenamePlaceholder(places.range(found.start, found.end), found.text)
+    start, end, name = found
+    return lsp.PrepareRenamePlaceholder(places.range(start, end), name)
 
 
 def _rename(ls: PolicyServer, params: lsp.RenameParams) -> lsp.WorkspaceEdit | None:
@@ -123,8 +127,12 @@ def _rename(ls: PolicyServer, params: lsp.RenameParams) -> lsp.WorkspaceEdit | N
     try:
         changes = renamed(document, ls.places(document).offset(params.position), params.new_name)
     except RenameError as error:
-        raise JsonRpcException(masked(str(error)), lsp.LSPErrorCodes.RequestFailed.value) from None
+        raise _refusal(error) from None
     return ls.edit(uri, document, changes)
+
+
+def _refusal(error: RenameError) -> JsonRpcException:
+    return JsonRpcException(masked(str(error)), lsp.LSPErrorCodes.RequestFailed.value)
 
 
 async def _code_action(ls: PolicyServer, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
