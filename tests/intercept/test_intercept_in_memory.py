@@ -240,3 +240,23 @@ def test_errors_inside_name_the_source(folder: Path) -> None:
     assert (raised.value.file, raised.value.line) == (str(folder / "unknown.yaml"), 10)
     with pytest.raises(CallgateError, match="not this"), engine_path(folder / "mail.yaml"):
         raise ConfigError("not this")
+
+
+SPENT = """\
+version: "1"
+tools:
+  pay:
+    rules:
+      - name: daily
+        conditions:
+          - {path: state.pay.spent, op: lte, value: 100}
+          - {path: args.to, op: regex, value: '^a$'}
+        state: {counter: spent, window: day, increment_from: args.amount}
+"""
+
+
+def test_findings_about_calls_that_take_units(tmp_path: Path) -> None:
+    (tmp_path / "pay.yaml").write_text(SPENT)
+    done = run("validate", "--deep", "--verbose", "pay.yaml", cwd=tmp_path)
+    assert "CG136" in done.out, done
+    assert done.err == ""

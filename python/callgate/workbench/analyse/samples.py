@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callgate._callgate import Engine
+from callgate.config.engine_form import engine_form
 from callgate.workbench.analyse.questions import Questions, lets_pass, stops
 from callgate.workbench.analyse.run import Run
 from callgate.workbench.analyse.subject import Subject, asked
@@ -59,7 +60,7 @@ def differing(before: Policy, after: Policy, calls: Sequence[Call]) -> str | Non
 
 
 def _engine(policy: Policy, calls: Sequence[Call]) -> Engine:
-    document = policy.document
+    form = engine_form(policy.document.file, policy.document.content)
     servers: dict[str, dict[str, dict[str, dict[str, str]]]] = {}
     for call in calls:
         facts = {key: value for key, value in (("category", call.category), ("risk", call.risk)) if value is not None}
@@ -69,7 +70,7 @@ def _engine(policy: Policy, calls: Sequence[Call]) -> Engine:
     return Engine.from_config(
         # A need is compared as it is; nobody is asked.
         approvals=None,
-        policies={"policy": (document.file, document.content)},
+        policies={"policy": (form.file, form.content)},
         servers=dict.fromkeys(sorted(names), "policy"),
         catalogue={"version": "1", "servers": servers} if servers else None,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import Decision, Engine
+from callgate.config.engine_form import engine_form
 from callgate.outcome import Outcome
 from callgate.workbench.analyse.names import names_without
 from callgate.workbench.catalogue import CATEGORIES, RISKS, Catalogue, CatalogueServer, Tool, write_catalogue
@@ -169,13 +170,13 @@ class Subject:
         return self._engines[key]
 
     def _made(self, catalogue: Catalogue | None) -> Engine:
-        document = self.policy.document
+        form = engine_form(self.policy.document.file, self.policy.document.content)
         facts: dict[str, Any] | None = None if catalogue is None else json.loads(write_catalogue(catalogue))
         names = {*self._known_servers, _DEFAULT_SERVER, *(catalogue.servers if catalogue is not None else ())}
         return Engine.from_config(
             # A need is compared as it is; nobody is asked.
             approvals=None,
-            policies={"policy": (document.file, document.content)},
+            policies={"policy": (form.file, form.content)},
             servers=dict.fromkeys(sorted(names), "policy"),
             catalogue=facts,
             counter_capacity=65_536,
