@@ -122,6 +122,33 @@ def test_what_has_no_effect_is_removed(tmp_path: Path, *, resolves: bool) -> Non
     played(tmp_path, scene, capabilities)
 
 
+OF_INTERCEPT = """\
+version: "1"
+tools:
+  pay:
+    rules:
+    - {name: a, conditions: [{path: args.x, op: lte, value: 1}]}
+    - {name: b, conditions: [{path: args.x, op: lte, value: 2}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "is_marked"), [(OF_INTERCEPT, "CG103", False), (USELESS.replace("\n", "\r"), "CG101", True)]
+)
+def test_no_removal_is_offered_that_the_text_cannot_have(
+    tmp_path: Path, text: str, code: str, *, is_marked: bool
+) -> None:
+    async def scene(one: Editor) -> None:
+        one.open("policy.yaml", text)
+        [found] = await one.diagnostics("policy.yaml")
+        assert (found.code, bool(found.tags)) == (code, is_marked)
+        document = lsp.TextDocumentIdentifier(one.uri("policy.yaml"))
+        params = lsp.CodeActionParams(document, found.range, lsp.CodeActionContext([]))
+        assert not await one.client.text_document_code_action_async(params)
+
+    played(tmp_path, scene)
+
+
 def test_completion_hover_and_rename(tmp_path: Path) -> None:
     async def scene(one: Editor) -> None:
         client = one.client

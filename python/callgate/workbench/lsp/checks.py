@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from callgate._callgate import validate
 from callgate.config.check import of_policy
 from callgate.config.document import parse_document
-from callgate.config.engine_form import engine_form
+from callgate.config.engine_form import ConvertedDocument, engine_form
 from callgate.config.faults import InvalidConfigError
 from callgate.config.policies import faults_in
 from callgate.errors import CallgateError, PolicyError
@@ -166,4 +166,6 @@ def _of_finding(policy: Policy, one: Finding) -> Problem:
     text = masked(one.message)
     if one.witness.text:
         text = f"{text}\n{masked(one.witness.text)}"
-    return Problem(line, column, one.code.severity, text, one.code.code, one.code.page, one.fix is not None)
+    # The parts of a converted document are not those of its text.
+    is_fixable = one.fix is not None and not isinstance(policy.document, ConvertedDocument)
+    return Problem(line, column, one.code.severity, text, one.code.code, one.code.page, is_fixable)

@@ -143,6 +143,8 @@ async def _code_action(ls: PolicyServer, params: lsp.CodeActionParams) -> list[l
     action = lsp.CodeAction(_TITLE, kind=lsp.CodeActionKind.QuickFix, diagnostics=found, data=uri)
     if not _resolves_edits(ls.client_capabilities):
         action.edit = await ls.mend(uri)
+        if action.edit is None:
+            return []
     return [action]
 
 
