@@ -127,6 +127,18 @@ def test_the_token_at_an_offset() -> None:
     assert token_at([], 0) is None
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_lines_end_as_in_yaml(end: str) -> None:
+    expected = [(one.path, one.is_key, one.text) for one in read_tokens(BLOCK)]
+    text = BLOCK.replace("\n", end)
+    assert [(one.path, one.is_key, one.text) for one in read_tokens(text)] == expected
+    assert all(text[one.start : one.end].strip("\"'") == one.text for one in read_tokens(text))
+    begun = text.rpartition("hide")[0]
+    found = cursor_at(begun, len(begun))
+    assert found is not None
+    assert (found.path, found.is_key) == ((), True)
+
+
 def test_depth_is_bounded() -> None:
     deep = "[" * 100_000
     assert read_tokens(deep) == []

@@ -23,6 +23,7 @@ _BLOCK_TEXT: Final = re.compile(r"[|>][-+0-9]*[ \t]*(#.*)?")
 # Neither looks ahead over blanks: on a long run of them that takes quadratic time.
 _KEY_END: Final = re.compile(r"(?P<comment>[ \t]#)|:(?=[ \t]|$)")
 _COMMENT: Final = re.compile(r"[ \t]#")
+_LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 _NO_PLAIN_KEY: Final = frozenset("-#[{]},&*!|>%@`")
 
 
@@ -61,7 +62,8 @@ class _Reader:
     """Reads a text up to an offset."""
 
     def __init__(self, text: str, stop: int) -> None:
-        self.text = text
+        # YAML ends a line at a lone carriage return as well, and offsets stay.
+        self.text = _LONE_RETURN.sub("\n", text)
         self.stop = stop
         self.tokens: list[Token] = []
         self.cursor: Cursor | None = None
