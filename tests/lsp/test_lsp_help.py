@@ -268,6 +268,36 @@ def test_documents_of_other_programs_are_left_alone(name: str, text: str) -> Non
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("any.yaml", f"[{TOP}"),
+        ("any.yaml", f"- {TOP}"),
+        ("any.yaml", 'name: "x\nservices: {}\n'),
+        ("any.json", '{"version": {"1", "default": "deny"}'),
+        ("any.json", '{\'"default": "deny"}'),
+    ],
+)
+def test_a_slip_of_the_keyboard_leaves_a_document_its_kind(name: str, text: str) -> None:
+    assert not OpenDocument(name, text).is_checked
+    document = OpenDocument(name, text, kind_before=Kind.POLICY)
+    assert (document.kind, document.is_checked) == (Kind.POLICY, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "is_checked"),
+    [
+        ("services: {web: {image: x}}\n", None, False),
+        ("- hosts: all\n", None, False),
+        ("servers: {}\npolicies: {}\n", Kind.CONFIG, True),
+        ("", Kind.POLICY, False),
+    ],
+)
+def test_another_text_has_its_own_kind(text: str, kind: Kind | None, *, is_checked: bool) -> None:
+    document = OpenDocument("any.yaml", text, kind_before=Kind.POLICY)
+    assert (document.kind, document.is_checked) == (kind, is_checked)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
         ("any.yaml", ""),
         ("any.yaml", "# a comment\n"),
         ("any.yaml", "ver:"),

@@ -61,6 +61,21 @@ def test_faults_come_and_go_as_somebody_types(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
+def test_faults_stay_where_a_slip_hides_the_kind(tmp_path: Path) -> None:
+    async def scene(one: Editor) -> None:
+        one.open("p.yaml", POLICY)
+        assert await one.diagnostics("p.yaml") == []
+        one.change("p.yaml", f"[{POLICY}")
+        assert [item.severity for item in await one.diagnostics("p.yaml")] == [lsp.DiagnosticSeverity.Error]
+        one.change("p.yaml", "services: {web: {image: x}}\n")
+        assert await one.diagnostics("p.yaml") == []
+        # Another document has taken its place: nothing is known of the new one.
+        one.change("p.yaml", f"[{POLICY}")
+        assert await one.diagnostics("p.yaml") == []
+
+    played(tmp_path, scene)
+
+
 def test_findings_have_codes_and_pages(tmp_path: Path) -> None:
     async def scene(one: Editor) -> None:
         one.open(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from callgate._callgate import DocumentTree
+from callgate.errors import PolicyError
 from callgate.workbench.lsp.kinds import OTHERS, Sort, schema_of, sort_of
 from callgate.workbench.lsp.schema import Schema
 from callgate.workbench.lsp.tokens import read_tokens
@@ -28,6 +30,8 @@ class OpenDocument:
     text: str
     folder: str = ""
     """The name of the folder of its file; empty if it has none."""
+    kind_before: Kind | None = None
+    """The kind of an earlier version in which it was certain."""
 
     @property
     def is_json(self) -> bool:
@@ -56,7 +60,22 @@ class OpenDocument:
 
     @cached_property
     def _sort(self) -> Sort:
-        return OTHERS if self.is_too_large else sort_of(self.name, self.folder, self.text, self.tokens)
+        if self.is_too_large:
+            return OTHERS
+        found = sort_of(self.name, self.folder, self.text, self.tokens)
+        is_found = found.kind is not None and found.is_certain
+        if is_found or self.kind_before is None or self._is_well_formed:
+            return found
+        # While somebody types, one bracket too many hides the keys that show the kind.
+        return Sort(self.kind_before, is_certain=True)
+
+    @property
+    def _is_well_formed(self) -> bool:
+        try:
+            DocumentTree(self.name, self.text.encode("utf-8", "surrogatepass"), is_json=self.is_json)
+        except PolicyError:
+            return False
+        return True
 
     @cached_property
     def schema(self) -> Schema | None:

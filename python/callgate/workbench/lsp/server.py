@@ -59,6 +59,8 @@ class PolicyServer(LanguageServer):
         self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="callgate-lsp")
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._documents: dict[str, tuple[int | None, OpenDocument]] = {}
+        self._kinds: dict[str, Kind | None] = {}
+        """The kinds of documents as they were checked last; None if it was not certain."""
         self._fixable: dict[str, tuple[OpenDocument, list[lsp.Diagnostic]]] = {}
 
     def document(self, uri: str) -> OpenDocument | None:
@@ -70,7 +72,8 @@ class PolicyServer(LanguageServer):
         known = self._documents.get(uri)
         if known is not None and known[0] == open_one.version and known[1].text == open_one.source:
             return known[1]
-        found = OpenDocument(_name(uri, open_one.language_id), open_one.source, _folder(uri))
+        name = _name(uri, open_one.language_id)
+        found = OpenDocument(name, open_one.source, _folder(uri), self._kinds.get(uri))
         self._documents[uri] = (open_one.version, found)
         return found
 
@@ -87,6 +90,7 @@ class PolicyServer(LanguageServer):
         """Forgets a document that was closed, and takes its diagnostics back."""
         self._cancel(uri)
         self._documents.pop(uri, None)
+        self._kinds.pop(uri, None)
         self._fixable.pop(uri, None)
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, []))
 
@@ -169,6 +173,7 @@ class PolicyServer(LanguageServer):
             self._publish(uri, document, every)
 
     def _publish(self, uri: str, document: OpenDocument, every: list[tuple[lsp.Diagnostic, bool]]) -> None:
+        self._kinds[uri] = document.kind if document.is_checked else None
         self._fixable[uri] = (document, [one for one, is_fixable in every if is_fixable])
         number = self.workspace.get_text_document(uri).version
         params = lsp.PublishDiagnosticsParams(uri, [one for one, _ in every], number)
