@@ -450,6 +450,15 @@ def test_a_request_with_wrong_parameters_is_refused(tmp_path: Path, params: obje
     assert found[3]["result"] is None
 
 
+def test_a_request_after_shutdown_is_refused(tmp_path: Path) -> None:
+    messages = [INITIALIZE, message("shutdown", number=2), message(HOVER, AT_TOP, 3), message("exit")]
+    code, output, _ = run(tmp_path, *messages)
+    assert code == 0
+    found = answers(output)
+    assert found[2]["result"] is None
+    assert found[3]["error"]["code"] == -32600
+
+
 def test_a_part_of_parameters_may_look_like_a_message(tmp_path: Path) -> None:
     action = {"title": "x", "data": {"jsonrpc": "2.0", "id": 9, "method": HOVER}}
     messages = [message("codeAction/resolve", action, 2), message("shutdown", number=3), message("exit")]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cattrs import transform_error
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams, JsonRpcInvalidRequest
 from pygls.protocol import LanguageServerProtocol
+from pygls.protocol.json_rpc import RPCRequest
 
 from callgate.text import masked
 
@@ -21,9 +22,9 @@ class _Unreadable:
 
 
 class AnsweringProtocol(LanguageServerProtocol):
-    """Answers also requests that cannot be read.
+    """Answers also requests that cannot be read, and those after the one to shut down.
 
-    Pygls tells such a request as an error of the server, and its client would wait for ever.
+    Pygls tells the former as errors of the server and drops the latter, and its client would wait for ever.
     """
 
     def structure_message(self, data: dict[str, Any]) -> Any:  # noqa: ANN401  a message of any type, or a part of one
@@ -40,6 +41,9 @@ class AnsweringProtocol(LanguageServerProtocol):
         """Answers a request, or takes a notification or an answer."""
         if isinstance(message, _Unreadable):
             self._send_response(message.number, error=message.error.to_response_error())
+        elif self._shutdown and isinstance(message, RPCRequest):
+            error = JsonRpcInvalidRequest("the server was told to shut down; it only exits now")
+            self._send_response(message.id, error=error.to_response_error())
         else:
             super().handle_message(message)
 
