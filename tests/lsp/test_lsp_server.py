@@ -252,6 +252,19 @@ def test_other_documents_are_checked_as_they_are_saved(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
+@pytest.mark.parametrize(("shown", "saved"), [("", "\ufeff"), ("\ufeff", "\ufeff"), ("\ufeff", "")])
+def test_a_file_is_saved_also_if_only_the_editor_or_the_file_has_a_mark(tmp_path: Path, shown: str, saved: str) -> None:
+    async def scene(one: Editor) -> None:
+        text = "servers: {}\npolicies: {}\nlistn: 1\n"
+        one.open("callgate.yaml", shown + text)
+        assert await one.diagnostics("callgate.yaml") == []
+        one.save("callgate.yaml", saved + text)
+        found = await one.diagnostics("callgate.yaml")
+        assert [item.range.start for item in found if "listn" in item.message] == [lsp.Position(2, 0)]
+
+    played(tmp_path, scene)
+
+
 def test_a_policy_of_800_tools(tmp_path: Path) -> None:
     many = "".join(f"  tool_{number}: {{rate_limit: {number + 1}/hour}}\n" for number in range(800))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,8 +111,11 @@ def _half_character(document: OpenDocument) -> Problem:
 
 
 def _is_saved(path: Path, content: bytes) -> bool:
+    # Some editors show a text without its byte order mark, and write it back to the file.
+    text = content.removeprefix(BOM_UTF8)
     try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
+        is_near = path.stat().st_size <= len(BOM_UTF8) + len(text)
+        return is_near and path.read_bytes().removeprefix(BOM_UTF8) == text
     except OSError:
         return False
 
