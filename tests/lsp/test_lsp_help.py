@@ -17,6 +17,7 @@ from callgate.workbench.lsp.kinds import Kind
 from support.editor import split
 
 TOP = 'version: "1"\ndefault: deny\n'
+CONDITIONS = f"{TOP}tools:\n  a: {{require: [{{conditions: "
 
 
 def suggested(marked: str, name: str = "p.yaml") -> list[Suggestion]:
@@ -87,6 +88,16 @@ def test_values_on_the_line_after_their_key() -> None:
     assert "action" in labels(f"{TOP}tools:\n  a: {{}}\n  b:\n    ‸")
 
 
+@pytest.mark.parametrize("typed", ["‸", "l‸", "lt‸", "‸nonsense", '"l‸', '"l‸"', "l‸t, value: 3"])
+def test_an_operator_that_is_half_typed_rules_no_other_out(typed: str) -> None:
+    found = {one.label: one for one in suggested(f"{CONDITIONS}[{{path: args.x, op: {typed}")}
+    assert {"exists", "lte", "in", "host_in"} <= set(found)
+    # Each is explained by itself.
+    assert "Compares numbers by exact decimal value" in found["lte"].description
+    assert "Equal to one of the list" not in found["lte"].description
+    assert "Equal to one of the list" in found["in"].description
+
+
 CALENDAR = {"minute", "hour", "day", "week", "month"}
 SLIDING = {"second", "minute", "hour", "day", "week", "30m", "1h"}
 
@@ -145,9 +156,6 @@ def test_counters_of_the_document_are_suggested() -> None:
 )
 def test_a_suggestion_replaces_the_word(marked: str, label: str, after: str) -> None:
     assert typed(marked, label) == after
-
-
-CONDITIONS = f"{TOP}tools:\n  a: {{require: [{{conditions: "
 
 
 @pytest.mark.parametrize(

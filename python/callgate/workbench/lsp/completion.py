@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from callgate.workbench.lsp.counters import counter_names, is_counter
 from callgate.workbench.lsp.schema import allowed_values, descriptions, suggested_values
@@ -13,6 +13,9 @@ from callgate.workbench.lsp.tokens import cursor_at, token_at
 from callgate.workbench.lsp.words import end_of_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from callgate.config.document import KeyPath
     from callgate.workbench.lsp.documents import OpenDocument
     from callgate.workbench.lsp.schema import Node
     from callgate.workbench.lsp.words import Cursor
@@ -76,21 +79,27 @@ def _keys(document: OpenDocument, cursor: Cursor, offset: int) -> list[Suggestio
 
 def _values(document: OpenDocument, cursor: Cursor, offset: int) -> list[Suggestion]:
     start, end = _span(document, cursor, offset)
-    nodes = _nodes(document, cursor, document.values)
+    # What is half typed here rules nothing out.
+    beside = {path: text for path, text in document.values.items() if path != cursor.path}
+    nodes = _nodes(document, cursor, beside)
     found = [*allowed_values(nodes), *suggested_values(nodes)]
     if is_counter(cursor.path):
         found += counter_names(document)
-    text = "\n\n".join(descriptions(nodes))
-    schema, written = document.schema, document.values
-    fitting = [one for one in found if schema is None or not schema.excludes(cursor.path, one, written)]
-    each = {_spelled(value, document): value for value in fitting}
+    schema = document.schema
+    fitting = [one for one in found if schema is None or not schema.excludes(cursor.path, one, beside)]
+    each = {_spelled(one, document): one if isinstance(one, str) else json.dumps(one) for one in fitting}
     return [
-        Suggestion(value if isinstance(value, str) else spelled, start, end, spelled, is_key=False, description=text)
-        for spelled, value in each.items()
+        Suggestion(label, start, end, spelled, is_key=False, description=_meaning(document, cursor, label, beside))
+        for spelled, label in each.items()
     ]
 
 
-def _nodes(document: OpenDocument, cursor: Cursor, values: dict[Any, str]) -> list[Node]:
+def _meaning(document: OpenDocument, cursor: Cursor, value: str, beside: Mapping[KeyPath, str]) -> str:
+    """The meaning of a value: an operator has one of its own."""
+    return "\n\n".join(descriptions(_nodes(document, cursor, {**beside, cursor.path: value})))
+
+
+def _nodes(document: OpenDocument, cursor: Cursor, values: Mapping[KeyPath, str]) -> list[Node]:
     return [] if document.schema is None else document.schema.at(cursor.path, values)
 
 
