@@ -143,6 +143,9 @@ def test_depth_is_bounded() -> None:
     deep = "[" * 100_000
     assert read_tokens(deep) == []
     assert cursor_at(deep, len(deep)) is None
+    dashes = "- " * 100_000
+    assert read_tokens(f"{dashes}a") == []
+    assert cursor_at(dashes, len(dashes)) is None
     nested = "".join(f"{' ' * depth}a:\n" for depth in range(5_000))
     assert len(read_tokens(nested)) <= 70
 

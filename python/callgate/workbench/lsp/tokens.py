@@ -103,6 +103,8 @@ class _Reader:
         self._leave(at - start, is_item=_is_dash(text, at, end))
         while _is_dash(text, at, end):
             self._item(at - start)
+            if len(self._frames) > MOST_DEPTH:
+                return None
             at = self._skip_blanks(at + 1, end)
             if self.stop <= at or (at == end and self.stop <= end):
                 self.cursor = Cursor(self._path(), is_key=True, start=self.stop, is_flow=False)
