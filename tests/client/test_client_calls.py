@@ -231,16 +231,16 @@ def test_an_async_stream_outlives_a_restart() -> None:
 
 def test_a_pause_of_the_caller_is_no_silence_of_the_sidecar(target: str) -> None:
     """Neither a call that comes late nor a decision that is taken late is a timeout."""
-    with Client(target, timeout_ms=100) as client:
+    with Client(target, timeout_ms=500) as client:
 
         def calls() -> Iterator[Call]:
             yield OPEN
-            time.sleep(0.3)
+            time.sleep(0.8)
             yield OPEN
             yield OPEN
 
         decisions = client.check_stream(calls())
         assert next(decisions).allowed
         assert next(decisions).allowed
-        time.sleep(0.3)
+        time.sleep(0.8)
         assert rules(decisions) == [""]
