@@ -14,6 +14,7 @@ from callgate.workbench.lsp.counters import RenameError, counter_at, renamed
 from callgate.workbench.lsp.documents import LARGEST_CHARACTERS, OpenDocument
 from callgate.workbench.lsp.hover import meaning
 from callgate.workbench.lsp.kinds import Kind
+from callgate.workbench.lsp.schema import Schema
 from support.editor import split
 
 TOP = 'version: "1"\ndefault: deny\n'
@@ -531,3 +532,22 @@ def test_nothing_else_is_renamed() -> None:
 def test_a_text_that_is_too_long_gets_no_help() -> None:
     document = OpenDocument("p.yaml", "version: 1\n" + "#" * LARGEST_CHARACTERS)
     assert (document.is_too_large, document.tokens, document.kind) == (True, [], None)
+
+
+def test_each_counter_of_a_long_document_costs_no_look_at_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document may have tens of thousands, and completion runs in the thread that answers requests."""
+    looks: list[object] = []
+    at = Schema.at
+
+    def counted(schema: Schema, *args: object, **keywords: object) -> object:
+        looks.append(args)
+        return at(schema, *args, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Schema, "at", counted)
+    numbers = []
+    for many in (1, 100):
+        limits = "".join(f"    - {{counter: c{number}, max: 1, window: hour}}\n" for number in range(many))
+        looks.clear()
+        assert len(suggested(f"{TOP}tools:\n  a:\n    limits:\n{limits}    - counter: ‸\n")) == many
+        numbers.append(len(looks))
+    assert numbers[0] == numbers[1]

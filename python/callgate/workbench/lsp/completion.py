@@ -81,16 +81,20 @@ def _values(document: OpenDocument, cursor: Cursor, offset: int) -> list[Suggest
     start, end = _span(document, cursor, offset)
     # What is half typed here rules nothing out.
     beside = {path: text for path, text in document.values.items() if path != cursor.path}
-    nodes = _nodes(document, cursor, beside)
-    found = [*allowed_values(nodes), *suggested_values(nodes)]
+    nodes, schema = _nodes(document, cursor, beside), document.schema
+    fitting = {
+        _spelled(one, document): one if isinstance(one, str) else json.dumps(one)
+        for one in (*allowed_values(nodes), *suggested_values(nodes))
+        if schema is None or not schema.excludes(cursor.path, one, beside)
+    }
+    found = {spelled: (label, _meaning(document, cursor, label, beside)) for spelled, label in fitting.items()}
     if is_counter(cursor.path):
-        found += counter_names(document)
-    schema = document.schema
-    fitting = [one for one in found if schema is None or not schema.excludes(cursor.path, one, beside)]
-    each = {_spelled(one, document): one if isinstance(one, str) else json.dumps(one) for one in fitting}
+        # There may be thousands, all with the meaning of their member.
+        meaning = "\n\n".join(descriptions(nodes))
+        found |= {_spelled(one, document): (one, meaning) for one in counter_names(document)}
     return [
-        Suggestion(label, start, end, spelled, is_key=False, description=_meaning(document, cursor, label, beside))
-        for spelled, label in each.items()
+        Suggestion(label, start, end, spelled, is_key=False, description=meaning)
+        for spelled, (label, meaning) in found.items()
     ]
 
 
