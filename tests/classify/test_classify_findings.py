@@ -174,6 +174,13 @@ def test_corrections_without_a_tool_are_reported() -> None:
     ]
 
 
+def test_corrections_of_other_servers_are_not_reported() -> None:
+    """A scan is about its own servers: the others may not have been scanned yet."""
+    overrides = {name: {"lost": Correction(category="Write")} for name in ("srv", "other")}
+    catalogue = Catalogue({"srv": CatalogueServer({"a": Tool("a")})}, overrides)
+    assert [one.server for one in catalogue_findings(catalogue, {"srv"})] == ["srv"]
+
+
 def test_corrections_that_give_nothing_are_reported() -> None:
     given = {
         "a": Correction(),

@@ -146,9 +146,9 @@ def catalogue_findings(catalogue: Catalogue, servers: Collection[str] | None = N
 
     Args:
         catalogue: The catalogue; names are compared over all of its servers.
-        servers: The servers whose tools are reported; by default all.
+        servers: The servers whose tools and corrections are reported; by default all.
     """
-    found = list(_lost_corrections(catalogue))
+    found = [one for one in _lost_corrections(catalogue) if servers is None or one.server in servers]
     names = [(server, tool.name) for server, tool in catalogue.tools()]
     alike = lookalikes(names)
     for server, tool in catalogue.tools():
