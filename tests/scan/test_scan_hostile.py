@@ -96,6 +96,16 @@ def test_output_that_is_no_message_is_told() -> None:
     assert said == "no whole list after 2 s; a line of its output is no JSON-RPC message: `Password:`"
 
 
+def test_a_secret_in_a_line_too_long_to_keep_is_not_shown() -> None:
+    secret = "topsecret-value." * 600
+    said = ran("import os; print(os.environ['SECRET'])", SECRET=secret)
+    assert said.endswith("; a line of its output is no JSON-RPC message: ``")
+    said = ran("import os; print('key', os.environ['SECRET'][:6000], os.environ['SECRET'])", SECRET=secret[:6000])
+    assert said.endswith("; a line of its output is no JSON-RPC message: ``")
+    said = ran("import os; print('key', os.environ['SECRET'], 'x' * 9000)", SECRET=secret[:6000])
+    assert "topsecret" not in said
+
+
 def test_what_a_dying_server_said_is_shown_without_secrets() -> None:
     os.environ["HIDDEN"] = "of the user"
     try:

@@ -263,7 +263,12 @@ def _strays(traces: Traces, target: Target) -> str:
     number = traces.stray_lines
     if not number:
         return ""
-    shown = quoted(plain_line(redacted(traces.first_stray.decode(errors="replace"), target.secrets())))
+    secrets = target.secrets()
+    text = redacted(traces.first_stray.decode(errors="replace"), secrets)
+    if traces.is_stray_cut:
+        # A secret that goes over the cut was not recognized.
+        text = text[: max(0, len(text) - max(map(len, secrets), default=0))]
+    shown = quoted(plain_line(text))
     if number == 1:
         return f"; a line of its output is no JSON-RPC message: {shown}"
     return f"; {number:,} lines of its output are no JSON-RPC messages, the first: {shown}"

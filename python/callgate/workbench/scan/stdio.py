@@ -71,6 +71,9 @@ class Traces:
     stray_lines: int = 0
     """Lines of its output that are no JSON-RPC messages."""
     first_stray: bytes = b""
+    """The first of them, or its beginning."""
+    is_stray_cut: bool = False
+    """True if it was longer."""
     end: str = "ended"
     """The way in which it ended, as the verb of a sentence."""
 
@@ -81,6 +84,7 @@ class Traces:
         self.stray_lines += 1
         if self.stray_lines == 1:
             self.first_stray = line[:_STRAY_BYTES]
+            self.is_stray_cut = len(line) > _STRAY_BYTES
 
 
 @asynccontextmanager
