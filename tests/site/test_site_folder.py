@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from callgate.config.locks import locked
 from callgate.errors import ConfigError
 from callgate.workbench.catalogue import Catalogue, CatalogueServer, Tool
 from callgate.workbench.site import build_site
@@ -151,6 +154,24 @@ def test_builds_at_once_end_with_one_whole_site(tmp_path: Path) -> None:
     found = {path.name for path in folder.iterdir()} - {MARKER}
     assert found == {f"{min(found)[0]}{number}" for number in range(3)}
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_lock_that_another_process_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may read the folder may lock it, so a wait without an end would stop every build."""
+    monkeypatch.setattr("callgate.config.locks._PATIENCE_S", 0.0)
+    with locked(tmp_path, "it is free"):
+        assert refused(tmp_path / "site") == f"another process has locked `{tmp_path}`; run the command again"
+    build_site(catalogue("a"), tmp_path / "site")
+    assert (tmp_path / "site/index.html").is_file()
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_handle: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    build_site(catalogue("a"), tmp_path / "site")
+    assert (tmp_path / "site/index.html").is_file()
 
 
 def test_a_folder_that_another_program_makes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

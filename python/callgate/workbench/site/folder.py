@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import secrets
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from callgate.config.locks import locked
 from callgate.errors import ConfigError
 from callgate.text import masked, reason_of, visible
 
@@ -94,11 +94,12 @@ class SiteFolder:
                     # Again, because building took a while.
                     self._check()
                     self._swap(self._new)
+                shutil.rmtree(_old_of(self._new), ignore_errors=True)
         finally:
             shutil.rmtree(self._new, ignore_errors=True)
 
     def _swap(self, new: Path) -> None:
-        old = new.with_suffix(".old")
+        old = _old_of(new)
         try:
             if not self._folder.exists():
                 new.rename(self._folder)
@@ -116,24 +117,22 @@ class SiteFolder:
                 )
                 raise ConfigError(message) from None
             raise self._unwritable(error) from None
-        shutil.rmtree(old, ignore_errors=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Waits until no other build checks or swaps a folder beside this one."""
-        try:
-            handle = os.open(self._folder.parent, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            # It does not exist yet, or may not be listed; what then goes wrong is told where it does.
-            yield
-            return
-        try:
-            # Some file systems of networks lock no folders.
+        """Waits until no other build checks or swaps a folder beside this one.
+
+        Raises:
+            ConfigError: Another process keeps the lock.
+        """
+        parent = self._folder.parent
+        refusal = f"another process has locked `{visible(masked(str(parent)))}`; run the command again"
+        with ExitStack() as held:
+            # A folder that does not exist yet, or that may not be listed, has no lock, and some file systems of
+            # networks have none. What then goes wrong is told where it does.
             with suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX)
+                held.enter_context(locked(parent, refusal))
             yield
-        finally:
-            os.close(handle)
 
     def _refuse_present_folder(self) -> None:
         """Refuses to take the folder from under this process, and from under the shell that has started it."""
@@ -204,3 +203,8 @@ class SiteFolder:
 
     def _unwritable(self, error: OSError) -> ConfigError:
         return ConfigError(f"cannot write `{self._shown}`: {reason_of(error)}")
+
+
+def _old_of(new: Path) -> Path:
+    """The name that the folder before gets until it is deleted."""
+    return new.with_suffix(".old")
