@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from callgate.workbench.catalogue import Attributes, Catalogue, CatalogueServer, Correction, Tool
 from callgate.workbench.classify import KINDS, catalogue_findings, classified, poison_findings, tool_findings
-from callgate.workbench.classify.poison import hidden_in, instruction_in
+from callgate.workbench.classify.poison import LONGEST, hidden_in, instruction_in
+from callgate.workbench.classify.poison.plain import _LEET_WORD
 
 CASES: Final = Path(__file__).resolve().parents[1] / "cases" / "classify"
 HARMLESS: Final[list[dict[str, Any]]] = json.loads((CASES / "harmless.json").read_text())
@@ -146,6 +147,13 @@ def test_every_code_has_identifiers_of_owasp() -> None:
     for kind in KINDS.values():
         assert kind.owasp
         assert all(one.startswith("MCP") and one.endswith(":2025") for one in kind.owasp)
+
+
+def test_a_run_of_signs_is_looked_at_once() -> None:
+    """It took quadratic time: three quarters of a minute for 64,000 of them."""
+    text = "!!!1gn0re!!!"
+    assert [at for at in range(len(text)) if _LEET_WORD.match(text, at)] == [0]
+    assert not list(poison_findings(Tool("t", description="!" * LONGEST)))
 
 
 @given(st.text(max_size=300))

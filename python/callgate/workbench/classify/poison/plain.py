@@ -36,7 +36,10 @@ _LOOK_ALIKES: Final = str.maketrans(
     }
 )  # fmt: skip
 _LEET: Final = str.maketrans("013457@$!", "oieastasi")
-_LEET_WORD: Final = re.compile(r"(?<![\w@$])(?=[\w@$!]*[A-Za-z])(?=[\w@$!]*[013457@$!])[A-Za-z013457@$!]{4,}(?![\w@$])")
+# It begins where none of its characters is before: each run of them is looked at once.
+_LEET_WORD: Final = re.compile(
+    r"(?<![\w@$!])(?=[\w@$!]*[A-Za-z])(?=[\w@$!]*[013457@$!])[A-Za-z013457@$!]{4,}(?![\w@$])"
+)
 _SPACED: Final = re.compile(r"\b(?:[A-Za-z][ ._*~-]){4,}[A-Za-z]\b")
 _BASE64: Final = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,}={0,2}(?![\w+/=-])")
 _HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[ ,:]?){16,}(?![0-9A-Za-z])")
