@@ -122,6 +122,24 @@ def test_a_link_that_leads_nowhere_is_not_written_through(folder: Path) -> None:
     assert (folder / "made" / ".gitignore").is_symlink()
 
 
+def test_two_servers_with_one_file_are_refused(folder: Path) -> None:
+    """As `A` and `a` have where a file system takes both names for one; here a link does the same."""
+    servers = {"A": {"tools": AWS}, "a": {"tools": SHOP}}
+    (folder / "cases.json").write_text(json.dumps({"version": "1", "servers": servers}))
+    (folder / "made" / "policies").mkdir(parents=True)
+    (folder / "made" / "policies" / "a.yaml").symlink_to("A.yaml")
+    done = run("recommend", "--force", "--out", "made", "cases.json", cwd=folder)
+    assert done.code == 2
+    message = (
+        "`made/policies/A.yaml` and `made/policies/a.yaml` are one file here, so that one server would get the policy"
+    )
+    assert message in done.err
+    assert "refund" not in (folder / "made" / "policies" / "A.yaml").read_text()
+    assert not (folder / "made" / "callgate.yaml").exists()
+    (folder / "made" / "policies" / "a.yaml").unlink()
+    assert run("recommend", "--force", "--out", "made", "cases.json", cwd=folder).code == 0
+
+
 def test_addresses_of_servers(folder: Path) -> None:
     servers = {
         "aws": {"tools": AWS, "source": {"url": "https://mcp.example.com/mcp"}},

@@ -130,14 +130,14 @@ def refuse_sources(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
     Raises:
         ConfigError: A file of the output is one of the sources, by the same or another name.
     """
-    known = {identity for source in sources if (identity := _identity(source)) is not None}
+    known = {identity for source in sources if (identity := identity_of(source)) is not None}
     for output in outputs:
-        if _identity(output) in known:
+        if identity_of(output) in known:
             message = f"`{masked(str(output))}` is read by this command; name another file for its output"
             raise ConfigError(message)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> tuple[int, int] | None:
     """The identity of a file, which links to it share; None if there is no such file."""
     try:
         facts = path.stat()

@@ -15,7 +15,7 @@ from callgate.config.upstreams import endpoint_url
 from callgate.errors import ConfigError
 from callgate.text import masked, quoted, reason_of
 from callgate.workbench.recommend.render import Format, scalar
-from callgate.workbench.replace import put
+from callgate.workbench.replace import identity_of, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,8 +130,9 @@ def write_files(contents: Mapping[Path, str]) -> None:
     """Writes files, each in one step, with their folders.
 
     Raises:
-        ConfigError: A file cannot be written.
+        ConfigError: A file cannot be written, or two of them are one.
     """
+    written: dict[tuple[int, int] | None, Path] = {}
     for file, text in contents.items():
         folder = Path(os.path.realpath(file)).parent
         try:
@@ -142,7 +143,16 @@ def write_files(contents: Mapping[Path, str]) -> None:
         except OSError as error:
             message = f"cannot write `{masked(str(file))}`: {reason_of(error)}"
             raise ConfigError(message) from None
+        identity = identity_of(file)
+        if identity is not None and identity in written:
+            names = f"`{masked(str(written[identity]))}` and `{masked(str(file))}`"
+            message = (
+                f"{names} are one file here, so that one server would get the policy of the other; write to a file "
+                "system that tells upper case from lower case, or remove the link"
+            )
+            raise ConfigError(message)
         put(file, text.encode())
+        written[identity_of(file)] = file
 
 
 def _server(name: str, stem: str, server: CatalogueServer) -> str:
