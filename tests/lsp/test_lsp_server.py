@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
+from callgate.workbench.lsp.checks import problems
+from callgate.workbench.lsp.documents import OpenDocument
 from support.editor import PATIENCE_S, Editor, editor
 
 if TYPE_CHECKING:
@@ -250,6 +253,15 @@ def test_other_documents_are_checked_as_they_are_saved(tmp_path: Path) -> None:
         assert await one.diagnostics("pod.yaml") == []
 
     played(tmp_path, scene)
+
+
+def test_a_file_of_another_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the document; of a pipe, which has no size, the end would never come."""
+    path = tmp_path / "callgate.yaml"
+    os.mkfifo(path)
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda _path: pytest.fail("it was read"))
+    document = OpenDocument(path.name, "servers: {}\n")
+    assert problems(document, path, lambda _kind, _path: pytest.fail("it is not saved"), lambda: 0.0) == []
 
 
 @pytest.mark.parametrize(("shown", "saved"), [("", "\ufeff"), ("\ufeff", "\ufeff"), ("\ufeff", "")])

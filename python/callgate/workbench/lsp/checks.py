@@ -113,9 +113,10 @@ def _half_character(document: OpenDocument) -> Problem:
 def _is_saved(path: Path, content: bytes) -> bool:
     # Some editors show a text without its byte order mark, and write it back to the file.
     text = content.removeprefix(BOM_UTF8)
+    sizes = {len(text), len(BOM_UTF8) + len(text)}
     try:
-        is_near = path.stat().st_size <= len(BOM_UTF8) + len(text)
-        return is_near and path.read_bytes().removeprefix(BOM_UTF8) == text
+        # A pipe has no size: to read it would wait without an end.
+        return path.stat().st_size in sizes and path.read_bytes().removeprefix(BOM_UTF8) == text
     except OSError:
         return False
 
