@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -17,6 +18,8 @@ _LONGEST_STEM: Final = 120
 """Characters of a file's name: file systems take some 255 bytes."""
 
 
+# A folder of thousands of policies asks for each file which of the catalogue's servers it is for.
+@lru_cache(maxsize=1 << 14)
 def stem_of(server: str) -> str:
     """The name of a server as that of a file: different servers have different ones."""
     # A server may have any name, even `..` or `a/b`.

@@ -138,7 +138,8 @@ class SiteFolder:
         """Refuses to take the folder from under this process, and from under the shell that has started it."""
         try:
             present = Path(os.path.realpath(Path.cwd()))
-        except FileNotFoundError:
+        except OSError:
+            # It is gone, or may not be looked at: then nobody can be there by its name.
             return
         if self._folder.is_dir() and present.is_relative_to(self._folder):
             message = (
