@@ -88,7 +88,7 @@ def test_what_people_wrote_stays(tmp_path: Path) -> None:
     servers = {"other": {"tools": {"x": {"category": "Write"}}}, "srv": {"tools": {"a": {"category": "Read"}}}}
     file.write_text(json.dumps({"version": "1", "servers": servers, "overrides": {"srv": correction}, "x-n": 1}))
     file.chmod(0o640)
-    done = scan(tmp_path, "--out", file)
+    done = scan(tmp_path, "-o", file)
     assert done.code == 0, done
     after = read_catalogue(file)
     assert after.servers["other"].tools["x"].category == "Write"

@@ -70,7 +70,10 @@ def scan(
     client: Clients = None,
     project: Project = None,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Catalogue to create or update (.json); - for standard output.")
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Catalogue to create or update (.json); - for standard output."
+        ),
     ] = Path("catalogue.json"),
     header: Annotated[
         list[str] | None,
