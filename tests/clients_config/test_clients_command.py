@@ -6,6 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from support.clients_config.home import Home
 
@@ -207,6 +209,26 @@ def test_a_gateway_in_a_url_counts_only_if_it_is_known(home: Home) -> None:
     assert done.code == 1
     assert "give --gateway https://gate.example" in done.err
     assert home.run("clients", "list", "--fail-on-shadow", "--gateway", "https://gate.example").code == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://gate.example/mcp/../raw",
+        "https://gate.example/mcp/docs/../../raw",
+        "https://gate.example/mcp/%2E%2e/raw",
+        "https://gate.example/mcp/..\\raw",
+        "https://other.example\\@gate.example/mcp/docs",
+        "https://gate.example/mcp/",
+        "https://gate.example/mcp/..#https://docs.example/mcp",
+    ],
+)
+def test_a_url_that_leads_away_from_the_route_of_a_gateway_is_shadow(home: Home, url: str) -> None:
+    connect = {"command": "callgate", "args": ["connect", url]}
+    home.write(".cursor/mcp.json", {"mcpServers": {"docs": {"url": url}, "connected": connect}})
+    done = home.run("clients", "list", "--fail-on-shadow", "--gateway", "https://gate.example")
+    assert done.code == 1
+    assert states(home, "--gateway", "https://gate.example") == {"cursor/docs": "shadow", "cursor/connected": "shadow"}
 
 
 def test_names_that_no_command_can_hold_do_not_keep_the_others_back(home: Home) -> None:

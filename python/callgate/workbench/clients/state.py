@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from callgate.workbench.clients.entries import STDIO, UNKNOWN_FORM, Entry
 from callgate.workbench.clients.wrapped import connected_url, original_words, wrapped_url
@@ -84,9 +84,20 @@ def document_of(entry: Entry, state: State) -> dict[str, Any]:
 
 
 def _of_url(url: str, gateways: set[str], verb: str) -> State:
-    if _origin(url) in gateways and urlsplit(url).path.startswith("/mcp/"):
+    if _origin(url) in gateways and _is_route(urlsplit(url)):
         return State(BEHIND, f"{verb} a gateway")
     return State(SHADOW, f"{verb} the server directly")
+
+
+def _is_route(parts: SplitResult) -> bool:
+    r"""True for the address of a server at a gateway, as clients understand it.
+
+    They resolve `..` before they ask, and take `\` for `/`: either leads away from the route, and the second may lead
+    to another host than the one that is read here.
+    """
+    first, *others = parts.path.removeprefix("/mcp/").split("/")
+    is_plain = "\\" not in parts.netloc + parts.path and not {".", ".."} & {unquote(step) for step in (first, *others)}
+    return parts.path.startswith("/mcp/") and first != "" and is_plain
 
 
 def _origin(url: str) -> str:
