@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,17 @@ def test_reasons_name_category_risk_evidence_and_limit() -> None:
         "Read, low risk (the name begins with `get`, and the server says that it only reads, confidence 0.90): "
         "at most 60 calls per minute for each grant"
     )
+
+
+def test_a_tool_with_several_definitions_is_left_out_unless_a_person_gives_its_category() -> None:
+    twice = {"x-ambiguous": True}
+    catalogue = catalogue_of(tool("get", "Read", extra=twice), tool("drop", "Destructive", extra=twice))
+    found = one(catalogue)
+    reason = "its server lists it several times, with different definitions, so it is denied"
+    assert [(left.tool, left.kind, left.reason) for left in found.left_out] == [("get", "ambiguous", reason)]
+    assert (found.rules, [hidden.tool for hidden in found.hidden]) == ((), ["drop"])
+    corrected = replace(catalogue, overrides={"srv": {"get": Correction(category="Read")}})
+    assert [rule.tool for rule in one(corrected).rules] == ["get"]
 
 
 def test_corrections_of_people_decide() -> None:

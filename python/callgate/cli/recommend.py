@@ -189,6 +189,10 @@ def _report(one: Recommendation) -> None:
         ("with approvals", [rule.tool for rule in one.approvals]),
         ("hidden", [tool.tool for tool in one.hidden]),
         ("left out, because no category is known", [tool.tool for tool in one.left_out if tool.kind == "no category"]),
+        (
+            "left out, because they are listed several times, with different definitions",
+            [tool.tool for tool in one.left_out if tool.kind == "ambiguous"],
+        ),
         ("left out, because it was never used", [tool.tool for tool in one.left_out if tool.kind == "never used"]),
         ("limit above the recommended one, because of the log", raised),
         ("no approvals, although some calls of the log had one", asking_less),

@@ -13,6 +13,7 @@ from callgate.workbench.recommend.arguments import Places, argument_checks
 from callgate.workbench.recommend.defaults import APPROVED, CALLS_PER_MINUTE, HIDDEN
 from callgate.workbench.recommend.recommendation import HiddenTool, LeftOutTool, Recommendation, ToolRule
 from callgate.workbench.recommend.usage import DEFAULT_SERVER
+from callgate.workbench.scan.definitions import AMBIGUOUS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -104,10 +105,15 @@ class _Server:
         usage = self._wishes.usage
         use = usage.use_of(self._name, tool.name) if usage is not None else None
         refused = sentences.refused(usage.refusals_of(self._name, tool.name)) if usage is not None else ""
+        was_used = f", although it was {sentences.used(use)}" if use is not None else ""
         if tool.category is None:
-            was_used = f", although it was {sentences.used(use)}" if use is not None else ""
             return LeftOutTool(tool.name, "no category", f"no category is known, so it is denied{was_used}{refused}")
-        facts = sentences.facts_of(tool, self._corrections.get(tool.name))
+        correction = self._corrections.get(tool.name)
+        facts = sentences.facts_of(tool, correction)
+        is_corrected = correction is not None and correction.category is not None
+        if tool.extra.get(AMBIGUOUS) and tool.category != HIDDEN and not is_corrected:
+            # The category is that of the first definition, and a call may do what another one says.
+            return LeftOutTool(tool.name, "ambiguous", f"{sentences.AMBIGUOUS}, so it is denied{was_used}{refused}")
         is_kept = tool.category == HIDDEN and tool.name in self._wishes.keep
         if tool.category == HIDDEN and use is None and not is_kept:
             return HiddenTool(tool.name, sentences.hidden(facts, is_unused=usage is not None) + refused)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from callgate.workbench.recommend.arguments import ArgumentChecks
 
-LeftOutReason = Literal["no category", "never used"]
+LeftOutReason = Literal["no category", "ambiguous", "never used"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ STORE: Final = (
 """The condition for every rule that asks people."""
 
 
+AMBIGUOUS: Final = "its server lists it several times, with different definitions"
+"""The reason why a category says too little."""
+
+
 def facts_of(tool: Tool, correction: Correction | None) -> str:
     """The beginning of each sentence: category, risk, and the evidence for them."""
     risk = f"{tool.risk} risk" if tool.risk else "risk not known"
