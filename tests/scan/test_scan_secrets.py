@@ -124,3 +124,20 @@ def test_long_words_take_little_time(word: str) -> None:
 
 def test_known_secrets_are_taken_out_of_texts() -> None:
     assert redacted("no access with hunter22, hunter2", ["hunter2", "hunter22", "on"]) == "no access with ***, ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no login with password=hunter2, user=ann", "no login with password=***, user=ann"),
+        ("bad key ghp_abcdefghijklmnop0123.", "bad key ***."),
+        ('{"apiKey": "k3y-of-mine", "retries": 3}', '{"apiKey": "***", "retries": 3}'),
+        ("Authorization: Bearer of-mine", "Authorization: Bearer ***"),
+        ("db_password: hunter2", "db_password: ***"),
+        ("at /files/sk-proj-of0mine0123/x", "at /files/***/x"),
+        ("token: expired; get a new one", "token: expired; get a new one"),
+        ("GET https://h.example/mcp failed: 401", "GET https://h.example/mcp failed: 401"),
+    ],
+)
+def test_secrets_that_only_the_server_knows_are_hidden_in_what_it_says(text: str, shown: str) -> None:
+    assert redacted(text, []) == shown

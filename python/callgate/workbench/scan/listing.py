@@ -37,6 +37,8 @@ _UNAUTHORIZED: Final = frozenset({401, 403})
 _BUSY: Final = frozenset({408, 425, 429})
 _STDERR_LINES: Final = 10
 _STDERR_CHARACTERS: Final = 400
+_MESSAGE_CHARACTERS: Final = 10_000
+"""Characters of a server's error that are read: far more than are shown."""
 _LOGGERS: Final = ("mcp", "client", "httpx2", "httpcore2")
 
 
@@ -239,8 +241,9 @@ def _refusal(code: int, message: str, target: Target) -> ListingError:
     # Servers use this code as well, for errors of their own.
     if code == CONNECTION_CLOSED and message == "Connection closed":
         return EndedError("it ended before its tools were listed")
-    # Before it is shortened: a part of a secret would not be recognized.
-    return ListingError(f"it answers with error {code}: {quoted(plain_line(redacted(message, target.secrets())))}")
+    # Before it is shortened: a part of a secret would not be recognized. A message may have 16 MiB.
+    said = redacted(message[:_MESSAGE_CHARACTERS], target.secrets())
+    return ListingError(f"it answers with error {code}: {quoted(plain_line(said))}")
 
 
 def _reason(error: BaseException | None, target: Target) -> str:

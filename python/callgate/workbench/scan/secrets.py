@@ -40,6 +40,11 @@ _USER: Final = re.compile(r"(?!(?:npm|jsr|file|link|workspace):)[^\s:/@]+:[^\s@]
 _REFERENCE: Final = re.compile(r"\$\{[^}]*\}|\$\w+|\{env:[^}]*\}")
 _HOST: Final = re.compile(r"(?:\[[^\]]*\]|[^:\[\]@]*)(?::[0-9]*)?")
 _PIECES: Final = re.compile(r"[\s=:;,&?/@\"'{}\[\]<>\\]+")
+_SAID_VALUE: Final = re.compile(
+    r"(?<![\w.-])([\w.-]+)([\"']?(?:=|:(?!//))(\s*)[\"']?)((?:Bearer|Basic)\s+)?([^\s\"',;&)}\]]+)", re.IGNORECASE
+)
+"""`password=...`, `password: ...` or `"password": "..."` in a text of a server."""
+_SAID_WORD: Final = re.compile(r"[^\s=:;,&?@\"'`{}\[\]()<>\\]+")
 _SHORTEST: Final = 5
 """Shortest secret that is looked for in texts: shorter ones would make holes in ordinary words."""
 
@@ -103,7 +108,22 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
         if len(secret) >= _SHORTEST:
             # Messages of the system are shown in lower case.
             text = re.sub(re.escape(secret), HIDDEN, text, flags=re.IGNORECASE)
-    return masked(text)
+    return masked(_SAID_WORD.sub(_hidden_said_word, _SAID_VALUE.sub(_hidden_said_value, text)))
+
+
+def _hidden_said_value(found: re.Match[str]) -> str:
+    name, between, space, scheme, value = found.groups()
+    # In prose, the word after a colon is seldom a value: `token: expired`.
+    is_value = scheme or not space or any(character.isdigit() for character in value)
+    return f"{name}{between}{scheme or ''}{HIDDEN}" if is_value and _SECRET_NAME.search(name) else found[0]
+
+
+def _hidden_said_word(found: re.Match[str]) -> str:
+    word = found[0].rstrip(".")
+    if looks_like_key(word):
+        return HIDDEN + found[0][len(word) :]
+    # A key may be a part of a path, and a path as a whole looks like nothing.
+    return "/".join(HIDDEN if looks_like_key(step) else step for step in found[0].split("/"))
 
 
 def _hidden(word: str) -> str:
