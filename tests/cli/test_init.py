@@ -108,6 +108,17 @@ def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).read_text() == "mine"
 
 
+@pytest.mark.parametrize(("content", "is_told"), [("/target/\n", True), ("/target/\n/state/\n", False)])
+def test_a_list_of_ignored_files_is_kept_and_needs_the_state_once(tmp_path: Path, content: str, is_told: bool) -> None:
+    (tmp_path / ".gitignore").write_text(content)
+    done = invoked("init", tmp_path)
+    assert done.exit_code == 0
+    assert ("exists already: add `/state/` to it" in done.stderr) == is_told
+    assert (tmp_path / ".gitignore").read_text() == content
+    # Nothing more is written, so there is nothing to add.
+    assert "add `/state/`" not in invoked("init", tmp_path).stderr
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

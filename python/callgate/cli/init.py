@@ -155,10 +155,11 @@ def init(
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--upstream") from None
     contents = _contents(name, upstream)
-    if (folder / ".gitignore").exists():
-        del contents[".gitignore"]
-        typer.echo(f"`{masked(str(folder / '.gitignore'))}` exists already: add `{_IGNORED.strip()}` to it", err=True)
+    ignored = folder / ".gitignore"
+    kept = contents.pop(".gitignore") if ignored.exists() else None
     _write(folder, contents)
+    if kept is not None and not _has_line(ignored, kept.strip()):
+        typer.echo(f"`{masked(str(ignored))}` exists already: add `{kept.strip()}` to it", err=True)
     typer.echo(f"written: {', '.join(contents)} in `{masked(str(folder))}`")
     go = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     typer.echo(f"start it: {go}callgate serve --config callgate.yaml")
@@ -180,6 +181,13 @@ def _contents(server: str, upstream: str | None) -> dict[str, str]:
         "README.md": _README.format(grants=create),
         ".gitignore": _IGNORED,
     }
+
+
+def _has_line(file: Path, line: str) -> bool:
+    try:
+        return line in file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
 
 
 def _write(folder: Path, contents: dict[str, str]) -> None:
