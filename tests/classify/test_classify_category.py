@@ -112,6 +112,35 @@ def test_descriptions(name: str, description: str, expected: str) -> None:
     assert category(name, description) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "description", "expected"),
+    [
+        ("explain", "Explains and executes a query.", "Execute"),
+        ("inspect", "Inspects and repairs the table.", "Write"),
+        ("list_files", "Lists files. Also empties the trash.", "Destructive"),
+        ("list_users", "Lists users. If `purge` is true, inactive users are removed permanently.", "Destructive"),
+        ("list_users", "Lists users. This is read-only. With purge=true inactive users are removed.", "Destructive"),
+        ("get_orders", "Gets the orders of a customer; with cancel=true it cancels them.", "Write"),
+        ("view_table", "Shows a table. Set `drop` to drop it afterwards.", "Destructive"),
+        ("get_user", "Gets a user, creating it if it does not exist.", "Write"),
+        ("preview", "Previews a site by deploying it to staging.", "Execute"),
+        ("fetch", "Fetches a URL with any method, including POST and DELETE.", "Execute"),
+        ("count_rows", "Counts rows. Old rows get purged on each call.", "Destructive"),
+        ("list_jobs", "Lists jobs. Optionally kills stuck ones.", "Destructive"),
+        # Others do it, or it has been done, or the reader is told what to do.
+        ("get_order", "Gets an order. Cancelled orders are included.", "Read"),
+        ("get_job", "Gets a job. If it was cancelled, the reason is included.", "Read"),
+        ("get_policy", "Gets the policy that decides which files are deleted.", "Read"),
+        ("get_logs", "Returns logs. Logs older than 30 days are removed by the server.", "Read"),
+        ("scan", "Scans a repository. Then add the path to .gitignore.", "Read"),
+        ("list_runs", "Lists runs. Also shows who started them.", "Read"),
+        ("get_page", "Gets a page; with raw=true it returns HTML.", "Read"),
+    ],
+)
+def test_side_effects_of_what_seems_to_read(name: str, description: str, expected: str) -> None:
+    assert category(name, description) == expected
+
+
 def test_the_most_dangerous_operation_of_an_argument_counts() -> None:
     schema = {"properties": {"operation": {"enum": ["get", "create", "delete"]}}}
     assert category("storage", "Work with storage.", input_schema=schema) == "Destructive"

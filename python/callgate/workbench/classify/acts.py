@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callgate.workbench.classify.objects import turned, turning_object
-from callgate.workbench.classify.vocabulary import FORMS, MEANINGS, VAGUE
+from callgate.workbench.classify.vocabulary import FORMS, MEANINGS, PLAIN, VAGUE
 from callgate.workbench.classify.words import Verb, word_set
 
 if TYPE_CHECKING:
@@ -88,8 +88,9 @@ def strongest(acts: Sequence[Act]) -> Act | None:
     """The most dangerous act that is not vague, else the most dangerous vague one."""
     clear = [act for act in acts if not act.is_vague] or list(acts)
     if all(act.category == "Read" for act in clear):
-        # `View and manage` does more than it reads.
-        clear = [act for act in acts if act.verb in MANAGING] or clear
+        # `View and manage` does more than it reads, and so does `explains and executes`.
+        joined = [act._replace(strength=PLAIN) for act in acts[1:] if act.verb == "execute"]
+        clear = joined or [act for act in acts if act.verb in MANAGING] or clear
     return max(clear, key=lambda act: (RANK[act.category], act.strength), default=None)
 
 

@@ -10,6 +10,7 @@ from callgate.workbench.classify.acts import MANAGING, NOUNS_TOO, RANK, Act, str
 from callgate.workbench.classify.arguments import operation_acts, runs_commands
 from callgate.workbench.classify.names import name_act
 from callgate.workbench.classify.prose import Prose, lead_acts, listed_operations, read_prose
+from callgate.workbench.classify.side_effects import side_effects
 from callgate.workbench.classify.vocabulary import CLEAR, PLAIN, VAGUE
 from callgate.workbench.classify.words import name_words, word_set
 
@@ -51,6 +52,7 @@ def decide(tool: Tool, server: str) -> Decision:
     chosen = _from_words(tool, server, prose)
     chosen = _from_operations(tool, prose, chosen)
     chosen = _from_statements(prose, chosen)
+    chosen = _from_side_effects(prose, chosen)
     chosen = _from_server(server, chosen)
     return _from_hints(tool, chosen)
 
@@ -165,6 +167,16 @@ def _from_statements(prose: Prose, chosen: _Choice) -> _Choice:
         reason = f"A later sentence of the description says {quoted(later.phrase)}"
         return _Choice(later.category, 0.65, reason, True)
     return chosen
+
+
+def _from_side_effects(prose: Prose, chosen: _Choice) -> _Choice:
+    """Raises what only reads, as it seems or as the server says, by a side effect that the description mentions."""
+    if chosen.category != "Read":
+        return chosen
+    effect = strongest(list(side_effects(prose.sentences)))
+    if effect is None:
+        return chosen
+    return _Choice(effect.category, 0.6, f"The description mentions a side effect, {quoted(effect.phrase)}", True)
 
 
 def _read_only(prose: Prose, chosen: _Choice) -> _Choice:

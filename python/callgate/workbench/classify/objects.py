@@ -350,7 +350,7 @@ TURNS: Final[tuple[Turn, ...]] = (
     Turn(word_set("search find"), word_set("replace"), "Write", PLAIN, unless=word_set("replacement")),
     Turn(word_set("track"), word_set("event conversion click"), "Write", PLAIN),
     Turn(word_set("open"), word_set("node image result"), "Read", PLAIN),
-    Turn(word_set("issue capture"), word_set("token certificate credential"), "Write", PLAIN),
+    Turn(word_set("issue capture"), word_set("token certificate credential"), "Write", CLEAR),
     Turn(word_set("sign"), word_set("transaction"), "Financial"),
     Turn(word_set("broadcast submit"), word_set("transaction"), "Financial"),
     Turn(word_set("create make"), word_set("request"), "Write", PLAIN),

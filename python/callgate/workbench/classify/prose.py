@@ -138,6 +138,8 @@ class Prose(NamedTuple):
     lead_text: str
     statements: tuple[Act, ...]
     """Acts of later sentences whose subject is the tool."""
+    sentences: tuple[str, ...]
+    """The sentences without what the tool does not do."""
     is_final: bool
     """It says that its effect cannot be undone."""
     destroys: str
@@ -166,7 +168,7 @@ def read_prose(description: str) -> Prose:
     found = _PASSIVE.search(affirmed)
     is_read_only = _says_read_only(own)
     return Prose(
-        tuple(lead), lead_text, tuple(_statements(rest)), _FINAL.search(own) is not None,
+        tuple(lead), lead_text, tuple(_statements(rest)), tuple(sentences), _FINAL.search(own) is not None,
         " ".join(found[0].split()) if found else "", is_read_only, body,
     )  # fmt: skip
 

@@ -73,7 +73,7 @@ _TABLES: Final[tuple[tuple[Category, int, str], ...]] = (
         schedule reschedule unschedule share unshare grant allow deny login logout authenticate sign checkout pull
         switch select type press hover drag scroll navigate resize tap swipe focus go visit turn play skip dim
         change adopt sync synchronize synchronise touch init initialize initialise setup
-        launch make prepare fix undo redo revert rollback backfill index ingest load
+        launch make prepare fix repair undo redo revert rollback backfill index ingest load
         remember memorize memorise note post compose draft submit reply vote upvote downvote
         hold name categorize triage escalate
         establish invalidate dedupe deduplicate compact vacuum drain cordon uncordon package
