@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callgate.workbench.catalogue import CATEGORIES, RISKS, Tool
+from callgate.workbench.catalogue import CATEGORIES, RISKS, Correction, Tool
 from callgate.workbench.classify import classify
 
 CASES: Final = Path(__file__).resolve().parents[1] / "cases" / "classify"
@@ -195,3 +195,18 @@ def test_any_definition_is_classified_and_always_alike(
     assert 0 <= found.confidence <= 1
     assert found.evidence.endswith(".")
     assert found.evidence.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("correction", "risk"),
+    [
+        (Correction(category="Financial"), "critical"),
+        (Correction(category="Read"), "low"),
+        (Correction(category="Write", risk="critical"), "critical"),
+        # The same category, of which the tool is an especially risky one.
+        (Correction(category="Execute"), "critical"),
+        (Correction(reason="seen"), "critical"),
+    ],
+)
+def test_a_corrected_category_has_its_own_risk(correction: Correction, risk: str) -> None:
+    assert Tool("t", category="Execute", risk="critical").corrected(correction).risk == risk

@@ -74,7 +74,7 @@ def test_corrections_of_people_decide() -> None:
     override = Correction(category="Destructive", attributes=Attributes(), reason="it empties\nthe queue")
     corrected = Catalogue(known.servers, {"srv": {"get": override}})
     (hidden,) = one(corrected).hidden
-    assert "Destructive, low risk (corrected by a person: it empties the queue)" in hidden.reason
+    assert "Destructive, critical risk (corrected by a person: it empties the queue)" in hidden.reason
 
 
 def test_a_kept_tool_needs_approvals() -> None:

@@ -3,6 +3,7 @@
 from callgate.workbench.catalogue.document import parse_catalogue, read_catalogue, write_catalogue
 from callgate.workbench.catalogue.tools import (
     CATEGORIES,
+    RISK_OF,
     RISKS,
     Attributes,
     Catalogue,
@@ -16,6 +17,7 @@ from callgate.workbench.catalogue.tools import (
 __all__ = [
     "CATEGORIES",
     "RISKS",
+    "RISK_OF",
     "Attributes",
     "Catalogue",
     "CatalogueServer",

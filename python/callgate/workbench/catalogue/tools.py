@@ -15,6 +15,14 @@ CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
 """The categories, in the order of the contract (docs/policy.md)."""
 RISKS: Final[tuple[Risk, ...]] = get_args(Risk)
 """The risks, the least first."""
+RISK_OF: Final[dict[Category, Risk]] = {
+    "Read": "low",
+    "Write": "medium",
+    "Execute": "high",
+    "Destructive": "critical",
+    "Financial": "critical",
+}
+"""The risk of each category, by reversibility."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +73,13 @@ class Tool:
     """Fields that begin with `x-`, kept as they are."""
 
     def corrected(self, correction: Correction) -> Tool:
-        """The tool with what a person has said of it."""
+        """The tool with what a person has said of it. The risk of another category is not that of the tool any more."""
+        category = correction.category or self.category
+        by_category = RISK_OF[category] if category is not None and category != self.category else None
         return replace(
             self,
-            category=correction.category or self.category,
-            risk=correction.risk or self.risk,
+            category=category,
+            risk=correction.risk or by_category or self.risk,
             attributes=self.attributes.corrected(correction.attributes),
         )
 

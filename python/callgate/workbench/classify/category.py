@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callgate.text import quoted
+from callgate.workbench.catalogue import RISK_OF
 from callgate.workbench.classify.acts import MANAGING, NOUNS_TOO, RANK, Act, strongest
 from callgate.workbench.classify.arguments import operation_acts, runs_commands
 from callgate.workbench.classify.names import name_act
@@ -16,11 +17,6 @@ from callgate.workbench.classify.words import name_words, word_set
 
 if TYPE_CHECKING:
     from callgate.workbench.catalogue import Category, Risk, Tool
-
-RISK: Final[dict[Category, Risk]] = {
-    "Read": "low", "Write": "medium", "Execute": "high", "Destructive": "critical", "Financial": "critical",
-}  # fmt: skip
-"""Risk by reversibility."""
 
 _TERMINALS: Final = word_set("tmux terminal shell bash zsh powershell ssh iterm iterm2 cmd")
 _MANAGING: Final = MANAGING | {"access"}
@@ -214,11 +210,11 @@ def _from_hints(tool: Tool, chosen: _Choice) -> Decision:
     elif hints.get("readOnlyHint") is True:
         confidence = max(0.3, confidence - 0.2)
         reason = f"{reason}; the server's `readOnlyHint` does not lower it"
-    risk = RISK[category]
+    risk = RISK_OF[category]
     if hints.get("destructiveHint") is True and hints.get("readOnlyHint") is not True:
         if category in ("Read", "Write") and (not chosen.is_firm or _overwrites(reason)):
             category, confidence, reason = "Destructive", 0.6, f"{reason}, and the server says that it is destructive"
-            risk = RISK[category]
+            risk = RISK_OF[category]
         elif category in ("Read", "Write"):
             reason, risk = f"{reason}, and the server says that it is destructive", "high"
         elif category == "Destructive":

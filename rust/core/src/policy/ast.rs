@@ -82,6 +82,16 @@ impl Category {
             Self::Financial => "Financial",
         }
     }
+
+    /// The risk of a tool of which the category alone is known.
+    pub const fn risk(self) -> Risk {
+        match self {
+            Self::Read => Risk::Low,
+            Self::Write => Risk::Medium,
+            Self::Execute => Risk::High,
+            Self::Destructive | Self::Financial => Risk::Critical,
+        }
+    }
 }
 
 /// The harm that a tool can do.

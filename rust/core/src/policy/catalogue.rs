@@ -50,10 +50,13 @@ impl Catalogue {
 type Servers = HashMap<String, HashMap<String, ToolFacts>>;
 
 impl ToolFacts {
-    /// Puts the facts that a person has given in the place of those of a classifier.
+    /// Puts the facts that a person has given in the place of those of a classifier. The risk of another category is not
+    /// that of the tool any more.
     fn correct(&mut self, correction: &Self) {
+        let is_other = correction.category.is_some() && correction.category != self.category;
+        let risk = correction.category.filter(|_| is_other).map(Category::risk);
         self.category = correction.category.or(self.category);
-        self.risk = correction.risk.or(self.risk);
+        self.risk = correction.risk.or(risk).or(self.risk);
     }
 }
 

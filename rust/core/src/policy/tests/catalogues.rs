@@ -71,13 +71,13 @@ fn corrections_replace_what_a_scan_found() {
     .unwrap();
     let tools = &catalogue.servers["srv"];
     assert_eq!(tools["t"].category.unwrap().as_str(), "Write");
-    assert_eq!(tools["t"].risk.unwrap().as_str(), "low");
+    // Another category has another risk, unless the person gives one.
+    assert_eq!(tools["t"].risk.unwrap().as_str(), "medium");
     assert!(tools["t"].input_schema.is_some());
     assert_eq!(tools["gone"].risk.unwrap().as_str(), "critical");
-    assert_eq!(
-        catalogue.servers["other"]["t"].category.unwrap().as_str(),
-        "Financial"
-    );
+    let other = &catalogue.servers["other"]["t"];
+    assert_eq!(other.category.unwrap().as_str(), "Financial");
+    assert_eq!(other.risk.unwrap().as_str(), "critical");
     for (document, error) in [
         (
             r#"{"version": "1", "servers": {}, "overrides": {"s": {"t": {"category": "Reed"}}}}"#,
