@@ -38,7 +38,7 @@ FOLDS: Final = 5
 # Found on sets of one author, judged by weights of the others': the strength of the fit, the part of a term's contrast
 # in its weight, the weight of all poisoned windows beside all honest ones, and the weight of a window without any term,
 # which holds the bias down.
-STRENGTH: Final = 3.0
+STRENGTH: Final = 2.0
 CONTRAST: Final = 0.7
 POISONED: Final = 0.3
 EMPTY: Final = 0.1
@@ -48,7 +48,7 @@ SMALLEST: Final = 0.2
 """Weights below are left out."""
 LONG: Final = 1.0
 """Poisoned windows with a score above this one are kept, besides the highest of each definition."""
-SHORTEST_WINDOW: Final = 8
+SHORTEST_WINDOW: Final = 24
 COMMON: Final = """
 the a an to and of in is this on for or with by as it be at from that are : = < > # | * ? ! [ ] { } & % $ <number>
 return args example tool into about up their each any other who what its which these those one two use used when if

@@ -40,8 +40,8 @@ def test_the_weights_are_those_of_the_sets() -> None:
 def test_new_definitions_are_found_too() -> None:
     """The sets that are kept apart from patterns and weights."""
     for name in APART:
-        assert share_found(f"{name}_poisoned.json") >= 0.8
-        assert share_found(f"{name}_harmless.json") <= 0.03
+        assert share_found(f"{name}_poisoned.json") >= 0.87
+        assert share_found(f"{name}_harmless.json") <= 0.04
 
 
 def test_the_sets_that_are_kept_apart_are_apart() -> None:
@@ -88,6 +88,6 @@ def test_terms_and_scores_agree() -> None:
     scorer = SentenceScorer(-1.0, list(weights.items()))
     found = scorer.highest("four. one. send copies. to them.")
     assert found is not None
-    assert found[0] == pytest.approx(-1 + (16 + 2 + 3) / 8**0.5)
+    assert found[0] == pytest.approx(-1 + (16 + 2 + 3) / 24**0.5)
     assert found[1] == "one. send copies. to them."
     assert scorer.highest("") is None

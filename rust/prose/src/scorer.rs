@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use foldhash::fast::FixedState;
+
 use crate::terms::{Term, each_term, is_little};
 use crate::tokens::tokens;
 use crate::windows::windows;
@@ -11,7 +13,7 @@ use crate::windows::windows;
 const MOST_TAKEN: f32 = 3.0;
 
 /// Windows of fewer words count as having this many.
-const FEWEST_WORDS: f32 = 8.0;
+const FEWEST_WORDS: f32 = 24.0;
 
 /// The window with the highest score of a text.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,15 +29,18 @@ pub struct Score {
 pub struct Scorer {
     bias: f32,
     /// The words of the terms, numbered.
-    numbers: HashMap<String, u32>,
-    weights: HashMap<Term<u32>, f32>,
+    numbers: Map<String, u32>,
+    weights: Map<Term<u32>, f32>,
 }
+
+/// A map whose keys are those of a table of ours, so that a fixed hasher is safe.
+type Map<K, V> = HashMap<K, V, FixedState>;
 
 impl Scorer {
     /// Takes the weights of terms as [`terms`](crate::terms()) writes them, and the score of a window without any of them.
     /// What is no term is left out.
     pub fn new(bias: f32, weights: impl IntoIterator<Item = (String, f32)>) -> Self {
-        let mut numbers = HashMap::new();
+        let mut numbers = Map::default();
         let weights = weights
             .into_iter()
             .filter_map(|(written, weight)| {
