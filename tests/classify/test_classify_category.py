@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callgate.workbench.catalogue import CATEGORIES, RISKS, Correction, Tool
-from callgate.workbench.classify import classify
+from callgate.workbench.catalogue import AMBIGUOUS, CATEGORIES, RISKS, Correction, Tool
+from callgate.workbench.classify import classified_tool, classify
 
 CASES: Final = Path(__file__).resolve().parents[1] / "cases" / "classify"
 HARMLESS: Final[list[dict[str, Any]]] = json.loads((CASES / "harmless.json").read_text())
@@ -210,3 +210,14 @@ def test_any_definition_is_classified_and_always_alike(
 )
 def test_a_corrected_category_has_its_own_risk(correction: Correction, risk: str) -> None:
     assert Tool("t", category="Execute", risk="critical").corrected(correction).risk == risk
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("get_user", None), ("create_user", None), ("delete_user", "Destructive")]
+)
+def test_a_tool_with_several_definitions_has_no_category_unless_it_destroys(name: str, expected: str | None) -> None:
+    found = classified_tool(Tool(name, category="Read", risk="low", extra={AMBIGUOUS: True}), "srv")
+    assert found.category == expected
+    assert (found.risk is None) == (expected is None)
+    if expected is None:
+        assert "several times" in found.evidence

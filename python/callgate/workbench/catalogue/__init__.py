@@ -2,6 +2,7 @@
 
 from callgate.workbench.catalogue.document import parse_catalogue, read_catalogue, write_catalogue
 from callgate.workbench.catalogue.tools import (
+    AMBIGUOUS,
     CATEGORIES,
     RISK_OF,
     RISKS,
@@ -15,6 +16,7 @@ from callgate.workbench.catalogue.tools import (
 )
 
 __all__ = [
+    "AMBIGUOUS",
     "CATEGORIES",
     "RISKS",
     "RISK_OF",

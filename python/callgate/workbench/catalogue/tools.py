@@ -24,6 +24,9 @@ RISK_OF: Final[dict[Category, Risk]] = {
 }
 """The risk of each category, by reversibility."""
 
+AMBIGUOUS: Final = "x-ambiguous"
+"""True for a tool that was listed several times with different definitions; the first is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attributes:

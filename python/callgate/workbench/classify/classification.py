@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callgate.text import visible
-from callgate.workbench.catalogue import Attributes, Catalogue, Tool
+from callgate.workbench.catalogue import AMBIGUOUS, Attributes, Catalogue, Tool
 from callgate.workbench.classify.attributes import attributes_of
 from callgate.workbench.classify.category import decide
 
 if TYPE_CHECKING:
     from callgate.workbench.catalogue import CatalogueServer, Category, Risk
+
+_SEVERAL: Final = "Its server lists it several times, with different definitions, so that no category is known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ def _server(name: str, server: CatalogueServer) -> CatalogueServer:
 def classified_tool(tool: Tool, server: str, title: str = "") -> Tool:
     """The tool with its classification; a server is known by its name and by the title that it gives itself."""
     found = classify(tool, f"{server} {title}".strip())
+    if tool.extra.get(AMBIGUOUS) and found.category != "Destructive":
+        # A call may do what another one of the definitions says.
+        return replace(tool, category=None, risk=None, confidence=0.0, evidence=_SEVERAL, attributes=Attributes())
     return replace(
         tool,
         category=found.category,

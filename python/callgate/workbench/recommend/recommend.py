@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from callgate.errors import ConfigError
 from callgate.text import did_you_mean, quoted
+from callgate.workbench.catalogue import AMBIGUOUS
 from callgate.workbench.recommend import sentences
 from callgate.workbench.recommend.arguments import Places, argument_checks
 from callgate.workbench.recommend.defaults import APPROVED, CALLS_PER_MINUTE, HIDDEN
 from callgate.workbench.recommend.recommendation import HiddenTool, LeftOutTool, Recommendation, ToolRule
 from callgate.workbench.recommend.usage import DEFAULT_SERVER
-from callgate.workbench.scan.definitions import AMBIGUOUS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -106,14 +106,14 @@ class _Server:
         use = usage.use_of(self._name, tool.name) if usage is not None else None
         refused = sentences.refused(usage.refusals_of(self._name, tool.name)) if usage is not None else ""
         was_used = f", although it was {sentences.used(use)}" if use is not None else ""
-        if tool.category is None:
-            return LeftOutTool(tool.name, "no category", f"no category is known, so it is denied{was_used}{refused}")
         correction = self._corrections.get(tool.name)
-        facts = sentences.facts_of(tool, correction)
         is_corrected = correction is not None and correction.category is not None
         if tool.extra.get(AMBIGUOUS) and tool.category != HIDDEN and not is_corrected:
-            # The category is that of the first definition, and a call may do what another one says.
+            # A category is that of the first definition, and a call may do what another one says.
             return LeftOutTool(tool.name, "ambiguous", f"{sentences.AMBIGUOUS}, so it is denied{was_used}{refused}")
+        if tool.category is None:
+            return LeftOutTool(tool.name, "no category", f"no category is known, so it is denied{was_used}{refused}")
+        facts = sentences.facts_of(tool, correction)
         is_kept = tool.category == HIDDEN and tool.name in self._wishes.keep
         if tool.category == HIDDEN and use is None and not is_kept:
             return HiddenTool(tool.name, sentences.hidden(facts, is_unused=usage is not None) + refused)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from callgate._callgate import catalogue_faults
 from callgate.exact_json import write_json
 from callgate.text import is_text, quoted, visible
-from callgate.workbench.catalogue import Tool
+from callgate.workbench.catalogue import AMBIGUOUS, Tool
 from callgate.workbench.scan.bad_items import bad_ones
 from callgate.workbench.scan.digests import digests_of
 from callgate.workbench.scan.target import MAX_DEFINITION_BYTES
@@ -30,8 +30,6 @@ MAX_NAME: Final = 1024
 MAX_DEPTH: Final = 48
 """Levels of a value that are kept as they are: a catalogue's reader takes 64, and its own levels count as well."""
 
-AMBIGUOUS: Final = "x-ambiguous"
-"""True for a tool that was listed several times with different definitions; the first is kept."""
 LEFT_OUT: Final = "x-left_out"
 """Members of a definition that are not kept, because they are too large."""
 
