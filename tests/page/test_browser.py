@@ -33,7 +33,7 @@ def log_in(browser: Chromium, url: str) -> None:
     browser.go(f"{url}/approvals")
     browser.until("location.pathname === '/login'")
     browser.run(f"document.querySelector('#name').value = 'ann'; document.querySelector('#password').value = '{GOOD}'")
-    browser.run("document.querySelector('form.fields button').click()")
+    browser.leave("document.querySelector('form.fields button').click()")
     browser.until("location.pathname === '/approvals' && document.readyState === 'complete'")
 
 
@@ -64,12 +64,12 @@ def test_a_person_answers_and_no_other_page_does(admin: AdminServer, store: Stor
         log_in(browser, url)
         assert "ann (local)" in browser.text
 
-        browser.run(f"document.querySelector('a[href=\"/approvals/{own}\"]').click()")
+        browser.leave(f"document.querySelector('a[href=\"/approvals/{own}\"]').click()")
         browser.until(f"location.pathname === '/approvals/{own}' && document.readyState === 'complete'")
         assert "\\u202egnp.exe" in browser.text
         # The style sheet is in force: nothing of the page is blocked by its own policy.
         assert browser.run("getComputedStyle(document.querySelector('pre')).unicodeBidi") == "bidi-override"
-        browser.run("document.querySelector('button.approve').click()")
+        browser.leave("document.querySelector('button.approve').click()")
         browser.until("document.body.innerText.includes('approved until')")
         assert state(store, own) is State.APPROVED
 
@@ -87,7 +87,7 @@ def test_a_person_answers_and_no_other_page_does(admin: AdminServer, store: Stor
             assert state(store, others) is State.PENDING
             # A link is no attack: whoever follows it is still logged in.
             browser.go(f"{site}/link")
-            browser.run("document.querySelector('#link').click()")
+            browser.leave("document.querySelector('#link').click()")
             browser.until("document.body.innerText.includes('Approve this call once')")
 
 
@@ -95,8 +95,8 @@ def test_a_link_logs_in_by_its_button(admin: AdminServer, identities: Identities
     url = f"http://{admin.address}"
     with chromium(tmp_path / "profile") as browser:
         browser.go(f"{url}/login?once={identities.new_once()}")
-        browser.run("document.querySelector('main button').click()")
+        browser.leave("document.querySelector('main button').click()")
         browser.until("location.pathname === '/approvals' && document.readyState === 'complete'")
         assert "Log out" in browser.text
-        browser.run("document.querySelector('header button').click()")
+        browser.leave("document.querySelector('header button').click()")
         browser.until("location.pathname === '/login'")

@@ -134,10 +134,10 @@ def test_search_and_filters(site: Path, browser: Chromium) -> None:
     set_field(browser, "q", "RUN command")
     assert names(browser) == ["run_command"]
     assert browser.run("document.getElementById('found').textContent") == "1 tool found"
-    browser.run("document.querySelector('#results a').click()")
+    browser.leave("document.querySelector('#results a').click()")
     browser.until("location.pathname.endsWith('/tools/files/run_command.html') && document.readyState === 'complete'")
     # The way back leads to what was found.
-    browser.run("history.back()")
+    browser.leave("history.back()")
     browser.until("location.pathname.endsWith('/index.html') && document.readyState === 'complete'")
     assert browser.run("document.getElementById('q').value") == "RUN command"
     assert names(browser) == ["run_command"]

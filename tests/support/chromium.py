@@ -33,6 +33,10 @@ FLAGS = (
 )
 
 
+class LostPageError(Exception):
+    """The page was left for another one before its answer came."""
+
+
 class Chromium:
     """A browser with one tab."""
 
@@ -54,6 +58,8 @@ class Chromium:
         while True:
             answer = self._read()
             if answer.get("id") == self._number:
+                if "navigated or closed" in answer.get("error", {}).get("message", ""):
+                    raise LostPageError
                 assert "error" not in answer, answer
                 return answer["result"]
 
@@ -67,6 +73,11 @@ class Chromium:
         found = self.ask("Runtime.evaluate", expression=script, returnByValue=True)
         return found["result"].get("value")
 
+    def leave(self, script: str) -> None:
+        """Runs a script that opens another page, which may come before the answer."""
+        with suppress(LostPageError):
+            self.run(script)
+
     def resolve(self, script: str) -> Any:
         """The value of the promise of a script in the page."""
         found = self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
@@ -76,9 +87,16 @@ class Chromium:
     def until(self, script: str) -> None:
         """Waits until a script is true."""
         deadline = monotonic() + TIMEOUT_S
-        while not self.run(script):
+        while not self._is_true(script):
             assert monotonic() < deadline, f"{script}: {self.run('location.href + document.body.innerText')}"
             sleep(0.05)
+
+    def _is_true(self, script: str) -> bool:
+        try:
+            return bool(self.run(script))
+        except LostPageError:
+            # Another page comes, which is asked next.
+            return False
 
     @property
     def text(self) -> str:
