@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from callgate.workbench.catalogue import AMBIGUOUS, CATEGORIES, RISKS, Correction, Tool
 from callgate.workbench.classify import classified_tool, classify
+from callgate.workbench.classify.side_effects import _EACH
 
 CASES: Final = Path(__file__).resolve().parents[1] / "cases" / "classify"
 HARMLESS: Final[list[dict[str, Any]]] = json.loads((CASES / "harmless.json").read_text())
@@ -139,6 +140,13 @@ def test_descriptions(name: str, description: str, expected: str) -> None:
 )
 def test_side_effects_of_what_seems_to_read(name: str, description: str, expected: str) -> None:
     assert category(name, description) == expected
+
+
+def test_a_clause_about_each_call_is_looked_at_once() -> None:
+    """It took quadratic time: five seconds for a sentence of 16,000 characters."""
+    text = "old rows get purged on each call"
+    assert [at for at in range(len(text)) if _EACH.match(text, at)] == [text.index("on each")]
+    assert category("count_rows", "Counts deleted rows of each table, " + "row by row, " * 1_300) == "Read"
 
 
 def test_the_most_dangerous_operation_of_an_argument_counts() -> None:

@@ -35,9 +35,8 @@ _CHOICE: Final = re.compile(
     re.IGNORECASE,
 )
 """An effect that an argument chooses, up to the end of its clause."""
-_EACH: Final = re.compile(
-    r"[^.;\n]*\b(?:on|with|by|at|after)\s+(?:each|every)\s+(?:call|use|run)\b[^.;\n]*", re.IGNORECASE
-)
+_EACH: Final = re.compile(r"\b(?:on|with|by|at|after)\s+(?:each|every)\s+(?:call|use|run)\b", re.IGNORECASE)
+_CLAUSE_END: Final = re.compile(r"[.;\n]")
 _PASSIVE: Final = re.compile(
     r"\b(?<!that\s)(?<!which\s)(?:are|is|gets?|will\s+be)\s+(?:(?:also|then|\w+ly)\s+)?([a-z]+(?:ed|nt|pt))\b(?!\s+by\b)",
     re.IGNORECASE,
@@ -69,9 +68,8 @@ def side_effects(sentences: Sequence[str]) -> Iterator[Act]:
             # Without `can` a bare verb tells the reader what to do: `Then add the path`.
             form = "third" if besides[1] is None else "base"
             yield from _joined(sentence_words(sentence[besides.end() :][:200]), form)
-        # `_EACH` looks back to the beginning of the clause, so it is tried only where it can match.
-        clauses = _CHOICE.findall(sentence) + (_EACH.findall(sentence) if {"each", "every"} & set(words) else [])
-        for clause in clauses:
+        always = [clause for clause in _CLAUSE_END.split(sentence) if _EACH.search(clause)]
+        for clause in (*_CHOICE.findall(sentence), *always):
             for pattern in (_PASSIVE, _ACTIVE, _PURPOSE):
                 yield from _clear(pattern, clause)
         if place < _FIRST:
