@@ -91,3 +91,5 @@ def test_terms_and_scores_agree() -> None:
     assert found[0] == pytest.approx(-1 + (16 + 2 + 3) / 24**0.5)
     assert found[1] == "one. send copies. to them."
     assert scorer.highest("") is None
+    with pytest.raises(ValueError, match="`a b c d` is not a term"):
+        SentenceScorer(0.0, [("a b c d", 1.0)])

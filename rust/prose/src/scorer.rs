@@ -38,24 +38,25 @@ type Map<K, V> = HashMap<K, V, FixedState>;
 
 impl Scorer {
     /// Takes the weights of terms as [`terms`](crate::terms()) writes them, and the score of a window without any of them.
-    /// What is no term is left out.
-    pub fn new(bias: f32, weights: impl IntoIterator<Item = (String, f32)>) -> Self {
-        let mut numbers = Map::default();
-        let weights = weights
-            .into_iter()
-            .filter_map(|(written, weight)| {
-                let number = |word: &str| {
-                    let next = u32::try_from(numbers.len()).ok()?;
-                    Some(*numbers.entry(word.to_owned()).or_insert(next))
-                };
-                Some((Term::read(&written)?.map(number)?, weight))
-            })
-            .collect();
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// The first text that is not a term.
+    pub fn new(bias: f32, weights: impl IntoIterator<Item = (String, f32)>) -> Result<Self, String> {
+        let mut made = Self {
             bias,
-            numbers,
-            weights,
+            ..Self::default()
+        };
+        for (written, weight) in weights {
+            let term = Term::read(&written).and_then(|term| term.map(|word| made.number(word)));
+            made.weights.insert(term.ok_or_else(|| written.clone())?, weight);
         }
+        Ok(made)
+    }
+
+    fn number(&mut self, word: &str) -> Option<u32> {
+        let next = u32::try_from(self.numbers.len()).ok()?;
+        Some(*self.numbers.entry(word.to_owned()).or_insert(next))
     }
 
     /// The highest score of the windows of a text in lower case, and the first such window; none if it has no words.
@@ -116,6 +117,7 @@ mod tests {
             -1.0,
             weights.iter().map(|&(term, weight)| (term.to_owned(), weight)),
         )
+        .expect("terms")
     }
 
     #[test]
@@ -135,9 +137,15 @@ mod tests {
             .iter()
             .map(|word| (word.clone(), -1.0))
             .chain([("steal".to_owned(), 9.0)]);
-        let scorer = Scorer::new(0.0, weights);
+        let scorer = Scorer::new(0.0, weights).expect("terms");
         let score = |text: &str| scorer.highest(text).expect("words").value;
         let found = score(&format!("{} steal", words.join(" ")));
         assert!((found - (9.0 / 31_f32.sqrt() - MOST_TAKEN)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn what_is_not_a_term_is_refused() {
+        let refused = Scorer::new(0.0, [("send".to_owned(), 1.0), ("a b c d".to_owned(), 1.0)]);
+        assert_eq!(refused.err().as_deref(), Some("a b c d"));
     }
 }

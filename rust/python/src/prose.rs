@@ -16,9 +16,14 @@ impl SentenceScorer {
     /// Args:
     ///     bias: The score of sentences without any of the terms.
     ///     weights: Terms and their weights.
+    ///
+    /// Raises:
+    ///     ValueError: A text is not a term.
     #[new]
-    fn new(bias: f32, weights: Vec<(String, f32)>) -> Self {
-        Self(Scorer::new(bias, weights))
+    fn new(bias: f32, weights: Vec<(String, f32)>) -> PyResult<Self> {
+        Scorer::new(bias, weights)
+            .map(Self)
+            .map_err(|text| PyValueError::new_err(format!("`{text}` is not a term")))
     }
 
     /// Scores a text of one line in lower case.
