@@ -15,6 +15,8 @@ from callgate.workbench.classify import classify, poison_findings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from callgate.workbench.classify.findings import Finding
+
 CASES = Path(__file__).resolve().parents[2] / "tests/cases/classify"
 DANGEROUS = {"Destructive", "Financial"}
 MOST_SHOWN = 25
@@ -95,7 +97,8 @@ def _flags(files: Sequence[LabelFile]) -> None:
             flagged = [any(poison_findings(row.tool, row.server)) for row in rows]
             share = sum(flagged) / len(rows)
             what = "poisoned, recall" if is_poisoned else "harmless, flagged"
-            print(f"  {file.name}: {len(rows)} {what} {share:.3f} ({sum(flagged)})")
+            alone = sum(any(not _is_by_weights(found) for found in poison_findings(row.tool)) for row in rows)
+            print(f"  {file.name}: {len(rows)} {what} {share:.3f} ({sum(flagged)}), by patterns alone {alone}")
             odd = [row for row, one in zip(rows, flagged, strict=True) if one is not is_poisoned]
             for row in odd[:MOST_SHOWN]:
                 found = next((finding.message for finding in poison_findings(row.tool)), "not found")
@@ -104,6 +107,11 @@ def _flags(files: Sequence[LabelFile]) -> None:
     if every:
         right = sum(row.is_poisoned for row in every)
         print(f"  precision over all of these files: {right / len(every):.3f}")
+
+
+def _is_by_weights(found: Finding) -> bool:
+    """True if no pattern has found it: patterns are tried first."""
+    return "reads like an instruction to the model" in found.message
 
 
 def _time(rows: Sequence[Row]) -> None:
