@@ -149,7 +149,7 @@ class World:
         keywords = {**call, "now_ms": self._now_us / 1_000}
         explanation = self.engine.explain(**keywords)
         if self._store is None and explanation.decision.outcome is Outcome.APPROVAL_REQUIRED:
-            # Most tests ask for none, and to open a store takes a hundred times as long as to decide.
+            # Most tests ask for none, and to open a store takes much longer than to decide.
             self._store = self._open_store()
         decision = self.engine.check(**keywords, reserve=True)
         if self._failures:
