@@ -24,7 +24,7 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read(std::env::args().skip(1))?;
     let mut tcp = transport(options.tls.as_ref())?;

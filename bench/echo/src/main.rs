@@ -37,7 +37,7 @@ struct Message {
     _params: IgnoredAny,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args()
         .nth(1)

@@ -13,6 +13,9 @@ use callgate_core::{
 };
 use http::HeaderMap;
 
+#[cfg(doc)]
+use crate::apart::poll_apart;
+use crate::apart::{LARGE_BYTES, may_take};
 use crate::approvals::{AnsweredCall, ApprovalWatch, Approvals, ApprovalsConfig, Asking, Reply};
 use crate::audit::{Audit, LoggedRequest, UNAVAILABLE};
 use crate::clock::Clock;
@@ -26,11 +29,6 @@ use crate::ingress::Ingress;
 use crate::listed_tools::ListedTools;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
-
-/// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are freed after it.
-///
-/// Reading this much takes some 50 us, about what the hand-over costs.
-const LARGE_BYTES: usize = 64 * 1024;
 
 /// Message of a denial because the decision could not be logged.
 const UNAVAILABLE_MESSAGE: &str = "every decision has to be logged and the decision log cannot be written; try again later, and tell callgate's operator";
@@ -111,13 +109,16 @@ impl Buffers {
     }
 }
 
-/// Works on a message with buffers of this thread. The one test of whether a message is large: if it is, other tasks move to
-/// another thread first, and the buffers are new ones, so that the thread keeps no large ones.
+/// Works on a message with buffers of this thread. For a large one they are new, so that the thread keeps no large ones.
 ///
-/// `bytes` is the part of the message whose length the caller decides. Must run on a worker of a multi-threaded runtime.
+/// `bytes` is the part of the message whose length the caller decides. Work on a large one stands behind [`poll_apart`].
 pub(crate) fn work_on<R>(bytes: &[u8], work: impl FnOnce(&mut Buffers) -> R) -> R {
+    debug_assert!(
+        may_take(bytes.len()),
+        "a large message holds up other connections"
+    );
     if bytes.len() > LARGE_BYTES {
-        return tokio::task::block_in_place(|| work(&mut Buffers::new()));
+        return work(&mut Buffers::new());
     }
     BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
         Ok(mut buffers) => work(&mut buffers),
@@ -578,22 +579,19 @@ fn denial<'s>(rule: &'static str, message: Cow<'s, str>, now: Now) -> Decision<'
 mod tests {
     use super::*;
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn a_thread_keeps_the_buffers_of_small_messages_alone() {
-        let work = tokio::spawn(async {
-            let small = vec![0; LARGE_BYTES];
-            let large = vec![0; LARGE_BYTES + 1];
-            work_on(&small, |buffers| buffers.bytes.extend_from_slice(b"small"));
-            work_on(&large, |buffers| {
-                assert_eq!(buffers.bytes.capacity(), 0);
-                buffers.bytes.extend_from_slice(&large);
-            });
-            work_on(&small, |buffers| {
-                assert_eq!(buffers.bytes, b"small");
-                // Lent already.
-                work_on(&small, |others| assert_eq!(others.bytes.capacity(), 0));
-            });
+    #[test]
+    fn a_thread_keeps_the_buffers_of_small_messages_alone() {
+        let small = vec![0; LARGE_BYTES];
+        let large = vec![0; LARGE_BYTES + 1];
+        work_on(&small, |buffers| buffers.bytes.extend_from_slice(b"small"));
+        work_on(&large, |buffers| {
+            assert_eq!(buffers.bytes.capacity(), 0);
+            buffers.bytes.extend_from_slice(&large);
         });
-        work.await.unwrap();
+        work_on(&small, |buffers| {
+            assert_eq!(buffers.bytes, b"small");
+            // Lent already.
+            work_on(&small, |others| assert_eq!(others.bytes.capacity(), 0));
+        });
     }
 }

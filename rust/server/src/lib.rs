@@ -5,6 +5,7 @@
 //! it (the Python control plane, a test) may block as it likes. Whatever a call holds, it gets a decision
 //! (`docs/policy.md` section 5); an error status is for what is no request at all.
 
+mod apart;
 mod approvals;
 mod audit;
 mod bodies;
@@ -39,6 +40,7 @@ mod rooms;
 mod server;
 #[cfg(test)]
 mod testing;
+mod threads;
 mod tls;
 mod upkeep;
 mod upstream_probes;

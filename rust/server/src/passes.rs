@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arc_swap::Guard;
 
+use crate::apart::apart;
 use crate::approvals::{Asking, WaitingCall};
 use crate::deadline::Deadline;
 use crate::gate::Gate;
@@ -26,13 +27,15 @@ pub(crate) fn answered(
 /// with the same configuration. Where the second pass does not settle the call, what was consumed for it is given back.
 ///
 /// The request is kept over the wait, so `keep` counts its bytes first; where there is no room for them, nobody is asked and
-/// its error is the result.
+/// its error is the result. `bytes` is the size of its message: both passes are made where one of that size may be worked on.
 pub(crate) async fn settled<R, K>(
     gate: &Gate,
     deadline: Option<Deadline>,
+    bytes: usize,
     keep: impl FnOnce() -> Result<K, Box<R>>,
     mut work: impl FnMut(&Configuration, &Asking) -> R,
 ) -> R {
+    apart(bytes).await;
     let asking = Asking::default();
     let configuration = gate.configuration();
     let first = work(&configuration, &asking);
@@ -46,13 +49,14 @@ pub(crate) async fn settled<R, K>(
     };
     let configuration = Guard::into_inner(configuration);
     let asking = answered(waiting, gate, gate.wait_until(deadline)).await;
+    apart(bytes).await;
     work(&configuration, &asking)
 }
 
 /// The same on a thread that may block, for a request whose bytes are counted already.
 pub(crate) fn settled_in_place<R>(gate: &Gate, work: impl FnMut(&Configuration, &Asking) -> R) -> R {
     // Only a call that waits blocks; every other is decided at the first poll.
-    let mut passes = pin!(settled(gate, None, || Ok(()), work));
+    let mut passes = pin!(settled(gate, None, 0, || Ok(()), work));
     let mut context = Context::from_waker(Waker::noop());
     match passes.as_mut().poll(&mut context) {
         Poll::Ready(result) => result,

@@ -29,6 +29,7 @@ use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, bind_socket, bind_tcp};
 use crate::phase::Phase;
 use crate::proxy::ProxyConfig;
+use crate::threads::{Patrol, Threads};
 use crate::tls::{PreparedTls, Tls, TlsError, TlsPem};
 use crate::{flush, upkeep};
 
@@ -76,7 +77,10 @@ pub struct Server {
 
 /// The threads of a server that has not been stopped, and the tasks that accept its connections.
 struct Running {
+    /// Accepts connections, and does what is no connection's work.
     runtime: Runtime,
+    /// Serve connections.
+    threads: Arc<Threads>,
     listeners: Vec<JoinHandle<()>>,
 }
 
@@ -120,7 +124,8 @@ impl Server {
         let mut registry = PepRegistry::new(pep_key.clone(), clock.clone());
         let peps = registry.list(peps)?;
         let tls = tls.as_ref().map(Tls::new).transpose()?;
-        let runtime = runtime(workers).map_err(StartError::Threads)?;
+        let threads = Arc::new(Threads::start(workers).map_err(StartError::Threads)?);
+        let runtime = background().map_err(StartError::Threads)?;
         let entered = runtime.enter();
         let tcp = listen.as_deref().map(bind_tcp).transpose()?;
         let address = tcp.as_ref().map(|(_, address)| *address);
@@ -157,6 +162,7 @@ impl Server {
         let acceptor = Acceptor {
             services: Arc::clone(&services),
             phase: watching.clone(),
+            threads: Arc::clone(&threads),
             permits: Arc::clone(&permits),
             limits,
         };
@@ -175,7 +181,8 @@ impl Server {
             let interval = Duration::from_millis(flush_interval_ms.max(1));
             runtime.spawn(flush::run(Arc::clone(&services.gate), watching.clone(), interval));
         }
-        runtime.spawn(upkeep::run(Arc::clone(&services.gate), watching));
+        let patrol = (Patrol::default(), Arc::clone(&threads));
+        runtime.spawn(upkeep::run(Arc::clone(&services.gate), Some(patrol), watching));
         drop(entered);
 
         let server = Self {
@@ -190,7 +197,11 @@ impl Server {
             permits,
             max_connections,
             handle: runtime.handle().clone(),
-            running: Mutex::new(Some(Running { runtime, listeners })),
+            running: Mutex::new(Some(Running {
+                runtime,
+                threads,
+                listeners,
+            })),
             pinning,
             freezes,
         };
@@ -292,7 +303,12 @@ impl Server {
     /// call waits for the first and does nothing. Health answers "not serving" meanwhile, and the socket file is removed.
     pub fn stop(&self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Running { runtime, listeners }) = running.take() else {
+        let Some(Running {
+            runtime,
+            threads,
+            listeners,
+        }) = running.take()
+        else {
             return;
         };
         let events = &self.services.gate.events;
@@ -325,6 +341,7 @@ impl Server {
             self.connections()
         };
         self.phase.send_replace(Phase::Closed);
+        threads.stop(CLOSING_TIME);
         // In the background, because a caller may itself stand on a runtime's thread, where waiting is forbidden.
         runtime.shutdown_background();
         if let Some(pinning) = self.pinning.get() {
@@ -457,16 +474,16 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// The server's threads; 0 stands for one per core.
-fn runtime(workers: usize) -> io::Result<Runtime> {
-    let mut builder = Builder::new_multi_thread();
-    if workers > 0 {
-        builder.worker_threads(workers);
-    }
-    builder.thread_name("callgate-data").enable_all().build()
+/// The thread that accepts connections and does what is no connection's work.
+fn background() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("callgate-accept")
+        .enable_all()
+        .build()
 }
 
-/// Runs a short task on the server's threads and waits for its result, from any thread.
+/// Runs a short task on the thread beside those of connections and waits for its result, from any thread.
 fn wait_for<T: Send + 'static>(
     handle: &Handle,
     patience: Duration,

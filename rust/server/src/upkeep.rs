@@ -1,7 +1,7 @@
 //! The work of each second, whether or not anybody asks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -10,6 +10,7 @@ use crate::events::Level;
 use crate::gate::Gate;
 use crate::issuer_keys;
 use crate::phase::Phase;
+use crate::threads::{Patrol, Threads};
 use crate::upstream_probes;
 
 const PERIOD: Duration = Duration::from_secs(1);
@@ -26,8 +27,12 @@ const FLOOD_QUIET_PERIODS: u32 = 10;
 /// Periods for which further lines that the decision log drops are not told.
 const AUDIT_QUIET_PERIODS: u32 = 10;
 
-/// Sweeps and reports until the server stops.
-pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>) {
+/// Sweeps and reports until the server stops, and looks at its threads if it has some.
+pub(crate) async fn run(
+    gate: Arc<Gate>,
+    mut patrol: Option<(Patrol, Arc<Threads>)>,
+    mut phase: watch::Receiver<Phase>,
+) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reports = Reports::default();
@@ -36,6 +41,9 @@ pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>) {
             _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
             _ = ticks.tick() => {
                 reports.tick(&gate);
+                if let Some((patrol, threads)) = &mut patrol {
+                    patrol.look(threads, Instant::now(), &gate.events);
+                }
                 if let Some(approvals) = &gate.approvals {
                     approvals.sweep();
                 }

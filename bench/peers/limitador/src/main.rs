@@ -79,7 +79,7 @@ impl RateLimitService for Limitador {
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [listen, limits] = words.as_slice() else {

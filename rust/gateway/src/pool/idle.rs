@@ -39,10 +39,12 @@ impl Idle {
         })
     }
 
-    /// A connection that is open as far as is known.
+    /// A connection of this runtime that is open as far as is known.
     pub(super) fn take(&self, now: Instant) -> Option<Link> {
+        let here = Handle::try_current().ok()?.id();
         let mut state = self.state();
-        while let Some(Kept { link, until }) = state.kept.pop() {
+        while let Some(last) = state.kept.iter().rposition(|kept| kept.link.home == here) {
+            let Kept { link, until } = state.kept.remove(last);
             if now < until && link.sender.is_ready() {
                 return Some(link);
             }

@@ -22,6 +22,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
+use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 use tower_service::Service as _;
 
@@ -67,6 +68,8 @@ pub(crate) enum SendError {
 /// A connection, and how it is written to.
 #[derive(Debug)]
 struct Link {
+    /// The runtime that drives it. Used from another one, each step would wake a thread.
+    home: runtime::Id,
     sender: SendRequest<Full<Bytes>>,
     writes: Arc<Writes>,
 }
@@ -155,7 +158,11 @@ impl Pool {
         let (sender, connection) = http.handshake(stream).await.map_err(SendError::Unsent)?;
         // Its faults are told to whoever waits for a reply; while nobody does, they end it.
         tokio::spawn(async move { drop(connection.await) });
-        Ok(Link { sender, writes })
+        Ok(Link {
+            home: Handle::current().id(),
+            sender,
+            writes,
+        })
     }
 }
 

@@ -12,6 +12,8 @@ mod watch;
 mod watched;
 
 use std::error::Error;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use callgate_mcp::sse::Event;
@@ -63,6 +65,9 @@ struct NoRoomError(String);
 pub trait Cut: Send + Unpin + 'static {
     /// Counts bytes that go on, until it is dropped.
     type Kept: Send + 'static;
+
+    /// Ready where so many bytes of a message may be worked on at once; otherwise the task is polled there next.
+    fn poll_work(&mut self, context: &mut Context<'_>, bytes: usize) -> Poll<()>;
 
     /// So many bytes are held now of a message that is not whole yet; the error says why that is too much.
     fn holds(&mut self, bytes: usize) -> Result<(), String>;
@@ -122,7 +127,10 @@ where
         return Response::from_parts(head, CutEvents::new(body, limit_bytes, cut).boxed_unsync());
     }
     let message = match collected(body, limit_bytes, &mut cut).await {
-        Ok(message) => cut.message(&message),
+        Ok(message) => {
+            poll_fn(|context| cut.poll_work(context, message.len())).await;
+            cut.message(&message)
+        }
         Err(reason) => Err(cut.withheld(&reason)),
     };
     // What was read of it is gone; what goes on is kept instead.

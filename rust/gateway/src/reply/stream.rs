@@ -17,6 +17,8 @@ pub(super) struct CutEvents<C> {
     /// The received part of the next event; `None` when nothing more is forwarded.
     events: Option<Events>,
     cut: C,
+    /// A part of a large event, or its end (`None`), until this thread may work on it.
+    piece: Option<Option<Bytes>>,
     /// Of what goes on.
     breaks: LineBreaks,
 }
@@ -28,6 +30,7 @@ impl<C: Cut> CutEvents<C> {
             body,
             events: Some(Events::new(limit_bytes)),
             cut,
+            piece: None,
             breaks: LineBreaks::default(),
         }
     }
@@ -85,18 +88,31 @@ impl<C: Cut> Body for CutEvents<C> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        while self.events.is_some() {
-            let goes_on = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) => self.read(&bytes),
-                    // Trailers come last, and say nothing to a reader of events.
-                    Err(_) => continue,
+        while let Some(events) = &self.events {
+            let held_bytes = events.held_bytes();
+            let piece = match self.piece.take() {
+                Some(piece) => piece,
+                None => match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(bytes) => Some(bytes),
+                        // Trailers come last, and say nothing to a reader of events.
+                        Err(_) => continue,
+                    },
+                    Some(Err(error)) => {
+                        // What has come of an event that broke off is none.
+                        self.events = None;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    None => None,
                 },
-                Some(Err(error)) => {
-                    // What has come of an event that broke off is none.
-                    self.events = None;
-                    return Poll::Ready(Some(Err(error)));
-                }
+            };
+            let bytes = held_bytes + piece.as_ref().map_or(0, Bytes::len);
+            if self.cut.poll_work(context, bytes).is_pending() {
+                self.piece = Some(piece);
+                return Poll::Pending;
+            }
+            let goes_on = match piece {
+                Some(bytes) => self.read(&bytes),
                 None => self.finish(),
             };
             let goes_on = match self.breaks.escape(&goes_on) {

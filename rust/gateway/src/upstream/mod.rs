@@ -135,7 +135,7 @@ impl Upstream {
         let response = tokio::time::timeout(patience, asked)
             .await
             .map_err(|_| Failure::TooSlow(self.config.answer_timeout_ms))??;
-        if old_transport::may_answer(&method, &fields(), &response) && self.has_old_transport(&fields).await {
+        if old_transport::may_answer(&method, &fields, &response) && self.has_old_transport(&fields).await {
             return Err(Failure::OldTransport);
         }
         let status = response.status();

@@ -25,16 +25,20 @@ const EVENTS: &str = "text/event-stream";
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// Returns true if a server of the old transport could answer so to a message with these fields.
-pub(super) fn may_answer<B>(method: &Method, fields: &HeaderMap, reply: &Response<B>) -> bool {
-    let is_json = content_type(reply).is_some_and(|kind| kind.starts_with("application/json"));
+pub(super) fn may_answer<B>(
+    method: &Method,
+    fields: impl FnOnce() -> HeaderMap,
+    reply: &Response<B>,
+) -> bool {
+    let is_json = || content_type(reply).is_some_and(|kind| kind.starts_with("application/json"));
     let refuses = match reply.status() {
         StatusCode::METHOD_NOT_ALLOWED => true,
         // A server of today says so in JSON where it does not know a method.
-        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => !is_json,
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => !is_json(),
         _ => false,
     };
     // Whoever is in a session has spoken to a server of today.
-    refuses && *method == Method::POST && !fields.contains_key(SESSION)
+    refuses && *method == Method::POST && !fields().contains_key(SESSION)
 }
 
 /// The fields of the request for its stream, made of those of a message.
@@ -121,12 +125,16 @@ mod tests {
             HeaderMap::new(),
             [(SESSION, HeaderValue::from_static("x"))].into_iter().collect(),
         );
-        let asks = |status, kind| may_answer(&Method::POST, &none, &reply(status, kind));
+        let asks = |status, kind| may_answer(&Method::POST, || none.clone(), &reply(status, kind));
         assert!(asks(405, "application/json") && asks(404, "text/html") && asks(400, "text/plain"));
         assert!(
             !asks(404, "application/json; charset=utf-8") && !asks(200, EVENTS) && !asks(500, "text/plain")
         );
-        assert!(!may_answer(&Method::GET, &none, &reply(405, "text/plain")));
-        assert!(!may_answer(&Method::POST, &session, &reply(404, "text/plain")));
+        assert!(!may_answer(
+            &Method::GET,
+            || none.clone(),
+            &reply(405, "text/plain")
+        ));
+        assert!(!may_answer(&Method::POST, || session, &reply(404, "text/plain")));
     }
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::connection::{Manners, serve};
@@ -14,12 +14,14 @@ use super::descriptors::{are_left, descriptor_limit, is_reserved};
 use super::handshake::shake;
 use super::io::Stream;
 use super::pace::Pace;
+use crate::apart::Sharing;
 use crate::doors::Services;
 use crate::events::{FieldValue, Level};
 use crate::identity::Peer;
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::phase::Phase;
+use crate::threads::Threads;
 use crate::tls::Tls;
 
 /// Pause after the operating system refused to accept: mostly it is out of file descriptors, and trying again at once
@@ -31,6 +33,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Acceptor {
     pub(crate) services: Arc<Services>,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) threads: Arc<Threads>,
     // One permit for each connection that may be open.
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) limits: Limits,
@@ -44,17 +47,21 @@ impl Acceptor {
             // Answers are small: waiting for more to send would cost 40 ms. Where it cannot be set, slow beats nothing.
             let _ = stream.set_nodelay(true);
             let is_last = is_reserved(&stream);
-            Ok(Some((stream, is_last)))
+            // It belongs to the runtime of its own thread, not to this one.
+            Ok(Some((stream.into_std()?, is_last)))
         };
         let has_room = || are_left(&socket);
         match tls {
             None => {
-                let ready = async |stream| Some((stream, Peer::default()));
+                let ready = async |stream| Some((TcpStream::from_std(stream).ok()?, Peer::default()));
                 self.run(accept, has_room, ready, listener).await;
             }
             Some(tls) => {
                 let services = Arc::clone(&self.services);
-                let ready = move |stream| shake(tls.clone(), stream, Arc::clone(&services));
+                let ready = move |stream| {
+                    let (tls, services) = (tls.clone(), Arc::clone(&services));
+                    async move { shake(tls, TcpStream::from_std(stream).ok()?, services).await }
+                };
                 self.run(accept, has_room, ready, listener).await;
             }
         }
@@ -65,9 +72,10 @@ impl Acceptor {
         let accept = async || {
             let (stream, _) = listener.accept().await?;
             let (peer, is_last) = (self.admitted_peer(&stream), is_reserved(&stream));
+            let stream = stream.into_std()?;
             Ok(peer.map(|peer| ((stream, peer), is_last)))
         };
-        let ready = async |(stream, peer)| Some((stream, peer));
+        let ready = async |(stream, peer)| Some((UnixStream::from_std(stream).ok()?, peer));
         let has_room = || are_left(&listener);
         self.clone().run(accept, has_room, ready, Listener::Socket).await;
     }
@@ -127,7 +135,8 @@ impl Acceptor {
                         self.phase.clone(),
                     );
                     let ready = ready.clone();
-                    tokio::spawn(async move {
+                    let Some(seat) = self.threads.seat() else { return };
+                    let serving = async move |seat| {
                         let mut stopping = watching.clone();
                         let ready = tokio::select! {
                             biased;
@@ -135,10 +144,11 @@ impl Acceptor {
                             _ = stopping.wait_for(|phase| *phase >= Phase::Draining) => None,
                         };
                         if let Some((stream, peer)) = ready {
-                            serve(manners, stream, services, listener, peer, watching).await;
+                            serve(manners, stream, services, listener, peer, (seat, watching)).await;
                         }
                         drop(permit);
-                    });
+                    };
+                    seat.serve(|seat| Sharing::new(serving(seat)));
                     if is_last {
                         self.accept_failed(&no_descriptors(), &mut failures);
                         while !has_room() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -19,11 +19,13 @@ use super::guarded::{Guarded, Watch};
 use super::head_timer::HeadTimer;
 use super::io::{Stream, Watched};
 use super::progress::Progress;
+use super::requests::{NewRequests, Requests};
 use crate::doors::Services;
 use crate::identity::Peer;
 use crate::limits::{Limits, STREAM_WINDOW_BYTES};
 use crate::listener::Listener;
 use crate::phase::Phase;
+use crate::threads::Seat;
 
 /// Header fields of one HTTP/1.1 request.
 const MAX_HEADERS: usize = 64;
@@ -48,9 +50,9 @@ const READING_TIME: Duration = Duration::from_secs(1);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// The settings of HTTP.
-fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+/// Makes the settings of HTTP for one connection.
+fn protocols(limits: &Limits, executor: NewRequests) -> Builder<NewRequests> {
+    let mut builder = Builder::new(executor);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -76,8 +78,7 @@ fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
 /// The settings of all connections.
 #[derive(Clone, Debug)]
 pub(super) struct Manners {
-    protocols: Builder<TokioExecutor>,
-    max_streams: u32,
+    limits: Limits,
     opening_timeout: Duration,
     header_timeout: Duration,
     /// The announced time for which idle connections over HTTP/1.1 are kept; `None` if it is too short to be announced.
@@ -89,8 +90,7 @@ impl Manners {
         let announced_s = announced_s(limits.idle_timeout_ms);
         let announcement = HeaderValue::try_from(format!("timeout={announced_s}"));
         Self {
-            protocols: protocols(limits),
-            max_streams: limits.max_streams,
+            limits: *limits,
             opening_timeout: Duration::from_millis(limits.opening_timeout_ms),
             header_timeout: Duration::from_millis(limits.header_timeout_ms),
             announcement: announcement.ok().filter(|_| announced_s > 0),
@@ -128,12 +128,12 @@ pub(super) async fn serve<I: Stream>(
     services: Arc<Services>,
     listener: Listener,
     peer: Peer,
-    phase: watch::Receiver<Phase>,
+    (seat, phase): (Seat, watch::Receiver<Phase>),
 ) {
     let (unfinished, peer) = (services.unfinished.share(), Arc::new(peer));
     let (watch, told) = (Watch::default(), Arc::clone(&services));
     let answer = move |request| services.answer(listener, &peer, &unfinished, request);
-    hold(manners, stream, answer, phase, watch.clone()).await;
+    hold(manners, stream, answer, (seat, phase), watch.clone()).await;
     if let Some(flood) = watch.flood() {
         told.gate.flooded(flood);
     }
@@ -144,15 +144,17 @@ async fn hold<I, F>(
     manners: Arc<Manners>,
     stream: I,
     answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
-    mut phase: watch::Receiver<Phase>,
+    (seat, mut phase): (Seat, watch::Receiver<Phase>),
     watch: Watch,
 ) where
     I: Stream,
     F: Future<Output = Result<Response<Body>, Infallible>> + Send + Unpin + 'static,
 {
     let (stream, progress) = Watched::new(stream);
-    let stream = Guarded::new(stream, manners.max_streams, watch.clone());
-    let mut protocols = manners.protocols.clone();
+    seat.set_http2(progress.http2_note());
+    let stream = Guarded::new(stream, manners.limits.max_streams, watch.clone());
+    let mut requests = Requests::default();
+    let mut protocols = protocols(&manners.limits, requests.executor());
     let timer = HeadTimer::new(Arc::clone(&progress), manners.header_timeout);
     protocols.http1().timer(timer);
     let opening_timeout = manners.opening_timeout;
@@ -171,20 +173,29 @@ async fn hold<I, F>(
     // A fault of the connection ends it, and nobody is left to be told.
     tokio::select! {
         biased;
-        _ = in_turns(connection.as_mut(), &watch) => return,
+        _ = in_turns(connection.as_mut(), &mut requests, &watch) => return,
         () = draining(&mut phase) => {}
+        // Its streams are answered before it ends.
+        () = seat.leaving() => connection.as_mut().graceful_shutdown(),
         () = overdue(opening_timeout, &progress) => return,
+    }
+    if *phase.borrow() < Phase::Draining {
+        tokio::select! {
+            biased;
+            _ = in_turns(connection.as_mut(), &mut requests, &watch) => return,
+            () = draining(&mut phase) => {}
+        }
     }
     // A request that has come as a whole is answered, though nobody has read it yet: over HTTP/1.1 nothing else tells a client
     // that it was not done. Over HTTP/2 the end of the connection says which were.
     progress.drain();
-    if is_over(in_turns(connection.as_mut(), &watch)).await {
+    if is_over(in_turns(connection.as_mut(), &mut requests, &watch)).await {
         return;
     }
     if progress.has_unread() && !progress.is_http2() {
         tokio::select! {
             biased;
-            _ = in_turns(connection.as_mut(), &watch) => return,
+            _ = in_turns(connection.as_mut(), &mut requests, &watch) => return,
             () = closing(&mut phase) => return,
             () = tokio::time::sleep(READING_TIME) => {}
         }
@@ -192,16 +203,23 @@ async fn hold<I, F>(
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         biased;
-        _ = in_turns(connection, &watch) => {}
+        _ = in_turns(connection, &mut requests, &watch) => {}
         () = closing(&mut phase) => {}
     }
 }
 
-/// Polls a connection, and notifies its watch of each turn.
-async fn in_turns<C: Future>(mut connection: Pin<&mut C>, watch: &Watch) -> C::Output {
+/// Polls a connection and its requests, and notifies its watch of each turn.
+async fn in_turns<C: Future>(
+    mut connection: Pin<&mut C>,
+    requests: &mut Requests,
+    watch: &Watch,
+) -> C::Output {
     poll_fn(|context| {
         watch.begin_turn();
-        connection.as_mut().poll(context)
+        let polled = connection.as_mut().poll(context);
+        // Their replies wake the connection, which sends them in its next turn.
+        requests.poll(context);
+        polled
     })
     .await
 }

@@ -13,6 +13,7 @@ mod io;
 mod listen;
 mod pace;
 mod progress;
+mod requests;
 
 pub(crate) use accept::Acceptor;
 pub use descriptors::descriptor_limit;

@@ -1,5 +1,6 @@
 //! The progress of a connection.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The beginning of HTTP/2, and of no request over HTTP/1.1.
@@ -13,7 +14,7 @@ const PREFACE_BYTES: u64 = 24;
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     read_bytes: AtomicU64,
-    is_http2: AtomicBool,
+    is_http2: Arc<AtomicBool>,
     is_draining: AtomicBool,
     has_unread: AtomicBool,
 }
@@ -39,6 +40,11 @@ impl Progress {
 
     pub(super) fn is_http2(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
+    }
+
+    /// Where it is noted that the client speaks HTTP/2.
+    pub(super) fn http2_note(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_http2)
     }
 
     /// Notes that the server stops: from now on, bytes that the system holds unread are taken into account.

@@ -10,6 +10,10 @@ struct NoRoom {
 impl Cut for NoRoom {
     type Kept = ();
 
+    fn poll_work(&mut self, _context: &mut Context<'_>, _bytes: usize) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     fn keeps(&mut self, _: usize) -> Result<(), String> {
         Ok(())
     }
@@ -98,6 +102,10 @@ impl Drop for KeptBytes {
 
 impl Cut for Keeping {
     type Kept = KeptBytes;
+
+    fn poll_work(&mut self, _context: &mut Context<'_>, _bytes: usize) -> Poll<()> {
+        Poll::Ready(())
+    }
 
     fn keeps(&mut self, bytes: usize) -> Result<KeptBytes, String> {
         if bytes > self.limit_bytes {

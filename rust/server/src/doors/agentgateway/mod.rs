@@ -15,6 +15,7 @@ use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
 use tonic::{Request, Response, Status};
 
+use crate::apart::apart;
 use crate::approvals::Asking;
 use crate::bodies::HeldBytes;
 use crate::gate::{Buffers, Gate, work_on};
@@ -167,12 +168,18 @@ impl ExtMcpService for McpPolicy {
         let params = message.mcp_request.as_deref().unwrap_or_default();
         let deadline = request.extensions().get().copied();
         let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
-        let answer = settled(&self.gate, deadline, keep, |configuration, asking| {
-            let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
-            Ok(work_on(params, |buffers| {
-                self.judge(&admission, message, buffers)
-            }))
-        });
+        let answer = settled(
+            &self.gate,
+            deadline,
+            params.len(),
+            keep,
+            |configuration, asking| {
+                let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
+                Ok(work_on(params, |buffers| {
+                    self.judge(&admission, message, buffers)
+                }))
+            },
+        );
         answer.await.map(Response::new)
     }
 
@@ -180,6 +187,7 @@ impl ExtMcpService for McpPolicy {
         &self,
         request: Request<McpResponse>,
     ) -> Result<Response<McpResponseResult>, Status> {
+        apart(request.get_ref().mcp_response.len()).await;
         let configuration = self.gate.configuration();
         let asking = Asking::default();
         let admission = Admission::of_rpc(&configuration, &asking, request.extensions())?;

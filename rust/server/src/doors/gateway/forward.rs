@@ -1,6 +1,7 @@
 //! A request that may be forwarded, on its way to the server and back.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use super::open_reply::{OpenReply, watched};
 use super::request::token;
 use super::responder::{Allowed, Purpose};
 use super::{GATEWAY, answer, variant};
+use crate::apart::poll_apart;
 use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::events::{FieldValue, Level};
 use crate::gate::{Buffers, Gate, work_on};
@@ -358,6 +360,10 @@ impl Cutting {
 
 impl Cut for Cutting {
     type Kept = SentBytes;
+
+    fn poll_work(&mut self, context: &mut Context<'_>, bytes: usize) -> Poll<()> {
+        poll_apart(context, bytes)
+    }
 
     fn holds(&mut self, bytes: usize) -> Result<(), String> {
         self.held.holds(bytes)

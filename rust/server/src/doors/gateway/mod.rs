@@ -122,6 +122,7 @@ async fn answer_to(
     let judged = settled(
         &context.gate,
         None,
+        body.len(),
         || Ok(()),
         |configuration, asking| {
             // The second pass goes on with the session and the caller of the first.

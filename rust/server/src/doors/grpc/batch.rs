@@ -3,6 +3,7 @@
 use callgate_proto::decision::v1 as pb;
 use tonic::Status;
 
+use crate::apart::apart;
 use crate::bodies::HeldBytes;
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::{Begun, Decisions};
@@ -25,6 +26,7 @@ pub(crate) async fn check(
     let mut turn = Turn::default();
     for call in calls {
         turn.go_on().await;
+        apart(call.args_json.len()).await;
         // Before each: what nobody waits for any more must not take units.
         if deadline.is_some_and(Deadline::is_over) {
             return Err(deadline::over());

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use crate::apart::apart;
 use crate::approvals::{Asking, WaitingCall};
 use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::deadline::{self, Deadline};
@@ -94,6 +95,7 @@ impl Decisions {
         let decisions = self.clone();
         async move {
             let asking = answered.await;
+            apart(call.args_json.len()).await;
             decisions.decide((&configuration, &asking), (asker.as_ref(), ingress), &call)
         }
     }
@@ -208,7 +210,8 @@ impl DecisionService for Decisions {
         }
         let asked = (asker(&request), self.ingress(&request));
         let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
-        let answer = settled(&self.gate, deadline, keep, |configuration, asking| {
+        let bytes = request.get_ref().args_json.len();
+        let answer = settled(&self.gate, deadline, bytes, keep, |configuration, asking| {
             self.decide((configuration, asking), asked, request.get_ref())
         });
         answer.await.map(Response::new)
@@ -243,6 +246,7 @@ impl DecisionService for Decisions {
     }
 
     async fn peek(&self, request: Request<pb::PeekRequest>) -> Result<Response<pb::PeekResponse>, Status> {
+        apart(request.get_ref().args_json.len()).await;
         self.look(asker(&request), request.get_ref()).map(Response::new)
     }
 

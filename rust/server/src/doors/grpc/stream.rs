@@ -17,6 +17,7 @@ use tokio::time::Sleep;
 use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
+use crate::apart::poll_apart;
 use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::{Begun, Decisions, our_code};
@@ -40,6 +41,8 @@ pub(crate) struct Answers {
     deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
     life: Life,
     turn: Turn,
+    /// A large call, until this thread may work on it.
+    large: Option<pb::CheckStreamRequest>,
     /// Answers in the order of their calls, from the first that waits for a person's approval on.
     held: VecDeque<HeldAnswer>,
     /// The client sends no more calls.
@@ -86,6 +89,7 @@ impl Answers {
             deadline: deadline.map(|deadline| (deadline, sleep(deadline))),
             life: Life::Open(stopping),
             turn: Turn::default(),
+            large: None,
             held: VecDeque::new(),
             has_ended: false,
         }
@@ -222,7 +226,15 @@ impl Stream for Answers {
             self.notice_stopping();
             return Poll::Pending;
         }
-        match Pin::new(&mut self.calls).poll_next(cx) {
+        let next = match self.large.take() {
+            Some(message) => Poll::Ready(Some(Ok(message))),
+            None => Pin::new(&mut self.calls).poll_next(cx),
+        };
+        match next {
+            Poll::Ready(Some(Ok(message))) if poll_apart(cx, args_bytes(&message)).is_pending() => {
+                self.large = Some(message);
+                Poll::Pending
+            }
             Poll::Ready(Some(Ok(message))) => {
                 // Looked at for each call: the timer may be late, and a late call must take nothing.
                 if self
@@ -279,6 +291,10 @@ impl Drop for Answers {
 
 /// The most answers that wait behind one whose call needs a person's approval; then no further call is read.
 const MAX_HELD: usize = 1_024;
+
+fn args_bytes(message: &pb::CheckStreamRequest) -> usize {
+    message.call.as_ref().map_or(0, |call| call.args_json.len())
+}
 
 /// The answer to a call that is decided.
 fn decided(id: u64, decision: pb::CheckResponse) -> HeldAnswer {

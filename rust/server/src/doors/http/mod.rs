@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use tokio::sync::watch;
 use tonic::body::Body;
 
+use crate::apart::apart;
 use crate::approvals::Asking;
 use crate::bodies::{ConnectionShare, RequestBody};
 use crate::gate::{Buffers, Gate, work_on};
@@ -90,11 +91,15 @@ pub(super) async fn answer(
     )
     .await
     {
-        Ok(body) if peeks => work_on(&body, |buffers| peek(context, asker.as_ref(), &body, buffers)),
+        Ok(body) if peeks => {
+            apart(body.len()).await;
+            work_on(&body, |buffers| peek(context, asker.as_ref(), &body, buffers))
+        }
         Ok(body) => {
             let answer = settled(
                 &context.gate,
                 None,
+                body.len(),
                 || body::keep(share, &body),
                 |configuration, asking| {
                     work_on(&body, |buffers| {

@@ -114,7 +114,7 @@ impl Wrap {
             let interval = Duration::from_millis(self.config.flush_interval_ms.max(1));
             runtime.spawn(flush::run(Arc::clone(&self.gate), watching.clone(), interval));
         }
-        runtime.spawn(upkeep::run(Arc::clone(&self.gate), watching));
+        runtime.spawn(upkeep::run(Arc::clone(&self.gate), None, watching));
         let judge = LineJudge {
             gate: Arc::clone(&self.gate),
             attributes: LineAttributes::new(self.config.server.clone(), self.config.caller.clone()),

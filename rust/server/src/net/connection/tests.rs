@@ -7,6 +7,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::threads::Threads;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -27,11 +28,12 @@ impl Rig {
         let server = UnixStream::from_std(server).unwrap();
         let (phase, stopping) = watch::channel(Phase::Serving);
         let answer = async |_| Ok(Response::new(Body::empty()));
+        let seat = Threads::start(1).unwrap().seat().unwrap();
         let serving = tokio::spawn(hold(
             Arc::new(Manners::new(&limits)),
             server,
             move |request| Box::pin(answer(request)) as CountedAnswer,
-            stopping,
+            (seat, stopping),
             Watch::default(),
         ));
         Self {

@@ -64,7 +64,8 @@ impl Authorization for Authorizer {
         let attributes = attributes.as_ref();
         let deadline = request.extensions().get().copied();
         let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
-        let answer = settled(&self.gate, deadline, keep, |configuration, asking| {
+        let bytes = attributes.map_or(0, |attributes| attributes.http.raw_body.len());
+        let answer = settled(&self.gate, deadline, bytes, keep, |configuration, asking| {
             let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
             Ok(self.judge(&admission, attributes, &ExtAuthz { attributes }))
         });

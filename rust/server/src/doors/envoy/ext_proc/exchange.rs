@@ -20,6 +20,7 @@ use super::messages::{self, Modes, Way};
 use super::reach::never_reached;
 use super::reply::{Began, Reply};
 use super::responder::{Allowed, Verdict};
+use crate::apart::poll_apart;
 use crate::approvals::Asking;
 use crate::bodies::HeldBytes;
 use crate::in_force::Configuration;
@@ -60,13 +61,19 @@ struct Body {
 
 /// A request whose call needs a person's approval.
 struct WaitingRequest {
-    answered: Pin<Box<dyn Future<Output = Asking> + Send>>,
+    question: Question,
     /// The configuration that judges it.
     configuration: Arc<Configuration>,
     head: Head,
     body: Option<Vec<u8>>,
     _held: HeldBytes,
     then: Then,
+}
+
+/// The question about a request.
+enum Question {
+    Open(Pin<Box<dyn Future<Output = Asking> + Send>>),
+    Answered(Asking),
 }
 
 /// The form of the answer that lets a request go on, and what is forwarded after it.
@@ -120,6 +127,15 @@ impl Exchange {
             },
             Stage::Reply(_) => Some(false),
             Stage::Over => Some(true),
+        }
+    }
+
+    /// The bytes that are held of a body that is not complete.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.stage {
+            Stage::Body(body) => body.bytes.len(),
+            Stage::Reply(reply) => reply.held_bytes(),
+            Stage::Opening(_) | Stage::Waiting(_) | Stage::Forwarded(_) | Stage::Over => 0,
         }
     }
 
@@ -290,7 +306,7 @@ impl Exchange {
         let room = HeldBytes::of(&self.context.share, body.as_ref().map_or(0, Vec::len))?;
         let until = self.context.gate.wait_until(self.context.deadline);
         self.stage = Stage::Waiting(Box::new(WaitingRequest {
-            answered: Box::pin(passes::answered(waiting, &self.context.gate, until)),
+            question: Question::Open(Box::pin(passes::answered(waiting, &self.context.gate, until))),
             configuration: Guard::into_inner(configuration),
             head,
             body,
@@ -310,17 +326,25 @@ impl Exchange {
         let Stage::Waiting(waiting) = &mut self.stage else {
             return Poll::Ready(Ok(()));
         };
-        let asking = ready!(waiting.answered.as_mut().poll(cx));
+        if let Question::Open(answered) = &mut waiting.question {
+            let asking = ready!(answered.as_mut().poll(cx));
+            waiting.question = Question::Answered(asking);
+        }
+        ready!(poll_apart(cx, waiting.body.as_ref().map_or(0, Vec::len)));
         let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return Poll::Ready(Ok(()));
         };
         let WaitingRequest {
+            question: Question::Answered(asking),
             configuration,
             head,
             body,
             then,
             ..
-        } = *waiting;
+        } = *waiting
+        else {
+            return Poll::Ready(Ok(()));
+        };
         let received = body.as_deref().map_or(ReceivedBody::Nothing, ReceivedBody::Whole);
         let verdict = self.context.judge((&configuration, &asking), &head, received);
         Poll::Ready(verdict.and_then(|verdict| {

@@ -146,6 +146,18 @@ impl Reply {
         ))
     }
 
+    /// The bytes that are held of a message that is not complete.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.form {
+            Form::Plain => 0,
+            Form::Listing(listing) => match &listing.body {
+                Body::Json(bytes) => bytes.len(),
+                Body::Stream(events) => events.held_bytes(),
+                Body::Withheld => 0,
+            },
+        }
+    }
+
     /// Answers the next piece of the body; returns true if it was the last one.
     pub(super) fn body(
         &mut self,

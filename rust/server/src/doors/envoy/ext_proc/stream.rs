@@ -16,6 +16,7 @@ use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
 use super::exchange::Exchange;
+use crate::apart::poll_apart;
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::our_code;
 use crate::doors::turn::Turn;
@@ -34,6 +35,8 @@ pub(crate) struct Answers {
     deadline: Option<Timer>,
     stopping: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     turn: Turn,
+    /// A message that makes a large body, until this thread may work on it.
+    large: Option<ProcessingRequest>,
     is_over: bool,
 }
 
@@ -58,6 +61,7 @@ impl Answers {
             deadline: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.at().into()))),
             stopping: Some(Box::pin(stopping)),
             turn: Turn::default(),
+            large: None,
             is_over: false,
         }
     }
@@ -132,8 +136,17 @@ impl Stream for Answers {
             if self.turn.poll_go_on(cx).is_pending() {
                 return Poll::Pending;
             }
-            match Pin::new(&mut self.messages).poll_next(cx) {
+            let next = match self.large.take() {
+                Some(message) => Poll::Ready(Some(Ok(message))),
+                None => Pin::new(&mut self.messages).poll_next(cx),
+            };
+            match next {
                 Poll::Ready(Some(Ok(message))) => {
+                    let bytes = self.exchange.held_bytes() + body_bytes(&message);
+                    if poll_apart(cx, bytes).is_pending() {
+                        self.large = Some(message);
+                        return Poll::Pending;
+                    }
                     self.turn.spend(body_bytes(&message));
                     if let Err(status) = self.exchange.take(message) {
                         return self.end(Err(status));

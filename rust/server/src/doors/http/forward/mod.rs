@@ -89,6 +89,7 @@ pub(super) async fn answer(
             let answer = settled(
                 &context.gate,
                 None,
+                body.len(),
                 || body::keep(share, &body),
                 |configuration, asking| {
                     // While the body came, who asks may have been withdrawn.
