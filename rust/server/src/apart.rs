@@ -92,7 +92,7 @@ where
     fn leave(&mut self, waker: Waker) {
         match std::mem::replace(&mut self.0, State::Over) {
             State::Here(future) => {
-                self.0 = State::Away(tokio::task::spawn_blocking(move || polled(future, &waker)))
+                self.0 = State::Away(tokio::task::spawn_blocking(move || polled(future, &waker)));
             }
             other => self.0 = other,
         }
@@ -236,10 +236,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_the_tasks_own() {
-        let task = tokio::spawn(Sharing::new(async {
+        let panicking = async {
             apart(LARGE_BYTES + 1).await;
-            panic!("on purpose");
-        }));
+            assert!(!may_take(usize::MAX), "on purpose");
+        };
+        let task = tokio::spawn(Sharing::new(panicking));
         let panic = task.await.unwrap_err().into_panic();
         assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
         assert!(may_take(usize::MAX));

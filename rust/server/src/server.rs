@@ -149,7 +149,7 @@ impl Server {
         let gateway = Arc::new(Gateway::new(gateway, pins, None)?);
         gate.reload(None, |parts| parts.gateway = gateway);
         let (phase, watching) = watch::channel(Phase::Serving);
-        let services = Services::new(gate, access, limits, health_service, watching.clone())?;
+        let services = Services::new(gate, access, limits, health_service, &watching)?;
         let services = Arc::new(services);
         // Last of what can fail, so that no file is left behind.
         let unix = socket
@@ -177,12 +177,8 @@ impl Server {
             listeners.push(runtime.spawn(acceptor.unix(listener)));
             socket
         });
-        if services.gate.engine.store().is_durable() {
-            let interval = Duration::from_millis(flush_interval_ms.max(1));
-            runtime.spawn(flush::run(Arc::clone(&services.gate), watching.clone(), interval));
-        }
-        let patrol = (Patrol::default(), Arc::clone(&threads));
-        runtime.spawn(upkeep::run(Arc::clone(&services.gate), Some(patrol), watching));
+        let interval = Duration::from_millis(flush_interval_ms.max(1));
+        run_upkeep(&runtime, &services.gate, &threads, (watching, interval));
         drop(entered);
 
         let server = Self {
@@ -472,6 +468,20 @@ impl std::fmt::Debug for Server {
             .field("socket", &self.socket())
             .finish_non_exhaustive()
     }
+}
+
+/// Begins what is done from time to time.
+fn run_upkeep(
+    runtime: &Runtime,
+    gate: &Arc<Gate>,
+    threads: &Arc<Threads>,
+    (phase, flush_interval): (watch::Receiver<Phase>, Duration),
+) {
+    if gate.engine.store().is_durable() {
+        runtime.spawn(flush::run(Arc::clone(gate), phase.clone(), flush_interval));
+    }
+    let patrol = (Patrol::default(), Arc::clone(threads));
+    runtime.spawn(upkeep::run(Arc::clone(gate), Some(patrol), phase));
 }
 
 /// The thread that accepts connections and does what is no connection's work.

@@ -11,14 +11,20 @@ use http_body::{Body, Frame};
 
 use super::{BodyError, Cut, ReplyBody, kept};
 
+/// The next part of a body, or its end.
+enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
 /// A stream of events, each cut as it comes to its end.
 pub(super) struct CutEvents<C> {
     body: ReplyBody,
     /// The received part of the next event; `None` when nothing more is forwarded.
     events: Option<Events>,
     cut: C,
-    /// A part of a large event, or its end (`None`), until this thread may work on it.
-    piece: Option<Option<Bytes>>,
+    /// A part of a large event, until this thread may work on it.
+    piece: Option<Piece>,
     /// Of what goes on.
     breaks: LineBreaks,
 }
@@ -94,7 +100,7 @@ impl<C: Cut> Body for CutEvents<C> {
                 Some(piece) => piece,
                 None => match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                     Some(Ok(frame)) => match frame.into_data() {
-                        Ok(bytes) => Some(bytes),
+                        Ok(bytes) => Piece::Bytes(bytes),
                         // Trailers come last, and say nothing to a reader of events.
                         Err(_) => continue,
                     },
@@ -103,17 +109,20 @@ impl<C: Cut> Body for CutEvents<C> {
                         self.events = None;
                         return Poll::Ready(Some(Err(error)));
                     }
-                    None => None,
+                    None => Piece::End,
                 },
             };
-            let bytes = held_bytes + piece.as_ref().map_or(0, Bytes::len);
-            if self.cut.poll_work(context, bytes).is_pending() {
+            let bytes = match &piece {
+                Piece::Bytes(bytes) => bytes.len(),
+                Piece::End => 0,
+            };
+            if self.cut.poll_work(context, held_bytes + bytes).is_pending() {
                 self.piece = Some(piece);
                 return Poll::Pending;
             }
             let goes_on = match piece {
-                Some(bytes) => self.read(&bytes),
-                None => self.finish(),
+                Piece::Bytes(bytes) => self.read(&bytes),
+                Piece::End => self.finish(),
             };
             let goes_on = match self.breaks.escape(&goes_on) {
                 Cow::Borrowed(_) => goes_on,

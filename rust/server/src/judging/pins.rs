@@ -89,6 +89,7 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::*;
+    use crate::apart::{Sharing, apart};
     use crate::clock::ManualClock;
     use crate::gate::work_on;
     use crate::testing;
@@ -103,7 +104,7 @@ mod tests {
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tools}]}}}}"#)
     }
 
-    /// Counts the turns of others on the only worker while a list was looked at.
+    /// Counts the turns of others on the same thread while a list was looked at.
     async fn turns_of_others(list: String) -> u64 {
         let folder = tempfile::tempdir().unwrap();
         let pins = Pins::open(folder.path()).unwrap();
@@ -122,13 +123,14 @@ mod tests {
                 }
             }
         });
-        // The main task of a runtime runs on none of its workers.
         let counted = Arc::clone(&turns);
-        let looking = tokio::spawn(async move {
+        let (sender, during) = tokio::sync::oneshot::channel();
+        let looking = Sharing::new(async move {
             while counted.load(Ordering::SeqCst) == 0 {
                 yield_now().await;
             }
             let before = counted.load(Ordering::SeqCst);
+            apart(list.len()).await;
             let asked = (PageRef::FromStart, &Variant::unknown());
             let list = list.as_bytes();
             let observed = work_on(list, |buffers| {
@@ -136,15 +138,15 @@ mod tests {
             });
             let during = counted.load(Ordering::SeqCst) - before;
             assert_eq!(observed, Ok(Some(Observation::default())));
-            during
+            sender.send(during).unwrap();
         });
-        let during = looking.await.unwrap();
+        tokio::spawn(looking).await.unwrap();
         is_over.store(true, Ordering::SeqCst);
         other.await.unwrap();
-        during
+        during.await.unwrap()
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    #[tokio::test]
     async fn a_long_list_holds_up_nobody() {
         assert_eq!(
             turns_of_others(list(1, 1)).await,

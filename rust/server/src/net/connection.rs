@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
@@ -170,20 +172,25 @@ async fn hold<I, F>(
     let connection = protocols.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
 
-    // A fault of the connection ends it, and nobody is left to be told.
-    tokio::select! {
-        biased;
-        _ = in_turns(connection.as_mut(), &mut requests, &watch) => return,
-        () = draining(&mut phase) => {}
-        // Its streams are answered before it ends.
-        () = seat.leaving() => connection.as_mut().graceful_shutdown(),
-        () = overdue(opening_timeout, &progress) => return,
-    }
-    if *phase.borrow() < Phase::Draining {
+    // It is kept until the connection has ended.
+    let seat = Arc::new(seat);
+    let mut signals = signals(
+        Arc::clone(&seat),
+        phase.clone(),
+        opening_timeout,
+        Arc::clone(&progress),
+    );
+    loop {
         tokio::select! {
             biased;
+            // A fault of the connection ends it, and nobody is left to be told.
             _ = in_turns(connection.as_mut(), &mut requests, &watch) => return,
-            () = draining(&mut phase) => {}
+            Some(signal) = signals.next() => match signal {
+                Signal::Overdue => return,
+                // Its streams are answered before it ends.
+                Signal::Leave => connection.as_mut().graceful_shutdown(),
+                Signal::Drain => break,
+            }
         }
     }
     // A request that has come as a whole is answered, though nobody has read it yet: over HTTP/1.1 nothing else tells a client
@@ -206,6 +213,44 @@ async fn hold<I, F>(
         _ = in_turns(connection, &mut requests, &watch) => {}
         () = closing(&mut phase) => {}
     }
+}
+
+/// A reason to do something about a connection, besides what its client sends.
+enum Signal {
+    /// The client has sent nothing for too long at the start.
+    Overdue,
+    /// The thread of the connection is busy.
+    Leave,
+    /// The server stops.
+    Drain,
+}
+
+/// A signal that has not come yet.
+type Waiting = Pin<Box<dyn Future<Output = Signal> + Send>>;
+
+/// The signals of one connection. Each is looked at when it wakes the task, and not in each turn of the connection: that would
+/// take a lock that all connections share.
+fn signals(
+    seat: Arc<Seat>,
+    mut phase: watch::Receiver<Phase>,
+    opening_timeout: Duration,
+    progress: Arc<Progress>,
+) -> FuturesUnordered<Waiting> {
+    let signals = FuturesUnordered::<Waiting>::new();
+    let overdue = async move {
+        overdue(opening_timeout, &progress).await;
+        Signal::Overdue
+    };
+    signals.push(Box::pin(overdue));
+    signals.push(Box::pin(async move {
+        seat.leaving().await;
+        Signal::Leave
+    }));
+    signals.push(Box::pin(async move {
+        draining(&mut phase).await;
+        Signal::Drain
+    }));
+    signals
 }
 
 /// Polls a connection and its requests, and notifies its watch of each turn.

@@ -58,6 +58,14 @@ impl Threads {
         }
     }
 
+    /// Asks a client of each thread to connect anew, as if the thread were busy.
+    #[cfg(test)]
+    pub(crate) fn ask_to_leave(&self) {
+        for worker in self.list() {
+            worker.ask_youngest_to_leave();
+        }
+    }
+
     fn list(&self) -> Vec<Arc<Worker>> {
         self.workers
             .read()
@@ -117,9 +125,9 @@ mod tests {
             ]
         );
         // Both of the first thread leave.
-        let [_zeroth, first, _second, third] = <[_; 4]>::try_from(seats).unwrap();
+        let [zeroth, first, second, third] = <[_; 4]>::try_from(seats).unwrap();
         let staying = [first, third];
-        drop((_zeroth, _second));
+        drop((zeroth, second));
         let others = [threads.seat().unwrap(), threads.seat().unwrap()];
         assert_eq!(
             others.each_ref().map(thread_of),

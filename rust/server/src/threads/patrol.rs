@@ -40,6 +40,8 @@ struct Sighted {
     looks: VecDeque<(Instant, Progress)>,
     /// Since when nothing was seen to move.
     still_since: Instant,
+    /// When it shed a connection the last time.
+    shed: Option<Instant>,
 }
 
 impl Sighted {
@@ -48,6 +50,7 @@ impl Sighted {
             worker,
             looks: VecDeque::new(),
             still_since: now,
+            shed: None,
         }
     }
 
@@ -169,11 +172,11 @@ impl Patrol {
         if let Some((one, Some(percent))) = busiest
             && percent > BUSY_PERCENT
             && one.worker.connections() > 1
+            // What is measured is still that of before.
+            && one.shed.is_none_or(|shed| now.duration_since(shed) >= self.window)
             && one.worker.ask_youngest_to_leave()
         {
-            // It is measured anew without that connection.
-            one.looks.clear();
-            one.still_since = now;
+            one.shed = Some(now);
         }
     }
 }

@@ -16,6 +16,7 @@ const LAST_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: c
 /// A served connection, from its client's side. The runtime has one thread, so nothing is served but while a test waits.
 struct Rig {
     client: Client,
+    threads: Threads,
     phase: watch::Sender<Phase>,
     serving: JoinHandle<()>,
 }
@@ -28,7 +29,8 @@ impl Rig {
         let server = UnixStream::from_std(server).unwrap();
         let (phase, stopping) = watch::channel(Phase::Serving);
         let answer = async |_| Ok(Response::new(Body::empty()));
-        let seat = Threads::start(1).unwrap().seat().unwrap();
+        let threads = Threads::start(1).unwrap();
+        let seat = threads.seat().unwrap();
         let serving = tokio::spawn(hold(
             Arc::new(Manners::new(&limits)),
             server,
@@ -38,6 +40,7 @@ impl Rig {
         ));
         Self {
             client,
+            threads,
             phase,
             serving,
         }
@@ -50,6 +53,29 @@ impl Rig {
     /// The next answer's header; what came where the connection ends before.
     async fn answer(&mut self) -> String {
         self.read_while(|read| !read.ends_with(b"\r\n\r\n")).await
+    }
+
+    /// The type and the contents of the next frame of HTTP/2.
+    async fn frame(&mut self) -> (u8, Vec<u8>) {
+        let head = self.read(9).await;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        (head[3], self.read(length as usize).await)
+    }
+
+    async fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut read = Vec::new();
+        let reading = async {
+            let mut byte = [0];
+            while read.len() < count {
+                match self.client.read(&mut byte) {
+                    Ok(0) => panic!("it ends within a frame"),
+                    Ok(_) => read.extend(byte),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("in time");
+        read
     }
 
     /// All that comes until the connection ends.
@@ -155,5 +181,46 @@ fn less_is_announced_than_is_kept() {
         (100, 0),
     ] {
         assert_eq!(announced_s(idle_timeout_ms), announced, "{idle_timeout_ms}");
+    }
+}
+
+/// The header of a frame without contents (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8) -> [u8; 9] {
+    [0, 0, 0, kind, flags, 0, 0, 0, 0]
+}
+
+#[tokio::test]
+async fn a_client_over_http2_is_told_to_connect_anew_and_answered_meanwhile() {
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    let mut rig = Rig::new(Limits::default());
+    rig.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    rig.send(&frame(SETTINGS, 0));
+    // Its settings, and the acknowledgement of the client's.
+    let greeting = rig.frame().await;
+    assert_eq!(greeting.0, SETTINGS);
+    rig.send(&frame(SETTINGS, 1));
+    rig.threads.ask_to_leave();
+    while rig.frame().await.0 != GOAWAY {}
+    // A ping follows the first GOAWAY; the connection ends when the client has answered it.
+    let ping = loop {
+        let (kind, contents) = rig.frame().await;
+        if kind == 6 {
+            break contents;
+        }
+    };
+    rig.send(&[&[0, 0, 8, 6, 1, 0, 0, 0, 0][..], &ping].concat());
+    while rig.frame().await.0 != GOAWAY {}
+    rig.rest().await;
+    rig.serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_over_http1_is_not_told_to_leave() {
+    let mut rig = Rig::new(Limits::default());
+    for _ in 0..2 {
+        rig.send(REQUEST);
+        assert!(rig.answer().await.starts_with("HTTP/1.1 200"));
+        rig.threads.ask_to_leave();
     }
 }
