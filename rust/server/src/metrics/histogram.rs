@@ -1,8 +1,9 @@
 //! The time that decisions take.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use super::parts::Parts;
 
 /// Upper bounds of the buckets in nanoseconds, 100 ns to 10 ms; one more bucket holds what is longer.
 const BOUNDS_NS: [u64; 16] = [
@@ -31,9 +32,7 @@ pub struct DurationHistogram {
     pub count: u64,
 }
 
-/// Two cache lines, because processors fetch them in pairs.
 #[derive(Debug, Default)]
-#[repr(align(128))]
 struct Part {
     counts: [AtomicU64; BUCKETS],
     sum_ns: AtomicU64,
@@ -41,17 +40,17 @@ struct Part {
 
 #[derive(Debug, Default)]
 pub(super) struct Histogram {
-    parts: [Part; PARTS],
+    parts: Parts<Part, PARTS>,
 }
 
 impl Histogram {
     pub(super) fn observe(&self, duration: Duration) {
         let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_NS.partition_point(|&bound| bound < duration_ns);
-        let Some(part) = self.parts.get(own_part()) else {
+        let Some(part) = self.parts.own() else {
             return;
         };
-        // Relaxed, here and in `snapshot`: counts that publish nothing else.
+        // Relaxed: counts that publish nothing else.
         if let Some(count) = part.counts.get(bucket) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -59,35 +58,14 @@ impl Histogram {
     }
 
     pub(super) fn snapshot(&self) -> DurationHistogram {
-        let mut snapshot = DurationHistogram {
-            counts: vec![0; BUCKETS],
-            sum_ns: 0,
-            count: 0,
-        };
-        for part in &self.parts {
-            for (total, count) in snapshot.counts.iter_mut().zip(&part.counts) {
-                *total += count.load(Ordering::Relaxed);
-            }
-            snapshot.sum_ns = snapshot.sum_ns.wrapping_add(part.sum_ns.load(Ordering::Relaxed));
+        let counts = (0..BUCKETS).map(|bucket| self.parts.sum(|part| part.counts.get(bucket)));
+        let counts: Vec<u64> = counts.collect();
+        DurationHistogram {
+            sum_ns: self.parts.sum(|part| Some(&part.sum_ns)),
+            count: counts.iter().sum(),
+            counts,
         }
-        snapshot.count = snapshot.counts.iter().sum();
-        snapshot
     }
-}
-
-/// The part of this thread.
-fn own_part() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static PART: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    PART.with(|part| {
-        if part.get() == usize::MAX {
-            // Relaxed: only the number is wanted.
-            part.set(THREADS.fetch_add(1, Ordering::Relaxed) % PARTS);
-        }
-        part.get()
-    })
 }
 
 #[cfg(test)]

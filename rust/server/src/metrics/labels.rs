@@ -9,6 +9,7 @@ use callgate_core::{Decision, Outcome, State};
 
 use super::PolicyInfo;
 use super::pace::Pace;
+use super::parts::Parts;
 
 /// `server` where one policy serves every server: the names are the callers'.
 const ANY_SERVER: &str = "(any)";
@@ -20,8 +21,30 @@ const OTHER: &str = "(other)";
 /// Label sets of one metric. Policies bound them, but many reloads could still add up.
 const MAX_CELLS: usize = 100_000;
 
-/// Decisions on one tool of one server, by [`Outcome::ALL`].
-pub(super) type ToolCell = [AtomicU64; Outcome::ALL.len()];
+/// Parts of a tool's cell: few, because there may be many tools.
+const TOOL_PARTS: usize = 4;
+
+/// Decisions on one tool of one server.
+#[derive(Debug, Default)]
+pub(super) struct ToolCell(Parts<[AtomicU64; Outcome::ALL.len()], TOOL_PARTS>);
+
+impl ToolCell {
+    pub(super) fn count(&self, outcome: Outcome) {
+        if let Some(cell) = self.0.own().and_then(|cells| cells.get(index(outcome))) {
+            count(cell);
+        }
+    }
+
+    /// The decisions with this outcome.
+    pub(super) fn decisions(&self, outcome: Outcome) -> u64 {
+        self.0.sum(|cells| cells.get(index(outcome)))
+    }
+}
+
+fn index(outcome: Outcome) -> usize {
+    let index = Outcome::ALL.into_iter().position(|one| one == outcome);
+    index.unwrap_or_default()
+}
 
 /// Denials by one rule at one server.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@ mod families;
 mod histogram;
 mod labels;
 mod pace;
+mod parts;
 mod rates;
 mod requests;
 mod store;
@@ -167,9 +168,7 @@ impl Metrics {
     ) -> Logged {
         self.duration.observe(duration);
         let server = cells.labels.server(decision, asked);
-        if let Some(cell) = server.tool(decision).get(outcome_index(decision.outcome)) {
-            count(cell);
-        }
+        server.tool(decision).count(decision.outcome);
         if decision.outcome == Outcome::Allow {
             return Logged::No;
         }
@@ -257,8 +256,8 @@ impl Metrics {
             ..MetricsSnapshot::default()
         };
         self.registry.each_tool(|server, tool, cell| {
-            for (outcome, cell) in Outcome::ALL.into_iter().zip(cell) {
-                let count = cell.load(Ordering::Relaxed);
+            for outcome in Outcome::ALL {
+                let count = cell.decisions(outcome);
                 if count > 0 {
                     let (server, tool) = (server.to_owned(), tool.to_owned());
                     snapshot.decisions.push(DecisionCount {
@@ -278,11 +277,4 @@ impl Metrics {
         snapshot.policies = labels::policies(state);
         snapshot
     }
-}
-
-fn outcome_index(outcome: Outcome) -> usize {
-    Outcome::ALL
-        .into_iter()
-        .position(|one| one == outcome)
-        .unwrap_or_default()
 }

@@ -1,11 +1,12 @@
 //! Requests by protocol and status.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use http::StatusCode;
 use tonic::Code;
 
 use super::labels::count;
+use super::parts::Parts;
 
 /// Requests to one door with one result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +86,14 @@ const MCP: [(u16, &str); 25] = [
     (0, "(other)"),
 ];
 
+/// Parts of the counts.
+const PARTS: usize = 16;
+
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+pub(super) struct Requests(Parts<Counts, PARTS>);
+
+#[derive(Debug, Default)]
+struct Counts {
     grpc: [AtomicU64; GRPC.len()],
     http: [AtomicU64; HTTP.len()],
     mcp: [AtomicU64; MCP.len()],
@@ -94,42 +101,44 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn grpc(&self, code: Code) {
-        if let Some(cell) = usize::try_from(i32::from(code))
-            .ok()
-            .and_then(|code| self.grpc.get(code))
-        {
+        let code = usize::try_from(i32::from(code)).ok();
+        let cell = code.and_then(|code| self.0.own()?.grpc.get(code));
+        if let Some(cell) = cell {
             count(cell);
         }
     }
 
     pub(super) fn http(&self, status: StatusCode) {
-        count_status(&HTTP, &self.http, status);
+        if let Some(counts) = self.0.own() {
+            count_status(&HTTP, &counts.http, status);
+        }
     }
 
     pub(super) fn mcp(&self, status: StatusCode) {
-        count_status(&MCP, &self.mcp, status);
+        if let Some(counts) = self.0.own() {
+            count_status(&MCP, &counts.mcp, status);
+        }
     }
 
     pub(super) fn snapshot(&self) -> Vec<RequestCount> {
-        let grpc = GRPC
-            .iter()
-            .zip(&self.grpc)
-            .map(|(&code, cell)| ("grpc", code, cell));
-        let http = HTTP
-            .iter()
-            .zip(&self.http)
-            .map(|(&(_, code), cell)| ("http", code, cell));
-        let mcp = MCP
-            .iter()
-            .zip(&self.mcp)
-            .map(|(&(_, code), cell)| ("mcp", code, cell));
+        let grpc = (0..).zip(GRPC).map(|(index, code)| {
+            let count = self.0.sum(|counts| counts.grpc.get(index));
+            ("grpc", code, count)
+        });
+        let http = (0..).zip(HTTP).map(|(index, (_, code))| {
+            let count = self.0.sum(|counts| counts.http.get(index));
+            ("http", code, count)
+        });
+        let mcp = (0..).zip(MCP).map(|(index, (_, code))| {
+            let count = self.0.sum(|counts| counts.mcp.get(index));
+            ("mcp", code, count)
+        });
         grpc.chain(http)
             .chain(mcp)
-            // Relaxed: a count that publishes nothing else.
-            .map(|(protocol, code, cell)| RequestCount {
+            .map(|(protocol, code, count)| RequestCount {
                 protocol,
                 code,
-                count: cell.load(Ordering::Relaxed),
+                count,
             })
             .filter(|request| request.count > 0)
             .collect()
