@@ -178,6 +178,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        // For HTTP/2 that means how long a message has to be before h2 writes it from where it is: each such message is a
+        // system call of its own. Answers have 100 to 1,000 bytes, and are copied behind each other instead.
+        !matches!(self.speech, Speech::Http2(_)) && self.inner.is_write_vectored()
     }
 }
