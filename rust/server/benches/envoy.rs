@@ -11,12 +11,9 @@
 #![expect(clippy::panic, reason = "likewise")]
 
 use std::fs;
-use std::future::Future;
 use std::hint::black_box;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use callgate_core::engine::{Policies, Setup};
@@ -25,16 +22,14 @@ use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::request::MAX_ARGS_DEPTH;
 use callgate_core::{Engine, EngineConfig, Outcome, State, rate};
 
-use callgate_proto::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use callgate_proto::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use callgate_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
-use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use callgate_proto::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use callgate_server::{Clock, IdentitySource, ProxyConfig, ServerSource, SystemClock, bench};
 use prost::Message;
 use serde_json::json;
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 /// The allocator of `callgate serve`.
 #[global_allocator]
@@ -201,8 +196,11 @@ fn allowed(outcome: &Result<Outcome, Status>) {
 }
 
 /// Checks one call, which must be allowed.
-fn check(service: &impl Authorization, message: CheckRequest) -> CheckResponse {
-    let response = answered(service.check(Request::new(message)));
+fn check(
+    service: &impl Fn(CheckRequest) -> Result<CheckResponse, Status>,
+    message: CheckRequest,
+) -> CheckResponse {
+    let response = service(message).expect("whatever is asked, it is answered");
     assert!(
         matches!(response.http_response, Some(HttpResponse::OkResponse(_))),
         "{response:?}"
@@ -211,19 +209,13 @@ fn check(service: &impl Authorization, message: CheckRequest) -> CheckResponse {
 }
 
 /// Checks one request, which must be within its limit.
-fn limit(service: &impl RateLimitService, message: RateLimitRequest) -> RateLimitResponse {
-    let response = answered(service.should_rate_limit(Request::new(message)));
+fn limit(
+    service: &impl Fn(RateLimitRequest) -> Result<RateLimitResponse, Status>,
+    message: RateLimitRequest,
+) -> RateLimitResponse {
+    let response = service(message).expect("whatever is asked, it is answered");
     assert_eq!(response.overall_code(), Code::Ok, "{response:?}");
     response
-}
-
-/// Returns the answer of a service that never waits.
-fn answered<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> T {
-    let mut answer = pin!(answer);
-    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer.expect("whatever is asked, it is answered").into_inner(),
-        Poll::Pending => panic!("the answer is there at once"),
-    }
 }
 
 /// Makes the engine and the configuration of the other parts of `make bench-proxies`.
@@ -246,7 +238,7 @@ fn of_policy() -> (Arc<Engine>, Clock, ProxyConfig) {
 }
 
 /// Makes the service with the limit of the other parts, which is never reached.
-fn rate_limits() -> impl RateLimitService {
+fn rate_limits() -> impl Fn(RateLimitRequest) -> Result<RateLimitResponse, Status> {
     let domain = rate::parse(&source(
         "limits.yaml",
         Format::Yaml,

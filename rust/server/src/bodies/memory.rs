@@ -11,9 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::Extensions;
-use prost::Message;
-use tonic::{Request, Status};
+use tonic::Status;
 
 /// Bytes of each message that count as small: as much as one HTTP/2 frame holds.
 pub(crate) const SMALL_BYTES: usize = 16 * 1024;
@@ -104,15 +102,6 @@ pub(crate) struct ConnectionShare {
     own: Gauges,
 }
 
-impl ConnectionShare {
-    /// The share of the connection by which a gRPC request came.
-    pub(crate) fn of_rpc(extensions: &Extensions) -> Result<&Arc<Self>, Status> {
-        extensions
-            .get()
-            .ok_or_else(|| Status::internal("the connection has no share of memory"))
-    }
-}
-
 /// Bytes held by one message: until it is whole or given up, and again while its call waits for an answer.
 #[derive(Debug)]
 pub(crate) struct HeldBytes {
@@ -135,14 +124,6 @@ impl HeldBytes {
         let mut held = Self::new(Arc::clone(share));
         held.grow(bytes)?;
         Ok(held)
-    }
-
-    /// Holds the bytes of a gRPC request's message, until this is dropped.
-    pub(crate) fn of_rpc<M: Message>(request: &Request<M>) -> Result<Self, Status> {
-        Self::of(
-            ConnectionShare::of_rpc(request.extensions())?,
-            request.get_ref().encoded_len(),
-        )
     }
 
     /// Holds `seen_bytes` of one message in all.

@@ -1,13 +1,15 @@
 //! Services without a network, for benches alone. Anybody may ask them.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use callgate_core::{Engine, Outcome};
-use callgate_proto::pb::envoy::service::auth::v3::CheckRequest;
-use callgate_proto::pb::envoy::service::auth::v3::authorization_server::Authorization;
-use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
-
+use callgate_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use callgate_proto::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use tonic::Status;
+
+use super::unary::UnaryCall;
 
 use crate::clock::Clock;
 use crate::doors::envoy::Authorizer;
@@ -18,8 +20,13 @@ use crate::in_force::Parts;
 use crate::proxy::ProxyConfig;
 
 /// Envoy's external authorization.
-pub fn authorization(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> impl Authorization {
-    authorizer(engine, clock, proxies)
+pub fn authorization(
+    engine: Arc<Engine>,
+    clock: Clock,
+    proxies: ProxyConfig,
+) -> impl Fn(CheckRequest) -> Result<CheckResponse, Status> {
+    let authorizer = authorizer(engine, clock, proxies);
+    move |message| at_once(authorizer.check(&UnaryCall::of_anybody(message)))
 }
 
 /// The same up to the decision: returns it without making an answer for Envoy.
@@ -33,8 +40,20 @@ pub fn outcomes(
 }
 
 /// Envoy's rate limit service.
-pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> impl RateLimitService {
-    RateLimits::new(Arc::new(Gate::new(engine, clock, Parts::default())))
+pub fn rate_limits(
+    engine: Arc<Engine>,
+    clock: Clock,
+) -> impl Fn(RateLimitRequest) -> Result<RateLimitResponse, Status> {
+    let limits = RateLimits::new(Arc::new(Gate::new(engine, clock, Parts::default())));
+    move |message| limits.should_rate_limit(&UnaryCall::of_anybody(message))
+}
+
+/// The answer of a service that has nothing to wait for.
+fn at_once<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => Err(Status::internal("the answer is not there at once")),
+    }
 }
 
 fn authorizer(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> Authorizer {

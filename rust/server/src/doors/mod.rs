@@ -12,6 +12,7 @@ pub(crate) mod http;
 mod quota;
 pub(crate) mod stdio;
 mod turn;
+mod unary;
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -20,13 +21,13 @@ use std::time::Duration;
 
 use ::http::{Request, Response, Version, header};
 use agentgateway::McpPolicy;
-use callgate_proto::decision::v1::decision_service_server::DecisionServiceServer;
-use callgate_proto::ext_mcp::ext_mcp_server::ExtMcpServer;
-use callgate_proto::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use hyper::body::Incoming;
+use prost::Message;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::server::Grpc;
+use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use crate::bodies::{ConnectionShare, DrainedBody, Kind, MessageMemory, RequestBody};
@@ -39,19 +40,78 @@ use crate::listener::Listener;
 use crate::phase::Phase;
 use answer::{Answer, CountedAnswer, Patience, RequestKind};
 use callgate_proto::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
-use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use envoy::Authorizer;
-use envoy::ext_proc::{self, Processor};
+use envoy::ext_proc::Processor;
 use envoy::rate_limit::{self, RateLimits};
 use grpc::decision::Decisions;
 use grpc::health;
+use unary::{Sender, UnaryCall};
 
 pub(crate) use self::http::{Access, HttpContext};
 pub(crate) use grpc::health::Health;
 
-const CHECK_BATCH: &str = "/callgate.decision.v1.DecisionService/CheckBatch";
-const CHECK_STREAM: &str = "/callgate.decision.v1.DecisionService/CheckStream";
-const WATCH_APPROVAL: &str = "/callgate.decision.v1.DecisionService/WatchApproval";
+/// The answer to a call of one message: what the method returns for it, or its refusal.
+macro_rules! unary {
+    ($request:ident, $sender:ident, |$call:ident| $answered:expr) => {
+        Box::pin(async move {
+            let answered = async {
+                let $call = UnaryCall::read($request, $sender).await?;
+                $answered
+            };
+            Ok(unary::answer(answered.await))
+        })
+    };
+}
+
+/// The methods that decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Check,
+    CheckBatch,
+    CheckStream,
+    Peek,
+    Settle,
+    GetApproval,
+    WatchApproval,
+    Authorize,
+    Process,
+    LimitRate,
+    CheckMcpRequest,
+    CheckMcpResponse,
+}
+
+impl Method {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/callgate.decision.v1.DecisionService/Check" => Self::Check,
+            "/callgate.decision.v1.DecisionService/CheckBatch" => Self::CheckBatch,
+            "/callgate.decision.v1.DecisionService/CheckStream" => Self::CheckStream,
+            "/callgate.decision.v1.DecisionService/Peek" => Self::Peek,
+            "/callgate.decision.v1.DecisionService/Settle" => Self::Settle,
+            "/callgate.decision.v1.DecisionService/GetApproval" => Self::GetApproval,
+            "/callgate.decision.v1.DecisionService/WatchApproval" => Self::WatchApproval,
+            "/envoy.service.auth.v3.Authorization/Check" => Self::Authorize,
+            "/envoy.service.ext_proc.v3.ExternalProcessor/Process" => Self::Process,
+            "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit" => Self::LimitRate,
+            "/agentgateway.dev.ext_mcp.ExtMcp/CheckRequest" => Self::CheckMcpRequest,
+            "/agentgateway.dev.ext_mcp.ExtMcp/CheckResponse" => Self::CheckMcpResponse,
+            _ => return None,
+        })
+    }
+
+    /// Returns true for a method whose answers are a stream.
+    const fn is_stream(self) -> bool {
+        matches!(self, Self::CheckStream | Self::WatchApproval | Self::Process)
+    }
+
+    /// Returns true if a method's answers may be long, so that they count until they are taken.
+    const fn has_large_answers(self) -> bool {
+        matches!(
+            self,
+            Self::CheckBatch | Self::CheckStream | Self::Process | Self::CheckMcpResponse
+        )
+    }
+}
 
 /// A gRPC service whose type cannot be named.
 type Route = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
@@ -64,11 +124,12 @@ pub(crate) struct Services {
     http: Arc<HttpContext>,
     max_batch_calls: usize,
     message_timeout: Duration,
-    decisions: DecisionServiceServer<Decisions>,
-    authorizer: AuthorizationServer<Authorizer>,
+    body_limit_bytes: usize,
+    decisions: Decisions,
+    authorizer: Authorizer,
     processor: ExternalProcessorServer<Processor>,
-    rate_limits: RateLimitServiceServer<RateLimits>,
-    mcp_policy: ExtMcpServer<McpPolicy>,
+    rate_limits: RateLimits,
+    mcp_policy: McpPolicy,
     health: Route,
     reflection_v1: Route,
     reflection_v1alpha: Route,
@@ -80,22 +141,13 @@ impl Services {
         access: Access,
         limits: Limits,
         health: health::HealthService,
-        phase: watch::Receiver<Phase>,
+        phase: &watch::Receiver<Phase>,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
         let message_timeout = Duration::from_millis(limits.message_timeout_ms);
-        let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase.clone()))
-            .max_decoding_message_size(limits.body_limit_bytes);
         let processor = Processor::new(Arc::clone(&gate), phase.clone(), limits);
         let processor =
             ExternalProcessorServer::new(processor).max_decoding_message_size(limits.body_limit_bytes);
-        let mcp_policy = ExtMcpServer::new(McpPolicy::new(Arc::clone(&gate)))
-            .max_decoding_message_size(limits.body_limit_bytes);
-        let authorizer = Authorizer::new(Arc::clone(&gate));
-        let authorizer =
-            AuthorizationServer::new(authorizer).max_decoding_message_size(limits.body_limit_bytes);
-        let rate_limits = RateLimitServiceServer::new(RateLimits::new(Arc::clone(&gate)))
-            .max_decoding_message_size(limits.body_limit_bytes.min(rate_limit::MESSAGE_LIMIT_BYTES));
         let descriptors = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(callgate_proto::FILE_DESCRIPTOR_SET)
@@ -109,17 +161,18 @@ impl Services {
                 access,
                 body_limit_bytes: limits.body_limit_bytes,
                 message_timeout,
-                phase,
+                phase: phase.clone(),
             }),
-            gate,
             unfinished: MessageMemory::new(limits.unfinished_limit_bytes, limits.body_limit_bytes),
             max_batch_calls: limits.max_batch_calls,
             message_timeout,
-            decisions,
-            authorizer,
+            body_limit_bytes: limits.body_limit_bytes,
+            decisions: Decisions::new(Arc::clone(&gate), phase.clone()),
+            authorizer: Authorizer::new(Arc::clone(&gate)),
             processor,
-            rate_limits,
-            mcp_policy,
+            rate_limits: RateLimits::new(Arc::clone(&gate)),
+            mcp_policy: McpPolicy::new(Arc::clone(&gate)),
+            gate,
             health: route(health),
             reflection_v1: route(
                 descriptors()
@@ -162,12 +215,16 @@ impl Services {
                 Box::pin(async move { Ok(http::answer(&context, listener, &peer, &share, request).await) });
             return self.answering(answer, RequestKind::Http, None, None);
         }
-        let counted = match request.uri().path() {
-            CHECK_STREAM | WATCH_APPROVAL | ext_proc::PROCESS => RequestKind::Stream,
-            _ => RequestKind::Grpc,
+        let method = Method::of(path);
+        let counted = if method.is_some_and(Method::is_stream) {
+            RequestKind::Stream
+        } else {
+            RequestKind::Grpc
         };
-        let leaving = has_large_answers(request.uri().path()).then(|| Arc::clone(share));
-        let (answer, patience) = self.call(listener, peer, share, request);
+        let leaving = method
+            .is_some_and(Method::has_large_answers)
+            .then(|| Arc::clone(share));
+        let (answer, patience) = self.call(listener, (peer, share), method, request);
         self.answering(answer, counted, patience, leaving)
     }
 
@@ -191,43 +248,107 @@ impl Services {
     fn call(
         &self,
         listener: Listener,
-        peer: &Arc<Peer>,
-        share: &Arc<ConnectionShare>,
-        mut request: Request<Incoming>,
+        (peer, share): (&Arc<Peer>, &Arc<ConnectionShare>),
+        method: Option<Method>,
+        request: Request<Incoming>,
     ) -> (Answer, Option<Patience>) {
         if let Some(status) = self.refusal(listener, &request) {
             // Over HTTP/1.1, its body may be on its way.
             drop(DrainedBody::request(request, self.message_timeout));
             return (refused(status), None);
         }
-        match self.asker(peer, &request) {
+        let asker = match self.asker(peer, &request) {
+            Ok(asker) => asker,
             Err(unknown) => return (Box::pin(ready(Ok(unauthenticated(unknown)))), None),
-            Ok(Some(asker)) => {
-                request.extensions_mut().insert(asker);
+        };
+        let deadline = match Deadline::of(request.headers()) {
+            Ok(deadline) => deadline,
+            Err(status) => return (refused(status), None),
+        };
+        let Some(method) = method else {
+            return (self.of_the_protocol(request), None);
+        };
+        let kind = match method {
+            Method::CheckBatch => Kind::Batch {
+                max_calls: self.max_batch_calls,
+            },
+            Method::CheckStream | Method::Process => Kind::Stream {
+                patience: self.message_timeout,
+            },
+            _ => Kind::Message,
+        };
+        let sender = Sender {
+            asker,
+            deadline,
+            share: Arc::clone(share),
+            limit_bytes: self.body_limit_bytes,
+        };
+        let request = request.map(|body| RequestBody::new(DrainedBody::never(body), kind, Arc::clone(share)));
+        let answer = self.decide(method, sender, request);
+        (answer, Some(Patience::new(self.message_timeout, deadline)))
+    }
+
+    /// The answer of a service that decides.
+    fn decide(&self, method: Method, sender: Sender, mut request: Request<RequestBody>) -> Answer {
+        let decisions = self.decisions.clone();
+        match method {
+            Method::Check => unary!(request, sender, |call| decisions.check(&call).await),
+            Method::CheckBatch => unary!(request, sender, |call| decisions.check_batch(call).await),
+            Method::Peek => unary!(request, sender, |call| decisions.peek(&call).await),
+            Method::Settle => unary!(request, sender, |call| decisions.settle(&call)),
+            Method::GetApproval => unary!(request, sender, |call| decisions.get_approval(&call).await),
+            Method::CheckStream => {
+                let mut grpc = self.streaming();
+                request.extensions_mut().insert(sender);
+                Box::pin(async move { Ok(grpc.streaming(decisions, request).await) })
             }
-            Ok(None) => {}
+            Method::WatchApproval => {
+                let mut grpc = self.streaming();
+                request.extensions_mut().insert(sender);
+                Box::pin(async move { Ok(grpc.server_streaming(decisions, request).await) })
+            }
+            Method::Authorize => {
+                let authorizer = self.authorizer.clone();
+                unary!(request, sender, |call| authorizer.check(&call).await)
+            }
+            Method::Process => {
+                request.extensions_mut().insert(sender);
+                self.processor.clone().call(request)
+            }
+            Method::LimitRate => {
+                let rate_limits = self.rate_limits.clone();
+                let limit_bytes = sender.limit_bytes.min(rate_limit::MESSAGE_LIMIT_BYTES);
+                let sender = Sender {
+                    limit_bytes,
+                    ..sender
+                };
+                unary!(request, sender, |call| rate_limits.should_rate_limit(&call))
+            }
+            Method::CheckMcpRequest => {
+                let policy = self.mcp_policy.clone();
+                unary!(request, sender, |call| policy.check_request(&call).await)
+            }
+            Method::CheckMcpResponse => {
+                let policy = self.mcp_policy.clone();
+                unary!(request, sender, |call| policy.check_response(&call).await)
+            }
         }
+    }
+
+    /// tonic's side of a stream.
+    fn streaming<E: Message + 'static, D: Message + Default + 'static>(&self) -> Grpc<ProstCodec<E, D>> {
+        let grpc = Grpc::new(ProstCodec::default());
+        grpc.apply_max_message_size_config(Some(self.body_limit_bytes), None)
+    }
+
+    /// The answer of a service that belongs to gRPC itself.
+    fn of_the_protocol(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
         let service = path
             .strip_prefix('/')
             .and_then(|path| path.split_once('/'))
             .map(|(service, _)| service);
-        let answer = match service {
-            Some("callgate.decision.v1.DecisionService") => {
-                return self.within_time(share, request, |request| self.decisions.clone().call(request));
-            }
-            Some("envoy.service.auth.v3.Authorization") => {
-                return self.within_time(share, request, |request| self.authorizer.clone().call(request));
-            }
-            Some(ext_proc::NAME) => {
-                return self.within_time(share, request, |request| self.processor.clone().call(request));
-            }
-            Some(rate_limit::NAME) => {
-                return self.within_time(share, request, |request| self.rate_limits.clone().call(request));
-            }
-            Some(agentgateway::NAME) => {
-                return self.within_time(share, request, |request| self.mcp_policy.clone().call(request));
-            }
+        match service {
             Some("grpc.health.v1.Health") => (self.health)(request),
             Some("grpc.reflection.v1.ServerReflection") => (self.reflection_v1)(request),
             Some("grpc.reflection.v1alpha.ServerReflection") => (self.reflection_v1alpha)(request),
@@ -235,37 +356,7 @@ impl Services {
                 "unknown method `{path}`; expected one of `callgate.decision.v1.DecisionService`, such as \
                  `/callgate.decision.v1.DecisionService/Check`"
             ))),
-        };
-        (answer, None)
-    }
-
-    /// The answer of a service that decides, within its own time and its caller's.
-    fn within_time(
-        &self,
-        share: &Arc<ConnectionShare>,
-        mut request: Request<Incoming>,
-        answer: impl FnOnce(Request<RequestBody>) -> Answer,
-    ) -> (Answer, Option<Patience>) {
-        let deadline = match Deadline::of(request.headers()) {
-            Ok(deadline) => deadline,
-            Err(status) => return (refused(status), None),
-        };
-        if let Some(deadline) = deadline {
-            request.extensions_mut().insert(deadline);
         }
-        request.extensions_mut().insert(Arc::clone(share));
-        let kind = match request.uri().path() {
-            CHECK_BATCH => Kind::Batch {
-                max_calls: self.max_batch_calls,
-            },
-            CHECK_STREAM | ext_proc::PROCESS => Kind::Stream {
-                patience: self.message_timeout,
-            },
-            _ => Kind::Message,
-        };
-        let request = request.map(|body| RequestBody::new(DrainedBody::never(body), kind, Arc::clone(share)));
-        let patience = Patience::new(self.message_timeout, deadline);
-        (answer(request), Some(patience))
     }
 
     /// Rejects a gRPC request that is not looked at.
@@ -295,14 +386,6 @@ impl Services {
         let asker = peps.ask(peer, request.headers());
         asker.inspect_err(|unknown| self.gate.refused_asker(*unknown))
     }
-}
-
-/// Returns true if a method's answers may be long, so that they count until they are taken.
-fn has_large_answers(path: &str) -> bool {
-    matches!(
-        path,
-        CHECK_BATCH | CHECK_STREAM | ext_proc::PROCESS | agentgateway::CHECK_RESPONSE
-    )
 }
 
 fn refused(status: Status) -> Answer {

@@ -1,7 +1,6 @@
 //! The enforcement point that asks, and the configuration that answers it.
 
 use callgate_core::Pep;
-use http::Extensions;
 use tonic::Status;
 
 use crate::approvals::Asking;
@@ -39,16 +38,14 @@ impl<'c> Admission<'c> {
     }
 
     /// Admits a proxy that asks by gRPC, from what its connection says of it; refuses a question whose deadline is over.
-    pub(crate) fn of_rpc(
+    pub(crate) fn of_call(
         configuration: &'c Configuration,
         asking: &'c Asking,
-        extensions: &Extensions,
+        (asker, deadline): (Option<&Asker>, Option<Deadline>),
     ) -> Result<Self, Status> {
-        let deadline: Option<&Deadline> = extensions.get();
-        if deadline.copied().is_some_and(Deadline::is_over) {
+        if deadline.is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
-        Self::of(configuration, asking, extensions.get())
-            .map_err(|unknown| Status::unauthenticated(unknown.message()))
+        Self::of(configuration, asking, asker).map_err(|unknown| Status::unauthenticated(unknown.message()))
     }
 }

@@ -10,14 +10,13 @@ use std::sync::Arc;
 use callgate_core::{Caller, Outcome};
 use callgate_mcp::list;
 use callgate_mcp::message::TOOLS_CALL;
-use callgate_proto::ext_mcp::ext_mcp_server::ExtMcp as ExtMcpService;
 use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use crate::apart::apart;
 use crate::approvals::Asking;
-use crate::bodies::HeldBytes;
+use crate::doors::unary::UnaryCall;
 use crate::gate::{Buffers, Gate, work_on};
 use crate::judging::{Admission, Judge, Payload};
 use crate::passes::settled;
@@ -26,12 +25,6 @@ use crate::proxy::UnclearError;
 use attributes::McpAttributes;
 use listing::Target;
 use reply::ExtMcp;
-
-/// The name under which it is called.
-pub(super) const NAME: &str = "agentgateway.dev.ext_mcp.ExtMcp";
-
-/// The method whose answers hold lists.
-pub(super) const CHECK_RESPONSE: &str = "/agentgateway.dev.ext_mcp.ExtMcp/CheckResponse";
 
 const TOOLS_LIST: &str = "tools/list";
 
@@ -156,54 +149,53 @@ impl McpPolicy {
             Cow::Owned(list) => Returned::Mutated(list),
         }))
     }
-}
 
-#[tonic::async_trait]
-impl ExtMcpService for McpPolicy {
-    async fn check_request(
+    /// Answers about a request.
+    pub(super) async fn check_request(
         &self,
-        request: Request<McpRequest>,
-    ) -> Result<Response<McpRequestResult>, Status> {
-        let message = request.get_ref();
+        call: &UnaryCall<McpRequest>,
+    ) -> Result<McpRequestResult, Status> {
+        let message = &call.message;
         let params = message.mcp_request.as_deref().unwrap_or_default();
-        let deadline = request.extensions().get().copied();
-        let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
+        let keep = || call.keep().map_err(|full| Box::new(Err(full)));
         let answer = settled(
             &self.gate,
-            deadline,
+            call.deadline,
             params.len(),
             keep,
             |configuration, asking| {
-                let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
+                let admission =
+                    Admission::of_call(configuration, asking, (call.asker.as_ref(), call.deadline))?;
                 Ok(work_on(params, |buffers| {
                     self.judge(&admission, message, buffers)
                 }))
             },
         );
-        answer.await.map(Response::new)
+        answer.await
     }
 
-    async fn check_response(
+    /// Answers about the result of a request.
+    pub(super) async fn check_response(
         &self,
-        request: Request<McpResponse>,
-    ) -> Result<Response<McpResponseResult>, Status> {
-        apart(request.get_ref().mcp_response.len()).await;
+        call: &UnaryCall<McpResponse>,
+    ) -> Result<McpResponseResult, Status> {
+        let response = &call.message;
+        apart(response.mcp_response.len()).await;
         let configuration = self.gate.configuration();
         let asking = Asking::default();
-        let admission = Admission::of_rpc(&configuration, &asking, request.extensions())?;
-        let response = request.get_ref();
+        let admission = Admission::of_call(&configuration, &asking, (call.asker.as_ref(), call.deadline))?;
         if response.method != TOOLS_LIST {
-            return Ok(Response::new(returned(Returned::Pass(Pass {}))));
+            return Ok(returned(Returned::Pass(Pass {})));
         }
         let filtered = work_on(&response.mcp_response, |buffers| {
             self.filter(&admission, response, buffers)
         });
-        Ok(Response::new(filtered.unwrap_or_else(|unclear| {
+        Ok(filtered.unwrap_or_else(|unclear| {
             self.gate
                 .refuse(Protocol::ExtMcp, unclear.to_string(), |decision| {
                     returned(Returned::Error(reply::error(decision)))
                 })
-        })))
+        }))
     }
 }
 

@@ -18,23 +18,18 @@ use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::rate
 use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::{
     Code, DescriptorStatus, RateLimit,
 };
-use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use callgate_proto::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use callgate_proto::pb::google::protobuf::Duration;
 use smallvec::SmallVec;
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use super::refused_limits;
-use crate::deadline::{self, Deadline};
+use crate::doors::unary::UnaryCall;
 use crate::events::Level;
 use crate::gate::Gate;
-use crate::identity::Asker;
 use crate::in_force::Configuration;
 use crate::ingress::Ingress;
 use crate::protocol::Protocol;
-
-/// The name of the gRPC service.
-pub(crate) const NAME: &str = "envoy.service.ratelimit.v3.RateLimitService";
 
 /// Largest message. Two bytes can be one descriptor, which is much larger after decoding; a request of Envoy is at most
 /// as long as a few headers.
@@ -126,27 +121,18 @@ impl RateLimits {
         }
         answer
     }
-}
 
-#[tonic::async_trait]
-impl RateLimitService for RateLimits {
-    async fn should_rate_limit(
+    /// Answers one request.
+    pub(crate) fn should_rate_limit(
         &self,
-        request: Request<RateLimitRequest>,
-    ) -> Result<Response<RateLimitResponse>, Status> {
-        let deadline: Option<&Deadline> = request.extensions().get();
-        if deadline.is_some_and(|deadline| deadline.is_over()) {
-            return Err(deadline::over());
-        }
-        let asker: Option<&Asker> = request.extensions().get();
+        call: &UnaryCall<RateLimitRequest>,
+    ) -> Result<RateLimitResponse, Status> {
+        call.in_time()?;
         let configuration = self.gate.configuration();
-        let pep = configuration.parts.peps.still(asker);
+        let pep = configuration.parts.peps.still(call.asker.as_ref());
         pep.map_err(|unknown| Status::unauthenticated(unknown.message()))?;
-        let ingress = self
-            .gate
-            .ingress(Protocol::RateLimit, request.metadata().as_ref());
-        self.limit(&configuration, ingress, request.get_ref())
-            .map(Response::new)
+        let ingress = self.gate.ingress(Protocol::RateLimit, &call.headers);
+        self.limit(&configuration, ingress, &call.message)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `callgate.decision.v1.DecisionService`.
 
 use std::collections::BTreeMap;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,19 +10,19 @@ use callgate_core::engine::{Peek, PeekedLimit};
 use callgate_core::{Args, Caller, Decision, LimitState, Outcome, Pep};
 use callgate_counters::Micros;
 use callgate_proto::decision::v1 as pb;
-use callgate_proto::decision::v1::decision_service_server::DecisionService;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 use tonic::body::Body;
+use tonic::server::{ServerStreamingService, StreamingService};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::apart::apart;
 use crate::approvals::{Asking, WaitingCall};
-use crate::bodies::{ConnectionShare, HeldBytes};
-use crate::deadline::{self, Deadline};
+use crate::deadline::Deadline;
 use crate::doors::grpc::batch;
 use crate::doors::grpc::stream::Answers;
 use crate::doors::grpc::watching::{self, ApprovalStates};
+use crate::doors::unary::{Sender, UnaryCall};
 use crate::gate::{Gate, work_on};
 use crate::identity::Asker;
 use crate::in_force::Configuration;
@@ -132,9 +133,9 @@ impl Decisions {
         self.gate.refuse(ingress, reason.to_owned(), message)
     }
 
-    /// The ingress of the calls of a request.
-    fn ingress<T>(&self, request: &Request<T>) -> Ingress {
-        self.gate.ingress(Protocol::Grpc, request.metadata().as_ref())
+    /// The ingress of the calls of a request with these header fields.
+    fn ingress(&self, headers: &HeaderMap) -> Ingress {
+        self.gate.ingress(Protocol::Grpc, headers)
     }
 
     /// The part that calls, and everything else about them, are asked of.
@@ -157,11 +158,6 @@ impl Decisions {
 pub(crate) fn pep(configuration: &Configuration, asker: Option<&Asker>) -> Result<Pep, Status> {
     let pep = configuration.parts.peps.still(asker);
     pep.map_err(|unknown| Status::unauthenticated(unknown.message()))
-}
-
-/// The sender of a request, as its header named it; `None` if anybody may ask.
-fn asker<T>(request: &Request<T>) -> Option<&Asker> {
-    request.extensions().get()
 }
 
 /// Hands the call of a message to `decide`, as the core's request.
@@ -196,69 +192,44 @@ fn labels(labels: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Until when the caller of a request waits.
-fn deadline_of<T>(request: &Request<T>) -> Option<Deadline> {
-    request.extensions().get().copied()
-}
-
-#[tonic::async_trait]
-impl DecisionService for Decisions {
-    async fn check(&self, request: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
-        let deadline = deadline_of(&request);
-        if deadline.is_some_and(Deadline::is_over) {
-            return Err(deadline::over());
-        }
-        let asked = (asker(&request), self.ingress(&request));
-        let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
-        let bytes = request.get_ref().args_json.len();
-        let answer = settled(&self.gate, deadline, bytes, keep, |configuration, asking| {
-            self.decide((configuration, asking), asked, request.get_ref())
+/// The methods of one message and one answer.
+impl Decisions {
+    pub(crate) async fn check(
+        &self,
+        call: &UnaryCall<pb::CheckRequest>,
+    ) -> Result<pb::CheckResponse, Status> {
+        call.in_time()?;
+        let asked = (call.asker.as_ref(), self.ingress(&call.headers));
+        let keep = || call.keep().map_err(|full| Box::new(Err(full)));
+        let (message, bytes) = (&call.message, call.message.args_json.len());
+        let answer = settled(&self.gate, call.deadline, bytes, keep, |configuration, asking| {
+            self.decide((configuration, asking), asked, message)
         });
-        answer.await.map(Response::new)
+        answer.await
     }
 
-    async fn check_batch(
+    pub(crate) async fn check_batch(
         &self,
-        request: Request<pb::CheckBatchRequest>,
-    ) -> Result<Response<pb::CheckBatchResponse>, Status> {
-        let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
-        let ingress = self.ingress(&request);
+        call: UnaryCall<pb::CheckBatchRequest>,
+    ) -> Result<pb::CheckBatchResponse, Status> {
+        let ingress = self.ingress(&call.headers);
         // From the beginning, because a refusal at the first call that waits would come after others took units.
-        let held = HeldBytes::of_rpc(&request)?;
-        let calls = request.into_inner().calls;
-        let answers = batch::check(self, (asker.as_ref(), ingress), (calls, held), deadline).await?;
-        Ok(Response::new(answers))
+        let held = call.keep()?;
+        let calls = call.message.calls;
+        batch::check(self, (call.asker.as_ref(), ingress), (calls, held), call.deadline).await
     }
 
-    type CheckStreamStream = Answers;
-
-    async fn check_stream(
-        &self,
-        request: Request<Streaming<pb::CheckStreamRequest>>,
-    ) -> Result<Response<Answers>, Status> {
-        let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
-        let (decisions, phase) = (self.clone(), self.phase.clone());
-        let ingress = self.ingress(&request);
-        let share = Arc::clone(ConnectionShare::of_rpc(request.extensions())?);
-        let calls = (request.into_inner(), share);
-        let answers = Answers::new(decisions, (asker, ingress), calls, deadline, phase);
-        Ok(Response::new(answers))
+    pub(crate) async fn peek(&self, call: &UnaryCall<pb::PeekRequest>) -> Result<pb::PeekResponse, Status> {
+        apart(call.message.args_json.len()).await;
+        self.look(call.asker.as_ref(), &call.message)
     }
 
-    async fn peek(&self, request: Request<pb::PeekRequest>) -> Result<Response<pb::PeekResponse>, Status> {
-        apart(request.get_ref().args_json.len()).await;
-        self.look(asker(&request), request.get_ref()).map(Response::new)
-    }
-
-    async fn settle(
-        &self,
-        request: Request<pb::SettleRequest>,
-    ) -> Result<Response<pb::SettleResponse>, Status> {
-        let settlement = request.get_ref();
+    pub(crate) fn settle(&self, call: &UnaryCall<pb::SettleRequest>) -> Result<pb::SettleResponse, Status> {
+        let settlement = &call.message;
         let id = settlement.reservation.parse().map_err(|_| {
             Status::invalid_argument("expected `reservation` as `Check` gave it: 32 hexadecimal digits")
         })?;
-        let pep = pep(&self.gate.configuration(), asker(&request))?.id;
+        let pep = pep(&self.gate.configuration(), call.asker.as_ref())?.id;
         let settled = match settlement.action() {
             pb::SettleAction::Commit => self.gate.commit(id, pep),
             pb::SettleAction::RollBack => self.gate.roll_back(id, pep),
@@ -268,35 +239,55 @@ impl DecisionService for Decisions {
                 ));
             }
         };
-        Ok(Response::new(pb::SettleResponse { settled }))
+        Ok(pb::SettleResponse { settled })
     }
 
-    async fn get_approval(
+    pub(crate) async fn get_approval(
         &self,
-        request: Request<pb::GetApprovalRequest>,
-    ) -> Result<Response<pb::GetApprovalResponse>, Status> {
-        let approval = watching::get(
-            self,
-            asker(&request),
-            deadline_of(&request),
-            &request.get_ref().id,
-        )
-        .await?;
-        Ok(Response::new(pb::GetApprovalResponse {
+        call: &UnaryCall<pb::GetApprovalRequest>,
+    ) -> Result<pb::GetApprovalResponse, Status> {
+        let approval = watching::get(self, call.asker.as_ref(), call.deadline, &call.message.id).await?;
+        Ok(pb::GetApprovalResponse {
             approval: Some(approval),
+        })
+    }
+}
+
+/// `CheckStream`, as tonic serves it.
+impl StreamingService<pb::CheckStreamRequest> for Decisions {
+    type Response = pb::CheckStreamResponse;
+    type ResponseStream = Answers;
+    type Future = Ready<Result<Response<Answers>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<pb::CheckStreamRequest>>) -> Self::Future {
+        let sender = Sender::of(request.extensions()).cloned();
+        ready(sender.map(|sender| {
+            let Sender {
+                asker,
+                deadline,
+                share,
+                ..
+            } = sender;
+            let (decisions, phase) = (self.clone(), self.phase.clone());
+            let ingress = self.ingress(request.metadata().as_ref());
+            let calls = (request.into_inner(), share);
+            Response::new(Answers::new(decisions, (asker, ingress), calls, deadline, phase))
         }))
     }
+}
 
-    type WatchApprovalStream = ApprovalStates;
+/// `WatchApproval`, likewise.
+impl ServerStreamingService<pb::WatchApprovalRequest> for Decisions {
+    type Response = pb::WatchApprovalResponse;
+    type ResponseStream = ApprovalStates;
+    type Future = Ready<Result<Response<ApprovalStates>, Status>>;
 
-    async fn watch_approval(
-        &self,
-        request: Request<pb::WatchApprovalRequest>,
-    ) -> Result<Response<ApprovalStates>, Status> {
-        let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
-        let phase = self.phase.clone();
-        let states = ApprovalStates::new(self.clone(), asker, (deadline, phase), &request.get_ref().id)?;
-        Ok(Response::new(states))
+    fn call(&mut self, request: Request<pb::WatchApprovalRequest>) -> Self::Future {
+        ready(Sender::of(request.extensions()).and_then(|sender| {
+            let until = (sender.deadline, self.phase.clone());
+            let id = &request.get_ref().id;
+            ApprovalStates::new(self.clone(), sender.asker.clone(), until, id).map(Response::new)
+        }))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use callgate_core::{Decision, Outcome};
 use callgate_proto::pb::envoy::service::auth::v3::CheckRequest;
-use http::Extensions;
 use tonic::Status;
 
 use super::super::attributes::HttpAttributes;
@@ -33,7 +32,7 @@ impl Authorizer {
     pub(crate) fn outcome(&self, message: &CheckRequest) -> Result<Outcome, Status> {
         let configuration = self.gate.configuration();
         let asking = Asking::default();
-        let admission = Admission::of_rpc(&configuration, &asking, &Extensions::new())?;
+        let admission = Admission::of_call(&configuration, &asking, (None, None))?;
         let attributes = message.attributes.as_ref().and_then(HttpAttributes::of);
         Ok(self.judge(&admission, attributes.as_ref(), &OutcomeAlone))
     }

@@ -9,13 +9,12 @@ pub(super) use reply::metadata;
 
 use std::sync::Arc;
 
-use callgate_proto::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use callgate_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
-use crate::bodies::HeldBytes;
+use crate::doors::unary::UnaryCall;
 use crate::gate::{Gate, work_on};
 use crate::judging::{Admission, Judge, Responder};
 use crate::passes::settled;
@@ -55,20 +54,17 @@ impl Authorizer {
             judge.answer(attributes, carried, buffers)
         })
     }
-}
 
-#[tonic::async_trait]
-impl Authorization for Authorizer {
-    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let attributes = request.get_ref().attributes.as_ref().and_then(HttpAttributes::of);
+    /// Answers one check.
+    pub(crate) async fn check(&self, call: &UnaryCall<CheckRequest>) -> Result<CheckResponse, Status> {
+        let attributes = call.message.attributes.as_ref().and_then(HttpAttributes::of);
         let attributes = attributes.as_ref();
-        let deadline = request.extensions().get().copied();
-        let keep = || HeldBytes::of_rpc(&request).map_err(|full| Box::new(Err(full)));
+        let keep = || call.keep().map_err(|full| Box::new(Err(full)));
         let bytes = attributes.map_or(0, |attributes| attributes.http.raw_body.len());
-        let answer = settled(&self.gate, deadline, bytes, keep, |configuration, asking| {
-            let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
+        let answer = settled(&self.gate, call.deadline, bytes, keep, |configuration, asking| {
+            let admission = Admission::of_call(configuration, asking, (call.asker.as_ref(), call.deadline))?;
             Ok(self.judge(&admission, attributes, &ExtAuthz { attributes }))
         });
-        answer.await.map(Response::new)
+        answer.await
     }
 }

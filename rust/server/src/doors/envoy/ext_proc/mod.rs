@@ -21,20 +21,13 @@ use callgate_proto::pb::envoy::service::ext_proc::v3::external_processor_server:
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::bodies::ConnectionShare;
-use crate::deadline::Deadline;
+use crate::doors::unary::Sender;
 use crate::gate::Gate;
-use crate::identity::Asker;
 use crate::limits::Limits;
 use crate::phase::Phase;
 use context::Context;
 use exchange::Exchange;
 use stream::Answers;
-
-/// The name under which it is called.
-pub(crate) const NAME: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
-/// Its one method.
-pub(crate) const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -59,21 +52,20 @@ impl ExternalProcessor for Processor {
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let (opened_with, extensions, messages) = request.into_parts();
-        let deadline: Option<&Deadline> = extensions.get();
-        let asker: Option<&Asker> = extensions.get();
+        let sender = Sender::of(&extensions)?;
         let context = Context {
             gate: Arc::clone(&self.gate),
-            asker: asker.cloned(),
-            share: Arc::clone(ConnectionShare::of_rpc(&extensions)?),
+            asker: sender.asker.clone(),
+            share: Arc::clone(&sender.share),
             body_limit_bytes: self.limits.body_limit_bytes,
-            deadline: deadline.copied(),
+            deadline: sender.deadline,
         };
         let answers = Answers::new(
             Exchange::new(context, opened_with),
             messages,
             Arc::clone(&self.gate),
             Duration::from_millis(self.limits.message_timeout_ms),
-            deadline.copied(),
+            sender.deadline,
             self.phase.clone(),
         );
         Ok(Response::new(answers))
