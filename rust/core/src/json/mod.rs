@@ -13,6 +13,7 @@ mod parser;
 mod position;
 #[cfg(test)]
 mod properties;
+mod special;
 mod string;
 mod tape;
 mod value;

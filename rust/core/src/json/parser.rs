@@ -1,6 +1,6 @@
 //! Parses a document's bytes in one pass, without recursion.
 
-use super::keys::{self, KeyMark};
+use super::keys::{KeyMark, Keys};
 use super::string;
 use super::tape::{Detail, Node, Tag, Tape};
 use super::{JsonError, JsonErrorKind, number};
@@ -16,13 +16,13 @@ enum Place {
 /// A list or object that is still open, or the root.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
-    place: Place,
+    /// The keys of an object.
+    keys: Keys,
     /// Its node.
     node: u32,
     /// Values read so far.
     count: u32,
-    /// The index of its first key among those of all open objects.
-    keys: u32,
+    place: Place,
 }
 
 /// The state that the steps of a pass share. The offset of the next byte is not a field: each step receives and returns
@@ -49,9 +49,10 @@ pub(super) fn parse(tape: &mut Tape, text: &str, max_depth: usize) -> Result<(),
 }
 
 /// INVARIANT: offsets and node counts fit, because a document is shorter than 4 GiB and a node takes at least a byte.
+#[expect(clippy::cast_possible_truncation, reason = "nothing is cut off")]
 #[inline]
-fn narrow(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
+const fn narrow(size: usize) -> u32 {
+    size as u32
 }
 
 #[cold]
@@ -68,47 +69,53 @@ impl Parser<'_, '_> {
             place: Place::Root,
             node: 0,
             count: 0,
-            keys: 0,
+            keys: Keys::default(),
         };
-        let mut at = self.after_space(0);
+        let (mut at, mut byte) = self.token(0);
         'value: loop {
             frame.count += 1;
-            let is_member = frame.place == Place::Object;
-            at = match self.peek(at) {
-                b'"' => self.string(at, is_member)?,
-                b'-' | b'0'..=b'9' => self.number(at, is_member)?,
+            at = match byte {
+                b'"' => self.string(at)?,
+                b'-' | b'0'..=b'9' => self.number(at)?,
                 b'{' => {
                     frame = self.open(at, frame, Place::Object)?;
-                    at = self.after_space(at + 1);
-                    if self.peek(at) != b'}' {
-                        at = self.key(at)?;
+                    (at, byte) = self.token(at + 1);
+                    if byte != b'}' {
+                        (at, byte) = self.key(at, byte, &mut frame)?;
                         continue 'value;
                     }
                     at
                 }
                 b'[' => {
                     frame = self.open(at, frame, Place::Array)?;
-                    at = self.after_space(at + 1);
-                    if self.peek(at) != b']' {
+                    (at, byte) = self.token(at + 1);
+                    if byte != b']' {
                         continue 'value;
                     }
                     at
                 }
-                b't' => self.word(at, b"true", Tag::True, is_member)?,
-                b'f' => self.word(at, b"false", Tag::False, is_member)?,
-                b'n' => self.word(at, b"null", Tag::Null, is_member)?,
+                b't' => self.word(at, b"true", Tag::True)?,
+                b'f' => self.word(at, b"false", Tag::False)?,
+                b'n' => self.word(at, b"null", Tag::Null)?,
                 _ => return Err(expected("a value", at)),
             };
             // A value has ended, or an empty list or object is about to end.
             loop {
-                at = self.after_space(at);
-                match (frame.place, self.peek(at)) {
+                if frame.place == Place::Object
+                    && let Some(key) = self.next_key(at)
+                {
+                    (at, byte) = self.key(key, b'"', &mut frame)?;
+                    continue 'value;
+                }
+                (at, byte) = self.token(at);
+                match (frame.place, byte) {
                     (Place::Object, b',') => {
-                        at = self.key(self.after_space(at + 1))?;
+                        (at, byte) = self.token(at + 1);
+                        (at, byte) = self.key(at, byte, &mut frame)?;
                         continue 'value;
                     }
                     (Place::Array, b',') => {
-                        at = self.after_space(at + 1);
+                        (at, byte) = self.token(at + 1);
                         continue 'value;
                     }
                     (Place::Object, b'}') | (Place::Array, b']') => {
@@ -130,21 +137,56 @@ impl Parser<'_, '_> {
         self.bytes.get(at).copied().unwrap_or(0)
     }
 
-    /// The offset of the first byte that is not white space.
+    /// The first byte at or after `at` that is not white space, with its offset.
     #[inline]
-    fn after_space(&self, mut at: usize) -> usize {
+    fn token(&self, at: usize) -> (usize, u8) {
+        // Nearly every token follows the one before at once, or after one space.
+        let byte = self.peek(at);
+        if byte > b' ' {
+            return (at, byte);
+        }
+        let next = self.peek(at + 1);
+        if byte == b' ' && next > b' ' {
+            return (at + 1, next);
+        }
+        self.far_token(at)
+    }
+
+    /// The quote of the key behind a comma at `at`, if at most one space stands between them, as nearly always.
+    #[inline]
+    fn next_key(&self, at: usize) -> Option<usize> {
+        match self.bytes.get(at..)? {
+            [b',', b' ', b'"', ..] => Some(at + 2),
+            [b',', b'"', ..] => Some(at + 1),
+            _ => None,
+        }
+    }
+
+    /// The first byte of the value behind a colon at `at`, in the same case.
+    #[inline]
+    fn next_value(&self, at: usize) -> Option<(usize, u8)> {
+        match *self.bytes.get(at..)? {
+            [b':', b' ', byte, ..] if byte > b' ' => Some((at + 2, byte)),
+            [b':', byte, ..] if byte > b' ' => Some((at + 1, byte)),
+            _ => None,
+        }
+    }
+
+    /// Works as [`Self::token`] where there is more white space.
+    #[inline(never)]
+    fn far_token(&self, mut at: usize) -> (usize, u8) {
         while matches!(self.peek(at), b' ' | b'\n' | b'\r' | b'\t') {
             at += 1;
         }
-        at
+        (at, self.peek(at))
     }
 
     /// Adds the node of the text at `[start, end)`.
     #[inline]
-    fn push(&mut self, tag: Tag, is_member: bool, start: usize, end: usize, detail: Detail) {
+    fn push(&mut self, tag: Tag, is_key: bool, start: usize, end: usize, detail: Detail) {
         let node = Node {
             tag,
-            is_member,
+            is_key,
             start: narrow(start),
             end: narrow(end),
             detail,
@@ -171,12 +213,12 @@ impl Parser<'_, '_> {
         } else {
             Tag::Array
         };
-        self.push(tag, parent.place == Place::Object, at, at, Detail::default());
+        self.push(tag, false, at, at, Detail::default());
         Ok(Frame {
             place,
             node,
             count: 0,
-            keys: narrow(self.tape.keys.len()),
+            keys: Keys::after(narrow(self.tape.keys.len())),
         })
     }
 
@@ -192,7 +234,7 @@ impl Parser<'_, '_> {
             };
         }
         if frame.place == Place::Object {
-            self.check_keys(frame.keys as usize)?;
+            self.check_keys(frame.keys)?;
         }
         // INVARIANT: `open` pushed the frame around every list and object, so this frame exists.
         self.tape
@@ -201,9 +243,9 @@ impl Parser<'_, '_> {
             .ok_or_else(|| expected("the end of the document", end))
     }
 
-    /// Refuses an object with a duplicate among its keys, which begin at `first`; removes the keys.
+    /// Refuses an object with a duplicate among its keys; removes the keys.
     #[inline]
-    fn check_keys(&mut self, first: usize) -> Result<(), JsonError> {
+    fn check_keys(&mut self, own: Keys) -> Result<(), JsonError> {
         let Tape {
             nodes,
             unescaped,
@@ -211,102 +253,106 @@ impl Parser<'_, '_> {
             ..
         } = &mut *self.tape;
         let text = |node: u32| nodes[node as usize].text(self.text, unescaped);
-        if let Some(repeated) = keys::first_repeated(&mut keys[first..], |node| text(node).as_bytes()) {
-            let offset = nodes[repeated as usize].start as usize;
-            return Err(JsonError {
-                offset,
+        match own.remove(keys, |node| text(node).as_bytes()) {
+            None => Ok(()),
+            Some(repeated) => Err(JsonError {
+                offset: nodes[repeated as usize].start as usize,
                 kind: JsonErrorKind::DuplicateKey(text(repeated).to_owned()),
-            });
+            }),
         }
-        keys.truncate(first);
-        Ok(())
     }
 
-    /// Reads a key at `at`, its colon and the white space around it; returns the offset of the member's value.
+    /// Reads a key of `frame` whose first byte is `byte` at `at`, and its colon; returns the first byte of the member's value.
     #[expect(
         clippy::inline_always,
         reason = "two callers keep the compiler from it; saves a fifth of a parse"
     )]
     #[inline(always)]
-    fn key(&mut self, at: usize) -> Result<usize, JsonError> {
-        if self.peek(at) != b'"' {
+    fn key(&mut self, at: usize, byte: u8, frame: &mut Frame) -> Result<(usize, u8), JsonError> {
+        if byte != b'"' {
             return Err(expected("a key in quotes", at));
         }
-        let node = self.tape.nodes.len();
-        let end = self.string(at, false)?;
-        let key = match self.tape.nodes[node] {
-            Node { tag: Tag::Plain, .. } => &self.bytes[at + 1..end - 1],
-            escaped => escaped.text(self.text, &self.tape.unescaped).as_bytes(),
+        let node = narrow(self.tape.nodes.len());
+        let special = self.tape.specials.next(self.bytes, at + 1);
+        let mark;
+        let end = match self.bytes.get(special) {
+            Some(b'"') => {
+                self.push(Tag::Plain, true, at, special + 1, Detail::default());
+                mark = KeyMark::new(self.bytes, at + 1..special, node);
+                special + 1
+            }
+            Some(b'\\') => {
+                let from = self.tape.unescaped.len();
+                let end = self.escaped_string(true, at, special)?;
+                let unescaped = self.tape.unescaped.as_bytes();
+                mark = KeyMark::new(unescaped, from..unescaped.len(), node);
+                end
+            }
+            _ => return Err(string::unterminated(self.bytes, special)),
         };
-        let mark = KeyMark::new(key, narrow(node));
-        self.tape.keys.push(mark);
-        let colon = self.after_space(end);
-        if self.peek(colon) != b':' {
+        frame.keys.add(mark, &mut self.tape.keys);
+        if let Some(value) = self.next_value(end) {
+            return Ok(value);
+        }
+        let (colon, byte) = self.token(end);
+        if byte != b':' {
             return Err(expected("`:` after the key", colon));
         }
-        Ok(self.after_space(colon + 1))
+        Ok(self.token(colon + 1))
     }
 
-    /// Reads the string whose opening quote is at `start`; returns the offset after it.
-    #[expect(
-        clippy::inline_always,
-        reason = "three callers keep the compiler from it; saves a fifth of a parse"
-    )]
-    #[inline(always)]
-    fn string(&mut self, start: usize, is_member: bool) -> Result<usize, JsonError> {
-        let special = string::find_special(self.bytes, start + 1);
+    /// Reads the string value whose opening quote is at `start`; returns the offset after it.
+    #[inline]
+    fn string(&mut self, start: usize) -> Result<usize, JsonError> {
+        let special = self.tape.specials.next(self.bytes, start + 1);
         match self.bytes.get(special) {
             Some(b'"') => {
-                self.push(Tag::Plain, is_member, start, special + 1, Detail::default());
+                self.push(Tag::Plain, false, start, special + 1, Detail::default());
                 Ok(special + 1)
             }
-            Some(b'\\') => self.escaped_string(is_member, start, special),
+            Some(b'\\') => self.escaped_string(false, start, special),
             _ => Err(string::unterminated(self.bytes, special)),
         }
     }
 
-    /// Works as [`Self::string`] on a string with its first escape at `backslash`.
+    /// Reads the string or key at `start` whose first escape is at `backslash`; returns the offset after it.
     #[inline(never)]
-    fn escaped_string(
-        &mut self,
-        is_member: bool,
-        start: usize,
-        backslash: usize,
-    ) -> Result<usize, JsonError> {
-        let unescaped = &mut self.tape.unescaped;
+    fn escaped_string(&mut self, is_key: bool, start: usize, backslash: usize) -> Result<usize, JsonError> {
+        let Tape {
+            specials, unescaped, ..
+        } = &mut *self.tape;
         let from = narrow(unescaped.len());
         unescaped.push_str(&self.text[start + 1..backslash]);
-        let quote = string::unescape(self.text, backslash, unescaped)?;
+        let quote = string::unescape(self.text, specials, backslash, unescaped)?;
         let detail = Detail {
             from,
             count: narrow(unescaped.len()),
         };
-        self.push(Tag::Escaped, is_member, start, quote + 1, detail);
+        self.push(Tag::Escaped, is_key, start, quote + 1, detail);
         Ok(quote + 1)
     }
 
     /// Reads the number at `start`; returns the offset after it.
     #[inline]
-    fn number(&mut self, start: usize, is_member: bool) -> Result<usize, JsonError> {
+    fn number(&mut self, start: usize) -> Result<usize, JsonError> {
         let end = number::end_of_number(self.bytes, start)?;
-        self.push(Tag::Number, is_member, start, end, Detail::default());
+        self.push(Tag::Number, false, start, end, Detail::default());
         Ok(end)
     }
 
     /// Reads the literal `word` at `start`; returns the offset after it.
     #[inline]
-    fn word(
+    fn word<const N: usize>(
         &mut self,
         start: usize,
-        word: &'static [u8],
+        word: &'static [u8; N],
         tag: Tag,
-        is_member: bool,
     ) -> Result<usize, JsonError> {
-        if !self.bytes[start..].starts_with(word) {
+        if self.bytes.get(start..).and_then(<[u8]>::first_chunk) != Some(word) {
             return Err(expected("a value", start));
         }
-        let end = start + word.len();
-        self.push(tag, is_member, start, end, Detail::default());
+        let end = start + N;
+        self.push(tag, false, start, end, Detail::default());
         Ok(end)
     }
 }

@@ -1,43 +1,9 @@
 //! Strings: their end, and their escapes.
 
+use super::special::Specials;
 use super::{JsonError, JsonErrorKind};
 
-/// Every byte of a word set to `byte`.
-const fn repeat(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// The offset of the first quote, backslash or control character at or after `from`; the length if there is none.
-///
-/// Reads eight bytes at a time. Each of the three tests sets the high bit of a matching byte. A borrow may also set it
-/// wrongly, but only in bytes after a match, so the lowest one is always right.
-#[inline]
-pub(super) fn find_special(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ repeat(b'"');
-        let backslash = word ^ repeat(b'\\');
-        let hits = ((quote.wrapping_sub(repeat(1)) & !quote)
-            | (backslash.wrapping_sub(repeat(1)) & !backslash)
-            | (word.wrapping_sub(repeat(0x20)) & !word))
-            & repeat(0x80);
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while let Some(&byte) = bytes.get(at) {
-        if byte < 0x20 || byte == b'"' || byte == b'\\' {
-            break;
-        }
-        at += 1;
-    }
-    at
-}
-
-/// The offset of the quote that ends a string, or the reason for which the byte found by [`find_special`] is not
-/// allowed in one.
+/// The reason for which a special byte, found at `at`, is not allowed in a string.
 pub(super) fn unterminated(bytes: &[u8], at: usize) -> JsonError {
     let expected = if at < bytes.len() {
         "control characters in a string to be escaped"
@@ -51,51 +17,62 @@ pub(super) fn unterminated(bytes: &[u8], at: usize) -> JsonError {
 }
 
 /// Appends to `out` the unescaped rest of a string, from its first backslash at `from`; returns the offset of the quote
-/// that ends it.
-pub(super) fn unescape(text: &str, from: usize, out: &mut String) -> Result<usize, JsonError> {
+/// that ends it. `specials` are those of `text`.
+pub(super) fn unescape(
+    text: &str,
+    specials: &Specials,
+    from: usize,
+    out: &mut String,
+) -> Result<usize, JsonError> {
     let bytes = text.as_bytes();
     let mut at = from;
     loop {
         match bytes.get(at) {
             Some(b'"') => return Ok(at),
             Some(b'\\') => {
-                let (character, after) = escape(bytes, at)?;
+                let (character, after) = match bytes.get(at + 1).copied().and_then(short_escape) {
+                    Some(character) => (character, at + 2),
+                    None => long_escape(bytes, at)?,
+                };
                 out.push(character);
                 at = after;
             }
             _ => return Err(unterminated(bytes, at)),
         }
-        let run = find_special(bytes, at);
-        out.push_str(&text[at..run]);
-        at = run;
+        let run = specials.next(bytes, at);
+        if run > at {
+            out.push_str(&text[at..run]);
+            at = run;
+        }
     }
 }
 
-/// The character of the escape at `at`, and the offset after it.
-fn escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
-    let character = match bytes.get(at + 1) {
-        Some(b'"') => '"',
-        Some(b'\\') => '\\',
-        Some(b'/') => '/',
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'u') => return unicode_escape(bytes, at),
-        _ => {
-            let expected = "one of `\"\\/bfnrtu` after a backslash";
-            return Err(JsonError {
-                offset: at,
-                kind: JsonErrorKind::Syntax(expected),
-            });
-        }
-    };
-    Ok((character, at + 2))
+/// The character of the escape that has this letter after its backslash, if it has no digits.
+const fn short_escape(letter: u8) -> Option<char> {
+    Some(match letter {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
 }
 
-/// Works as [`escape`] on `\uXXXX` and on pairs of them that form one character.
-fn unicode_escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
+/// The character of the `\uXXXX` at `at`, or of the pair of them that forms one character, and the offset after it. No other
+/// escape is left.
+#[inline(never)]
+fn long_escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
+    if bytes.get(at + 1) != Some(&b'u') {
+        let expected = "one of `\"\\/bfnrtu` after a backslash";
+        return Err(JsonError {
+            offset: at,
+            kind: JsonErrorKind::Syntax(expected),
+        });
+    }
     let lone = || JsonError {
         offset: at,
         kind: JsonErrorKind::LoneSurrogate,
@@ -139,21 +116,10 @@ fn code_unit(bytes: &[u8], at: usize) -> Result<u32, JsonError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn finds_each_special_byte_at_each_place() {
-        for special in (0..0x20).chain([b'"', b'\\']) {
-            for ordinary in [b'a', 0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
-                for place in 0..20 {
-                    let mut bytes = [ordinary; 24];
-                    bytes[place] = special;
-                    bytes[place + 1] = b'"';
-                    assert_eq!(find_special(&bytes, 0), place, "{special:#x} among {ordinary:#x}");
-                    assert_eq!(find_special(&bytes, place + 1), place + 1);
-                }
-                assert_eq!(find_special(&[ordinary; 24], 0), 24);
-                assert_eq!(find_special(&[ordinary; 21], 3), 21);
-            }
-        }
+    fn unescaped(text: &str, out: &mut String) -> Result<usize, JsonError> {
+        let mut specials = Specials::default();
+        specials.find(text.as_bytes());
+        unescape(text, &specials, 0, out)
     }
 
     #[test]
@@ -166,7 +132,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let mut out = String::new();
-            assert_eq!(unescape(text, 0, &mut out), Ok(text.len() - 2), "{text}");
+            assert_eq!(unescaped(text, &mut out), Ok(text.len() - 2), "{text}");
             assert_eq!(out, expected, "{text}");
         }
     }
@@ -182,7 +148,7 @@ mod tests {
             r#"\ud83dx""#,
         ];
         for text in lone {
-            let error = unescape(text, 0, &mut String::new());
+            let error = unescaped(text, &mut String::new());
             assert_eq!(
                 error,
                 Err(JsonError {
@@ -202,7 +168,7 @@ mod tests {
             (r"\na", 3),
             ("\\na\n\"", 3),
         ] {
-            let error = unescape(text, 0, &mut String::new()).expect_err(text);
+            let error = unescaped(text, &mut String::new()).expect_err(text);
             assert_eq!(error.offset, offset, "{text}");
             assert!(matches!(error.kind, JsonErrorKind::Syntax(_)), "{text}: {error}");
         }

@@ -2,6 +2,7 @@
 
 use super::keys::KeyMark;
 use super::parser::{self, Frame};
+use super::special::Specials;
 use super::{JsonError, JsonErrorKind, Value};
 
 /// The kind of a value.
@@ -49,8 +50,8 @@ pub(super) enum Tag {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) tag: Tag,
-    /// True for a value that is preceded by its key.
-    pub(super) is_member: bool,
+    /// True for the key of a member.
+    pub(super) is_key: bool,
     /// The offset of its first byte in the document.
     pub(super) start: u32,
     /// The offset after its last byte in the document.
@@ -70,6 +71,9 @@ pub(super) struct Detail {
 /// The capacity of nodes, marks and frames that a tape keeps; about 256 KiB of nodes.
 const KEPT_NODES: usize = 256 * 1024 / size_of::<Node>();
 
+/// The bytes of a document whose special ones a tape keeps room for.
+const KEPT_BYTES: usize = 1024 * 1024;
+
 /// The capacity of unescaped text that a tape keeps, in bytes.
 const KEPT_TEXT: usize = 64 * 1024;
 
@@ -80,6 +84,7 @@ const KEPT_TEXT: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Tape {
     pub(super) nodes: Vec<Node>,
+    pub(super) specials: Specials,
     /// The text of strings with escapes, concatenated.
     pub(super) unescaped: String,
     /// The keys of the open objects, those of the innermost object last.
@@ -111,6 +116,7 @@ impl Tape {
             offset: error.valid_up_to(),
             kind: JsonErrorKind::InvalidUtf8,
         })?;
+        self.specials.find(bytes);
         parser::parse(self, text, max_depth)?;
         Ok(Value::root(self, text))
     }
@@ -120,6 +126,7 @@ impl Tape {
         self.unescaped.clear();
         self.keys.clear();
         self.frames.clear();
+        self.specials.shrink_to(KEPT_BYTES);
         self.nodes.shrink_to(KEPT_NODES);
         self.unescaped.shrink_to(KEPT_TEXT);
         self.keys.shrink_to(KEPT_NODES);
@@ -131,8 +138,9 @@ impl Tape {
 mod tests {
     use super::*;
 
-    fn capacities(tape: &Tape) -> [usize; 4] {
+    fn capacities(tape: &Tape) -> [usize; 5] {
         [
+            tape.specials.capacity(),
             tape.nodes.capacity(),
             tape.unescaped.capacity(),
             tape.keys.capacity(),
@@ -169,8 +177,8 @@ mod tests {
             "the test reached what it means to"
         );
         tape.parse(b"{}", 64).expect("valid");
-        let [nodes, unescaped, keys, frames] = capacities(&tape);
+        let [specials, nodes, unescaped, keys, frames] = capacities(&tape);
         assert!(nodes <= KEPT_NODES && keys <= KEPT_NODES && frames <= KEPT_NODES);
-        assert!(unescaped <= KEPT_TEXT);
+        assert!(unescaped <= KEPT_TEXT && specials <= KEPT_BYTES);
     }
 }

@@ -15,6 +15,27 @@ impl Node {
             _ => &document[self.start as usize + 1..self.end as usize - 1],
         }
     }
+
+    /// Returns whether this is a string or key of this text.
+    #[inline]
+    fn is_text(&self, text: &str, document: &str, unescaped: &str) -> bool {
+        let (start, end) = match self.tag {
+            Tag::Plain => (self.start as usize + 1, self.end as usize - 1),
+            Tag::Escaped => return self.text(document, unescaped) == text,
+            _ => return false,
+        };
+        // Most keys differ in length, so their bytes are not read.
+        end - start == text.len() && document.as_bytes().get(start..end) == Some(text.as_bytes())
+    }
+
+    /// The index of the node after this one, which has this `index`, and its descendants.
+    #[inline]
+    pub(super) fn after(&self, index: u32) -> u32 {
+        match self.tag {
+            Tag::Array | Tag::Object => self.detail.from,
+            _ => index + 1,
+        }
+    }
 }
 
 /// One value of a parsed document.
@@ -45,14 +66,7 @@ impl<'t> Value<'t> {
     /// The index of the node after this value and its descendants.
     #[inline]
     fn after(self) -> u32 {
-        match self.node() {
-            Node {
-                tag: Tag::Array | Tag::Object,
-                detail,
-                ..
-            } => detail.from,
-            _ => self.index + 1,
-        }
+        self.node().after(self.index)
     }
 
     /// The text of a string or key.
@@ -123,9 +137,21 @@ impl<'t> Value<'t> {
     /// The member of an object with this key; takes time linear in the number of members.
     #[inline]
     pub fn get(self, key: &str) -> Option<Value<'t>> {
-        self.members()
-            .find(|&(name, _)| name == key)
-            .map(|(_, value)| value)
+        let tape = self.tape;
+        let (Tag::Object, mut left) = (self.node().tag, self.node().detail.count) else {
+            return None;
+        };
+        let mut index = self.index + 1;
+        while left > 0
+            && let [name, value, ..] = tape.nodes.get(index as usize..)?
+        {
+            if name.is_text(key, self.text, &tape.unescaped) {
+                return Some(self.at(index + 1));
+            }
+            index = value.after(index + 1);
+            left -= 1;
+        }
+        None
     }
 
     /// The element of a list at this index; takes time linear in the index.
@@ -175,9 +201,8 @@ impl<'t> Value<'t> {
 
     /// Byte offset of the key under which this value stands (of its quote), if it is a member of an object.
     pub fn key_offset(self) -> Option<usize> {
-        self.node()
-            .is_member
-            .then(|| self.at(self.index - 1).span().start)
+        let before = self.at(self.index.checked_sub(1)?);
+        before.node().is_key.then(|| before.span().start)
     }
 
     /// Appends the canonical form of `docs/policy.md` section 6: RFC 8785 with exact numbers.

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::string;
+use super::special::find_special;
 
 /// Levels that are indented; hostile nesting would turn kilobytes into megabytes of spaces.
 const MAX_INDENT: usize = 12;
@@ -12,7 +12,7 @@ pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
     let mut from = 0;
     loop {
-        let special = string::find_special(text.as_bytes(), from);
+        let special = find_special(text.as_bytes(), from);
         out.push_str(&text[from..special]);
         let Some(&byte) = text.as_bytes().get(special) else {
             break;
