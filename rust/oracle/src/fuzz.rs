@@ -12,6 +12,9 @@ use crate::{Case, compare, generate};
 /// The deepest arguments that callgate accepts.
 const MAX_DEPTH: usize = 64;
 
+/// Spaces before and behind a document, which move it against the groups of bytes that the engine compares at once.
+const MOVES: [(usize, usize); 4] = [(1, 0), (7, 16), (15, 3), (16, 40)];
+
 /// The longest input in bytes; longer ones take time and find nothing new.
 const MAX_BYTES: usize = 16 * 1024;
 
@@ -93,7 +96,7 @@ fn place(bytes: &[u8], format: Format, error: &PolicyError) -> Result<(), String
 }
 
 /// Checks arguments: accepted exactly if `serde_json` and the oracle's reader accept them, except for the documented
-/// differences; the canonical form is stable.
+/// differences; spaces around them change nothing; the canonical form is stable.
 ///
 /// # Errors
 ///
@@ -102,6 +105,7 @@ pub fn arguments(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() > MAX_BYTES {
         return Ok(());
     }
+    moves(bytes)?;
     let mut tape = Tape::new();
     let parsed = tape.parse(bytes, MAX_DEPTH);
     let plain = Json::read(bytes, MAX_DEPTH);
@@ -141,6 +145,32 @@ pub fn arguments(bytes: &[u8]) -> Result<(), String> {
     } else {
         Err(format!("{once} became {twice}"))
     }
+}
+
+/// Checks that spaces around a document change neither its value nor its fault.
+fn moves(bytes: &[u8]) -> Result<(), String> {
+    // A byte order mark is named only where a document begins with it.
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        return Ok(());
+    }
+    let mut tape = Tape::new();
+    let here = tape.parse(bytes, MAX_DEPTH).map(canonical);
+    for (before, behind) in MOVES {
+        // Spaces behind belong to a string that does not end.
+        let behind = if here.is_ok() { behind } else { 0 };
+        let moved = [&b" ".repeat(before), bytes, &b" ".repeat(behind)].concat();
+        let there = tape.parse(&moved, MAX_DEPTH);
+        let there = there.map(canonical).map_err(|error| JsonError {
+            offset: error.offset.wrapping_sub(before),
+            kind: error.kind,
+        });
+        if here != there {
+            return Err(format!(
+                "{here:?} became {there:?} behind {before} spaces and before {behind}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether a number is out of bounds only in its canonical form: `20e10000` is `2e10001` there.
