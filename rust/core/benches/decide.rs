@@ -28,6 +28,8 @@ const ROUNDS: usize = 20;
 const CALLS_PER_ROUND: usize = 20_000;
 /// Simulated time between calls: every grant calls once in three seconds, so nothing is refused.
 const STEP_US: u64 = 300;
+const FLOOR: &str = "floor: scan + two counters + look-up";
+const SCAN: &str = "  of it: the scan";
 
 fn policy(tools: usize) -> String {
     let entries: Vec<String> = (0..tools)
@@ -114,7 +116,7 @@ fn decide_subject(
         black_box(&decision);
     };
     Subject {
-        name: format!("decide, {tools} tools, {asked} of them asked"),
+        name: decide_name(tools, asked),
         histogram: histogram(),
         call: Box::new(call),
     }
@@ -149,7 +151,7 @@ fn floor_subject(names: &'static [String], args: &'static [u8]) -> Subject {
         }
     };
     Subject {
-        name: "floor: scan + two counters + look-up".to_owned(),
+        name: FLOOR.to_owned(),
         histogram: histogram(),
         call: Box::new(call),
     }
@@ -161,10 +163,36 @@ fn scan_subject(args: &'static [u8]) -> Subject {
         assert_eq!(black_box(tape.parse(args, 64)).map(Value::len), Ok(7));
     };
     Subject {
-        name: "  of it: the scan".to_owned(),
+        name: SCAN.to_owned(),
         histogram: histogram(),
         call: Box::new(call),
     }
+}
+
+/// The subjects whose name contains `only`; the others are not even set up, so a profile shows calls alone.
+fn subjects(
+    only: &str,
+    grants: &'static [String],
+    names: &'static [String],
+    args: &'static [u8],
+) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    if FLOOR.contains(only) {
+        subjects.push(floor_subject(names, args));
+    }
+    if SCAN.contains(only) {
+        subjects.push(scan_subject(args));
+    }
+    for (tools, asked) in [(8, 8), (800, 8), (8_000, 8), (800, 800), (8_000, 8_000)] {
+        if decide_name(tools, asked).contains(only) {
+            subjects.push(decide_subject(tools, asked, grants, names, args));
+        }
+    }
+    subjects
+}
+
+fn decide_name(tools: usize, asked: usize) -> String {
+    format!("decide, {tools} tools, {asked} of them asked")
 }
 
 fn histogram() -> Histogram<u64> {
@@ -198,10 +226,7 @@ fn main() {
         .collect::<Vec<_>>()
         .leak();
     let names: &'static [String] = (0..8_000).map(|n| format!("tool_{n}")).collect::<Vec<_>>().leak();
-    let mut subjects = vec![floor_subject(names, args), scan_subject(args)];
-    let sizes = [(8, 8), (800, 8), (8_000, 8), (800, 800), (8_000, 8_000)];
-    subjects.extend(sizes.map(|(tools, asked)| decide_subject(tools, asked, grants, names, args)));
-    subjects.retain(|subject| subject.name.contains(&options.only));
+    let mut subjects = subjects(&options.only, grants, names, args);
 
     let clock_ns = clock_ns();
     let mut order: Vec<usize> = (0..GRANTS).collect();
