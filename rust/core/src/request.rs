@@ -181,5 +181,5 @@ impl<'a> Request<'a> {
 }
 
 fn holds_nul(text: &str) -> bool {
-    text.bytes().any(|byte| byte == 0)
+    text.as_bytes().contains(&0)
 }

@@ -48,6 +48,10 @@ fn combined<'p, T: Trace>(
     call: &EvaluatedCall<'_>,
     trace: &mut T,
 ) -> Verdict<'p> {
+    // Of one condition, as most checks have, each combination is the condition itself.
+    if let [one] = conditions {
+        return condition(one, quantifier, call, trace);
+    }
     for one in conditions {
         combination.add(condition(one, quantifier, call, trace));
         // Someone who asks for every step gets every condition; the result is the same.

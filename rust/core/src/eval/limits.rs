@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use callgate_counters::{CountKey, Demand, KeyHasher, Micros, Resets};
+use callgate_counters::{CountKey, CountShape, Demand, KeyHasher, Micros, Resets};
 use smallvec::SmallVec;
 
 use super::call::EvaluatedCall;
@@ -115,15 +115,16 @@ impl Counts {
     /// Adds a limit. If one call uses a count twice, it takes the larger cost, once, under the first limit's rule. A
     /// count of both enforced and shadowed limits is enforced, under the rule and the cost of the first enforced one
     /// alone.
-    fn add(&mut self, new: Use, wanted: Demand) {
-        let mut both = self.uses.iter_mut().zip(&mut self.demands);
-        match both.find(|(_, demand)| demand.key == wanted.key) {
-            Some((one, demand)) if one.enforced == new.enforced => demand.cost = demand.cost.max(wanted.cost),
-            Some((one, demand)) if new.enforced => (*one, *demand) = (new, wanted),
+    fn add(&mut self, new: Use, key: CountKey, shape: CountShape, cost: Micros) {
+        let known = self.demands.iter().position(|demand| demand.key == key);
+        let known = known.and_then(|index| Some((self.uses.get_mut(index)?, self.demands.get_mut(index)?)));
+        match known {
+            Some((one, demand)) if one.enforced == new.enforced => demand.cost = demand.cost.max(cost),
+            Some((one, demand)) if new.enforced => (*one, *demand) = (new, Demand::new(key, shape, cost)),
             Some(_) => {}
             None => {
                 self.uses.push(new);
-                self.demands.push(wanted);
+                self.demands.push(Demand::new(key, shape, cost));
             }
         }
     }
@@ -164,27 +165,28 @@ pub(super) fn resolve<'s, T: Trace>(
     counts: &mut Counts,
     trace: &mut T,
 ) -> Flow<'s> {
-    let limits = places
-        .iter()
-        .flat_map(|place| policy.limits_of(place).map(move |limit| (place, limit)));
-    for (order, (place, (index, limit))) in (0..).zip(limits) {
-        match resolve_one(call, keys, limit) {
-            Ok((key, cost)) => {
-                let one = Use {
-                    limit: index,
-                    order,
-                    enforced: !place.shadowed,
-                    asks: limit.at_max.is_some(),
-                };
-                counts.add(one, Demand::new(key, limit.shape, cost));
+    let mut order = 0;
+    for place in places.iter() {
+        for (index, limit) in policy.limits_of(place) {
+            match resolve_one(call, keys, limit) {
+                Ok((key, cost)) => {
+                    let one = Use {
+                        limit: index,
+                        order,
+                        enforced: !place.shadowed,
+                        asks: limit.at_max.is_some(),
+                    };
+                    counts.add(one, key, limit.shape, cost);
+                }
+                Err((rule, fault)) => {
+                    trace.step(StepKind::Limit, rule, place.shadowed, StepResult::Error);
+                    shadowing.deny(place.shadowed, rule, || match &limit.on_deny {
+                        Some(on_deny) => Cow::Borrowed(on_deny.as_str()),
+                        None => Cow::Owned(fault.message(call, limit)),
+                    })?;
+                }
             }
-            Err((rule, fault)) => {
-                trace.step(StepKind::Limit, rule, place.shadowed, StepResult::Error);
-                shadowing.deny(place.shadowed, rule, || match &limit.on_deny {
-                    Some(on_deny) => Cow::Borrowed(on_deny.as_str()),
-                    None => Cow::Owned(fault.message(call, limit)),
-                })?;
-            }
+            order += 1;
         }
     }
     counts.sort();

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use callgate_counters::Demand;
 use smallvec::SmallVec;
 
 use super::explain::{StepKind, StepResult};
@@ -152,19 +151,19 @@ impl<'s> Counting<'_, 's> {
         });
         let mut decision = Decision {
             retry_after_ms: Some(longest_us.div_ceil(1_000)),
-            limits: self.limit_states(weighed),
             ..Decision::bare(Outcome::RateLimited, rule, message, self.now.unix_us())
         };
+        decision.limits.extend(self.limit_states(weighed));
         weighed.indexes.complete(self.state, &mut decision);
         decision
     }
 
-    pub(super) fn limit_states(&self, weighed: &Weighed<'_, '_>) -> SmallVec<[LimitState<'s>; 4]> {
-        let Some(policy) = self.policy(weighed) else {
-            return SmallVec::new();
-        };
-        let state = |(one, demand): (Use, &Demand)| {
-            let limit = policy.limit(one.limit)?;
+    /// The states of the limits. Whoever fills a decision that stays where it is extends its list, which is too large to be
+    /// moved for nothing.
+    pub(super) fn limit_states(&self, weighed: &Weighed<'_, '_>) -> impl Iterator<Item = LimitState<'s>> {
+        let policy = self.policy(weighed);
+        weighed.counts.iter().filter_map(move |(one, demand)| {
+            let limit = policy?.limit(one.limit)?;
             Some(LimitState {
                 counter: Cow::Borrowed(limit.counter.as_str()),
                 rule: Cow::Borrowed(limit.rule.as_str()),
@@ -174,8 +173,7 @@ impl<'s> Counting<'_, 's> {
                 reset_after_ms: demand.view.reset_after_us.div_ceil(1_000),
                 window_ms: demand.view.window_us.div_ceil(1_000),
             })
-        };
-        weighed.counts.iter().filter_map(state).collect()
+        })
     }
 
     /// The limit with this rule that asks, because it has too little left for the call.

@@ -66,11 +66,7 @@ impl<'s> Counting<'_, 's> {
             pin_digest: admitted.pins.and_then(|pins| pins.digest(admitted.tool)),
             needs: weighed.needs.iter().map(|need| Arc::clone(need)).collect(),
             entries: weighed.entries.clone(),
-            limits: self
-                .limit_states(&weighed)
-                .into_iter()
-                .map(LimitState::into_owned)
-                .collect(),
+            limits: self.limit_states(&weighed).map(LimitState::into_owned).collect(),
         };
         let looked = Looked {
             weighed: weighed.into_owned(),
@@ -150,7 +146,7 @@ impl<'s> Counting<'_, 's> {
             None => message::approval_required(&weighed.tool, &waits),
         };
         let mut decision = Decision {
-            limits: self.limit_states(weighed),
+            limits: self.limit_states(weighed).collect(),
             fingerprint: weighed.fingerprint,
             approval: Cow::Owned(id.to_owned()),
             ..Decision::bare(

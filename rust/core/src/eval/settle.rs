@@ -43,7 +43,6 @@ impl<'s> Counting<'_, 's> {
             None => message::approval_required(&weighed.tool, message::APPROVAL_NOT_ASKED),
         };
         let mut decision = Decision {
-            limits: self.limit_states(weighed),
             fingerprint: weighed.fingerprint,
             ..Decision::bare(
                 Outcome::ApprovalRequired,
@@ -52,6 +51,7 @@ impl<'s> Counting<'_, 's> {
                 self.now.unix_us(),
             )
         };
+        decision.limits.extend(self.limit_states(weighed));
         weighed.indexes.complete(self.state, &mut decision);
         decision
     }
@@ -64,17 +64,15 @@ impl<'s> Counting<'_, 's> {
             self.reservations
                 .open(id, weighed.pep, &weighed.grant, taken, self.now);
         }
-        let mut decision = Decision {
-            limits: self.limit_states(weighed),
-            shadow: std::mem::take(&mut weighed.shadowing).into_answer(),
-            reservation,
-            ..Decision::bare(
-                Outcome::Allow,
-                Cow::Borrowed(""),
-                Cow::Borrowed(""),
-                decided_at_us,
-            )
-        };
+        let mut decision = Decision::bare(
+            Outcome::Allow,
+            Cow::Borrowed(""),
+            Cow::Borrowed(""),
+            decided_at_us,
+        );
+        decision.limits.extend(self.limit_states(weighed));
+        decision.shadow = std::mem::take(&mut weighed.shadowing).into_answer();
+        decision.reservation = reservation;
         weighed.indexes.complete(self.state, &mut decision);
         decision
     }
@@ -100,7 +98,10 @@ impl<'s> Counting<'_, 's> {
             let wanted = weighed.wanted();
             let demands = &mut weighed.counts.demands;
             let (take, rest) = demands.split_at_mut_checked(wanted).unwrap_or_default();
-            self.counters.look(rest, self.now);
+            // To look at nothing still announces a reader to other threads.
+            if !rest.is_empty() {
+                self.counters.look(rest, self.now);
+            }
             let refusal = match self.take_or_look::<T>(&weighed.grant, take) {
                 Ok(stamp_us) => return Ok(stamp_us),
                 Err(refusal) => refusal,

@@ -85,29 +85,28 @@ pub(super) enum Reached<'t, 'p> {
 /// Walks from `value` along the steps from index `from`, up to the first `[*]`.
 pub(super) fn walk<'t, 'p>(mut value: Value<'t>, path: &'p Path, from: usize) -> Reached<'t, 'p> {
     for (index, step) in path.steps.iter().enumerate().skip(from) {
-        let kind = value.kind();
-        if kind == Kind::Null {
-            return Reached::Missing;
-        }
         let (next, wanted) = match step {
             Step::Key(key) => (value.get(key), Kind::Object),
             Step::Index(position) => (value.element(*position), Kind::Array),
-            Step::Every if kind == Kind::Array => return Reached::Star(value, index),
             Step::Every => (None, Kind::Array),
         };
-        if kind != wanted {
-            let (expected, got) = (type_words(wanted), type_words(kind));
-            return Reached::Wrong(EvaluationError {
-                path,
-                steps: index,
-                expected,
-                got,
-            });
+        if let Some(next) = next {
+            value = next;
+            continue;
         }
-        match next {
-            Some(next) => value = next,
-            None => return Reached::Missing,
+        let kind = value.kind();
+        if kind == wanted && *step == Step::Every {
+            return Reached::Star(value, index);
         }
+        if kind == wanted || kind == Kind::Null {
+            return Reached::Missing;
+        }
+        return Reached::Wrong(EvaluationError {
+            path,
+            steps: index,
+            expected: type_words(wanted),
+            got: type_words(kind),
+        });
     }
     Reached::Value(value)
 }
