@@ -26,6 +26,52 @@ pub(crate) fn agree() {
     loom::sync::atomic::fence(Ordering::SeqCst);
 }
 
+/// Stands between a note that this thread writes and what it reads afterwards: with [`heavy_barrier`] in another thread,
+/// which stands between a write there and the reading of the note, at least one of the two sees the other's write.
+///
+/// It keeps the compiler from changing the order. The processor is kept from it by the other side.
+#[inline]
+pub(crate) fn light_barrier() {
+    #[cfg(not(loom))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// The other side of [`light_barrier`]: a full barrier in every thread of the process. Returns false if there was none.
+///
+/// Takes some microseconds.
+pub(crate) fn heavy_barrier() -> bool {
+    #[cfg(loom)]
+    {
+        loom::sync::atomic::fence(Ordering::SeqCst);
+        true
+    }
+    #[cfg(all(not(loom), target_os = "linux"))]
+    {
+        // The call is a full barrier here as well, and no compiler moves an access over it.
+        rustix::thread::membarrier(rustix::thread::MembarrierCommand::PrivateExpedited).is_ok()
+    }
+    #[cfg(all(not(loom), not(target_os = "linux")))]
+    {
+        // Nothing relies on it: see `has_heavy_barrier`.
+        true
+    }
+}
+
+/// Returns true if [`heavy_barrier`] can be used in this process, and prepares for it.
+#[cfg(not(loom))]
+pub(crate) fn has_heavy_barrier() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::thread::{MembarrierCommand, membarrier};
+        // Tried, and not only asked for: a sandbox may answer one and forbid the other.
+        membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok() && heavy_barrier()
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
 /// A zeroed run of words.
 pub(crate) fn zeroed(words: usize) -> Box<[AtomicU64]> {
     (0..words).map(|_| AtomicU64::new(0)).collect()

@@ -8,7 +8,7 @@
 //! call or none; nothing consumed by a refusal; and no lock if a counter exists already. The construction: a count
 //! lives in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in blocks
 //! (`cell`, `blocks`), in memory or in a file, and are found by a keyed hash (`key`, `index`); `store` takes from
-//! several at once. A block without counters serves another layout (`spaces`) when no call can be reading it (`epoch`).
+//! several at once. A block without counters serves another layout (`spaces`) when no call can be reading it (`epoch`, `places`).
 //! A reset (`resets`) gives counts another identity.
 
 mod atomic;
@@ -29,6 +29,7 @@ mod ledger;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod owners;
+mod places;
 mod quanta;
 mod queue;
 mod reservation;

@@ -9,6 +9,7 @@ use crate::Now;
 use crate::atomic::{AtomicU64, Ordering, agree, zeroed};
 use crate::epoch::Epochs;
 use crate::ledger::{Ledger, payload_words};
+use crate::places::{Place, settle};
 use crate::quanta::Quanta;
 use crate::slots::{Slots, Taken};
 
@@ -221,6 +222,36 @@ fn a_block_serves_another_layout_when_no_call_reads_it() {
         }
         thread.join().unwrap();
         assert!(!owned || cell.stamps[0].load(Ordering::Relaxed) == 77);
+    });
+}
+
+#[test]
+fn who_has_no_note_finds_nothing_that_was_removed() {
+    // The agreement of places: a call notes that it reads, then finds; the one who frees removes, then looks for notes.
+    model(|| {
+        let place = Arc::new(Place::new());
+        let (found, data) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(7)));
+        let (others_place, others_found, others_data) =
+            (Arc::clone(&place), Arc::clone(&found), Arc::clone(&data));
+        let thread = thread::spawn(move || {
+            for note in [1, 2] {
+                assert!(others_place.enter(note));
+                if others_found.load(Ordering::Acquire) != 0 {
+                    assert_eq!(
+                        others_data.load(Ordering::Relaxed),
+                        7,
+                        "it was freed under a call"
+                    );
+                }
+                others_place.leave();
+            }
+        });
+        found.store(0, Ordering::Release);
+        assert!(settle());
+        if place.note() == 0 {
+            data.store(8, Ordering::Relaxed);
+        }
+        thread.join().unwrap();
     });
 }
 
