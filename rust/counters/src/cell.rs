@@ -295,7 +295,7 @@ impl<'c> Cell<'c> {
         let payload = self.payload;
         if self.kind.field(0) == SLOTS {
             return Count::Slots(Slots {
-                hint: a,
+                given_back: a,
                 full_until: b,
                 reset_at: c,
                 stamps: payload,
@@ -310,6 +310,25 @@ impl<'c> Cell<'c> {
             payload,
             quanta: self.kind.quanta(),
         })
+    }
+
+    /// True if a count of this shape can be kept in this cell: what [`Layout::fits`] says, without a division.
+    #[inline]
+    pub(crate) fn fits(self, shape: &CountShape) -> bool {
+        let Window::Sliding { window_us } = shape.window else {
+            return self.layout().fits(shape);
+        };
+        if self.kind.window_us.load(Ordering::Relaxed) != window_us {
+            return false;
+        }
+        match self.kind.field(0) {
+            // Of `max` only whole units count, as there.
+            SLOTS => {
+                let slots = self.payload.len() as u64 * Micros::ONE.0;
+                shape.whole_units && shape.max.0.wrapping_sub(slots) < Micros::ONE.0
+            }
+            tag => tag == SLIDING,
+        }
     }
 
     /// The layout of the cell.
@@ -422,6 +441,43 @@ mod tests {
                 Layout::Sliding { window_us } => assert_eq!(kind.quanta(), Quanta::sliding(window_us)),
                 Layout::Calendar(period) => assert_eq!(kind.quanta(), Quanta::Calendar(period)),
                 Layout::Slots { .. } => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_cell_fits_what_its_layout_fits() {
+        let header: [AtomicU64; HEADER_WORDS] = std::array::from_fn(|_| AtomicU64::new(0));
+        let payload: [AtomicU64; MAX_SLOTS] = std::array::from_fn(|_| AtomicU64::new(0));
+        let windows = [1, 60_000_000].map(|window_us| Window::Sliding { window_us });
+        let periods = [Period::Minute, Period::Day].map(Window::Calendar);
+        let slots = [1, 30, 256].map(|slots| Layout::Slots { window_us: 1, slots });
+        let others = [Layout::Sliding { window_us: 1 }, Layout::Calendar(Period::Day)];
+        for layout in slots.into_iter().chain(others) {
+            let kind = Kind::new(layout);
+            let cell = Cell::new(&header, &payload[..layout.payload()], &kind);
+            for window in windows.into_iter().chain(periods) {
+                for max in [
+                    1, 999_999, 1_000_000, 29_999_999, 30_000_000, 30_000_001, 30_999_999,
+                ]
+                .into_iter()
+                .chain([
+                    31_000_000,
+                    255_999_999,
+                    256_000_000,
+                    256_999_999,
+                    257_000_000,
+                    u64::MAX,
+                ]) {
+                    for whole_units in [false, true] {
+                        let shape = CountShape {
+                            window,
+                            max: Micros(max),
+                            whole_units,
+                        };
+                        assert_eq!(cell.fits(&shape), layout.fits(&shape), "{layout:?} {shape:?}");
+                    }
+                }
             }
         }
     }

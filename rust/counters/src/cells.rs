@@ -254,12 +254,20 @@ impl Cells {
         now: Now,
     ) -> Option<Located<'c>> {
         let (_, located) = self.lookup(demand.key)?;
-        if located.cell.layout().fits(&demand.shape) {
+        if located.cell.fits(&demand.shape) {
             return Some(located);
         }
         let mut writer = self.lock();
         let (at, located) = self.lookup(demand.key)?;
         self.refit(&mut writer, demand, at, located, now).ok()
+    }
+
+    /// Finds the cell of a count, if it has one that fits the demand's shape as it is.
+    #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
+    #[inline(always)]
+    pub(crate) fn find_as_it_is<'c>(&'c self, _reading: &'c Reading, demand: &Demand) -> Option<Located<'c>> {
+        let (_, located) = self.lookup(demand.key)?;
+        located.cell.fits(&demand.shape).then_some(located)
     }
 
     /// Finds the cell of a count that fits the demand's shape; makes a new one, charged to `owner`, if the count has
@@ -277,7 +285,7 @@ impl Cells {
         now: Now,
     ) -> Result<Located<'c>, NoRoom> {
         match self.lookup(demand.key) {
-            Some((_, located)) if located.cell.layout().fits(&demand.shape) => Ok(located),
+            Some((_, located)) if located.cell.fits(&demand.shape) => Ok(located),
             _ => self.make(demand, owner, now),
         }
     }

@@ -15,7 +15,7 @@
 //! publishes a tag again. A thread that finds a claimed entry uses another one, so nobody waits.
 
 use crate::Now;
-use crate::atomic::{AtomicU64, Ordering, spin_loop, yield_now};
+use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, yield_now};
 use crate::calendar::period_start_us;
 use crate::quanta::{CLAIMED, FREE, Quanta};
 
@@ -116,8 +116,11 @@ impl Ledger<'_> {
     /// Writes down a hold; `quantum` is the [`Self::quantum_of`] of its stamp. Returns the quantum and the entry of the
     /// record.
     pub(crate) fn record(&self, amount: u64, quantum: u64) -> (u64, usize) {
-        // Before the entry: whoever finds an entry finds this too, see `has_expired`.
-        self.last.fetch_max(quantum, Ordering::Release);
+        // Before the entry: whoever finds an entry finds this too, see `has_expired`. A load first, here and in `expires`:
+        // a line that is not written stays with every thread that reads it.
+        if self.last.load(Ordering::Acquire) < quantum {
+            self.last.fetch_max(quantum, Ordering::AcqRel);
+        }
         let (exact, entries) = (self.exact_entries(), self.entries());
         let ring = entries - exact;
         let part = exact + usize::try_from(self.quanta.epoch(quantum) % ring as u64).unwrap_or(0);
@@ -165,13 +168,21 @@ impl Ledger<'_> {
                 self.payload[entry].store(before + amount, Ordering::Relaxed);
                 let quantum = held.max(quantum);
                 self.publish(entry, Quanta::tag(quantum));
-                // After the entry: see `refresh`.
-                self.next_expiry
-                    .fetch_min(quantum + self.quanta.window(), Ordering::SeqCst);
+                self.expires(quantum + self.quanta.window());
                 return Some(quantum);
             }
         }
         None
+    }
+
+    /// Notes that an entry expires, after it was published.
+    fn expires(&self, quantum: u64) {
+        // SeqCst: a thread that searches takes the note away, then looks at the entries. Either it sees this one, or the
+        // note is seen to be gone here: see `refresh`.
+        agree();
+        if self.next_expiry.load(Ordering::SeqCst) > quantum {
+            self.next_expiry.fetch_min(quantum, Ordering::SeqCst);
+        }
     }
 
     /// Returns the quantum under which an admission stamped `stamp_us` is written down.
@@ -213,8 +224,7 @@ impl Ledger<'_> {
             } else {
                 self.publish(entry, tag);
                 // A thread that searched meanwhile has skipped this entry: see `refresh`.
-                let expiry = Quanta::quantum_near(tag, quantum) + self.quanta.window();
-                self.next_expiry.fetch_min(expiry, Ordering::SeqCst);
+                self.expires(Quanta::quantum_near(tag, quantum) + self.quanta.window());
             }
             self.let_go(given);
             return;
@@ -402,12 +412,13 @@ impl Ledger<'_> {
         if look < self.next_expiry.load(Ordering::Acquire) {
             return;
         }
-        // From here on writers lower it themselves; whoever wrote before is seen by the search below. SeqCst: both
-        // are read-modify-writes of one word, so one of the two comes first.
+        // From here on writers lower it themselves; whoever found it low enough before is seen by the search below:
+        // SeqCst, see `expires`.
         if self.next_expiry.swap(u64::MAX, Ordering::SeqCst) == u64::MAX {
             // Another thread is searching, or nothing is written down.
             return;
         }
+        agree();
         let window = self.quanta.window();
         let mut next_expiry = u64::MAX;
         for entry in 0..self.entries() {

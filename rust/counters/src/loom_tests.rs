@@ -39,9 +39,9 @@ impl SlotsCell {
     }
 
     fn slots(&self) -> Slots<'_> {
-        let [hint, full_until, reset_at] = [0, 1, 2].map(|word| &self.header[word]);
+        let [given_back, full_until, reset_at] = [0, 1, 2].map(|word| &self.header[word]);
         Slots {
-            hint,
+            given_back,
             full_until,
             reset_at,
             stamps: &self.stamps,
@@ -50,7 +50,7 @@ impl SlotsCell {
     }
 
     fn take(&self, units: usize, us: u64) -> Option<Taken> {
-        self.slots().take(units, us, us).ok()
+        self.slots().take(units, us, us).ok().map(|(taken, _)| taken)
     }
 }
 
@@ -142,7 +142,7 @@ fn a_hold_of_too_few_and_a_roll_back_of_its_stamp_leave_nothing_taken() {
             }
         });
         let missing = match cell.slots().take(2, 50_000, 50_000) {
-            Ok(taken) => cell.slots().give_back(&taken, 50_000, 50_000),
+            Ok((taken, _)) => cell.slots().give_back(&taken, 50_000, 50_000),
             Err(missing) => missing,
         };
         thread.join().unwrap();

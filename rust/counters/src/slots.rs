@@ -44,8 +44,8 @@ pub(crate) struct SlotsView {
 /// One cell of slots: borrowed words of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots<'c> {
-    /// The index of the slot to look at first (low 8 bits), and the number of times that units were given back (above).
-    pub(crate) hint: &'c AtomicU64,
+    /// The number of times that units were given back, above the low 8 bits.
+    pub(crate) given_back: &'c AtomicU64,
     /// While the look is before this time no slot is free; 0 if that is not known. In slot form, `+ 1`.
     pub(crate) full_until: &'c AtomicU64,
     /// The time at which all slots are free again, computed when `full_until` was last set; for the caller's
@@ -60,19 +60,56 @@ pub(crate) struct Slots<'c> {
 /// In a slot: its count has moved to another cell. Stamps do not reach this bit in 290,000 years.
 const MOVED: u64 = 1 << 63;
 
-const HINT_BITS: u32 = 8;
-const HINT_MASK: u64 = (1 << HINT_BITS) - 1;
+/// The low bits of `given_back` are nobody's: files have other values there.
+const VERSION_SHIFT: u32 = 8;
+
+/// What one reading of all slots found.
+#[derive(Clone, Copy, Debug)]
+struct Survey {
+    /// Slots free.
+    free: usize,
+    /// The slot after the newest stamp: the oldest one, if slots were taken in their order.
+    oldest: usize,
+    /// The latest stamp, in slot form.
+    latest: u64,
+}
 
 impl Slots<'_> {
-    /// Takes `units` slots that are free at `look_us`, stamps them `stamp_us`; all or none.
+    /// Takes `units` slots that are free at `look_us`, stamps them `stamp_us`; all or none. The view is the one at the
+    /// time of the stamp, with the slots taken.
     ///
     /// The error is the number of slots that were taken and could not be given back: see [`Self::give_back`].
-    pub(crate) fn take(&self, units: usize, look_us: u64, stamp_us: u64) -> Result<Taken, usize> {
+    #[inline]
+    pub(crate) fn take(
+        &self,
+        units: usize,
+        look_us: u64,
+        stamp_us: u64,
+    ) -> Result<(Taken, SlotsView), usize> {
         // Relaxed: only a shortcut to a refusal. It can be out of date when units were just given back on another
         // thread; that refuses one early under contention, which is allowed, and admits none.
         if look_us + 1 < self.full_until.load(Ordering::Relaxed) {
             return Err(0);
         }
+        // All slots are read before one is written: so their cache lines come at the same time, and no word that tells
+        // the next call where to search has to be written, which other threads would wait for.
+        let survey = self.survey(stamp_us);
+        if survey.free < units {
+            return Err(0);
+        }
+        if units == 1 && self.take_slot(survey.oldest, look_us, stamp_us) {
+            let mut taken = Taken::default();
+            taken.insert(survey.oldest);
+            return Ok((taken, self.view_after(survey, 1, stamp_us)));
+        }
+        let taken = self.search(units, survey.oldest, look_us, stamp_us)?;
+        // Others have taken and given back meanwhile. Ours are among those that are not free.
+        Ok((taken, self.view_after(self.survey(stamp_us), 0, stamp_us)))
+    }
+
+    /// Takes any `units` free slots, from `start` on: for several units, and if another thread was faster.
+    #[inline(never)]
+    fn search(&self, units: usize, start: usize, look_us: u64, stamp_us: u64) -> Result<Taken, usize> {
         if units > 1 {
             // Hold nothing that is not enough: others would see it and wait.
             let free = self
@@ -85,34 +122,66 @@ impl Slots<'_> {
         }
         let mut taken = Taken::default();
         let mut missing = units;
-        let count = self.stamps.len();
-        // Relaxed: any start is right; a good one is found fast.
-        let start = usize::try_from(self.hint.load(Ordering::Relaxed) & HINT_MASK).unwrap_or(0) % count;
-        for slot in (start..count).chain(0..start) {
-            let mut seen = self.stamps[slot].load(Ordering::Acquire);
-            while self.is_free(seen, look_us) {
-                // SeqCst: the reclaimer of idle cells closes the cell and then looks at its slots, a taker swaps a
-                // slot and then looks whether the cell is closed; one of the two must see the other.
-                match self.stamps[slot].compare_exchange_weak(
-                    seen,
-                    stamp_us + 1,
-                    Ordering::SeqCst,
-                    Ordering::Acquire,
-                ) {
-                    Ok(_) => {
-                        taken.insert(slot);
-                        missing -= 1;
-                        break;
-                    }
-                    Err(now) => seen = now,
+        for slot in (start..self.stamps.len()).chain(0..start) {
+            if self.take_slot(slot, look_us, stamp_us) {
+                taken.insert(slot);
+                missing -= 1;
+                if missing == 0 {
+                    return Ok(taken);
                 }
-            }
-            if missing == 0 {
-                self.set_hint((slot + 1) % count);
-                return Ok(taken);
             }
         }
         Err(self.give_back(&taken, look_us, stamp_us))
+    }
+
+    /// Takes one slot if it is free.
+    #[inline]
+    fn take_slot(&self, slot: usize, look_us: u64, stamp_us: u64) -> bool {
+        let mut seen = self.stamps[slot].load(Ordering::Acquire);
+        while self.is_free(seen, look_us) {
+            // SeqCst: the reclaimer of idle cells closes the cell and then looks at its slots, a taker swaps a slot and
+            // then looks whether the cell is closed; one of the two must see the other.
+            match self.stamps[slot].compare_exchange_weak(
+                seen,
+                stamp_us + 1,
+                Ordering::SeqCst,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    /// Reads every slot once, for a call of this time.
+    #[inline]
+    fn survey(&self, stamp_us: u64) -> Survey {
+        let free_then = self.free_stamp(stamp_us);
+        let (mut free, mut latest, mut newest) = (0, 0, 0);
+        // Without branches: which slots are free looks random to the processor.
+        for (slot, stamp) in self.stamps.iter().enumerate() {
+            let stamp = stamp.load(Ordering::Acquire);
+            free += usize::from(stamp <= free_then);
+            newest = if stamp >= latest { slot } else { newest };
+            latest = latest.max(stamp);
+        }
+        let after = newest + 1;
+        Survey {
+            free,
+            oldest: if after < self.stamps.len() { after } else { 0 },
+            latest,
+        }
+    }
+
+    /// The view at the time of a stamp, once `units` of the slots that a survey found free are taken.
+    fn view_after(&self, survey: Survey, units: usize, stamp_us: u64) -> SlotsView {
+        let latest = survey.latest.max(stamp_us + 1);
+        SlotsView {
+            free: survey.free.saturating_sub(units),
+            wait_us: 0,
+            reset_after_us: latest.saturating_add(self.window_us) - (stamp_us + 1),
+        }
     }
 
     /// Gives back slots that were found free at `look_us` and taken with `stamp_us`. Returns the number of slots that
@@ -147,6 +216,7 @@ impl Slots<'_> {
     }
 
     /// Counts the free slots; if there are none, remembers when the first will be free.
+    #[inline]
     pub(crate) fn look(&self, units: usize, look_us: u64) -> SlotsView {
         let now = look_us + 1;
         let known_full_until = self.full_until.load(Ordering::Relaxed); // a shortcut, as in `take`
@@ -157,9 +227,29 @@ impl Slots<'_> {
                 reset_after_us: self.reset_at.load(Ordering::Relaxed).saturating_sub(now),
             };
         }
+        let survey = self.survey(look_us);
+        if survey.free > 0 && survey.free >= units && survey.latest & MOVED == 0 {
+            let live_until = if survey.free == self.stamps.len() {
+                0
+            } else {
+                survey.latest.saturating_add(self.window_us)
+            };
+            return SlotsView {
+                free: survey.free,
+                wait_us: 0,
+                reset_after_us: live_until.saturating_sub(now),
+            };
+        }
+        self.look_closely(units, look_us)
+    }
+
+    /// As [`Self::look`], where too few slots are free, or none, or the count has moved.
+    #[inline(never)]
+    fn look_closely(&self, units: usize, look_us: u64) -> SlotsView {
+        let now = look_us + 1;
         // SeqCst here and in `forget_full`: between this load and the check below, either we see that units were given
         // back, or the thread that gave them back clears our note.
-        let version = self.hint.load(Ordering::SeqCst) >> HINT_BITS;
+        let version = self.given_back.load(Ordering::SeqCst);
         let (mut free, mut first, mut last) = (0, u64::MAX, 0);
         for stamp in self.stamps {
             let stamp = stamp.load(Ordering::SeqCst) & !MOVED;
@@ -181,7 +271,7 @@ impl Slots<'_> {
             self.reset_at.store(last, Ordering::Relaxed);
             self.full_until.store(first, Ordering::SeqCst);
             // A read-modify-write: it stands before or after that of `forget_full`, and the later sees the earlier.
-            if self.hint.fetch_add(0, Ordering::SeqCst) >> HINT_BITS != version {
+            if self.given_back.fetch_add(0, Ordering::SeqCst) != version {
                 self.full_until.store(0, Ordering::SeqCst);
             }
         }
@@ -202,7 +292,7 @@ impl Slots<'_> {
 
     /// Makes every slot free from `floor_us` on and not before, for a cell that will serve another count.
     pub(crate) fn raise_floor(&self, floor_us: u64) {
-        let free_from = (floor_us + 1).saturating_sub(self.window_us);
+        let free_from = self.free_stamp(floor_us);
         for slot in self.stamps {
             // A maximum, not a store: a taker that has not yet seen the cell change hands may hold the slot.
             slot.fetch_max(free_from, Ordering::SeqCst);
@@ -233,7 +323,7 @@ impl Slots<'_> {
 
     /// Makes every slot free from `floor_us` on and not before, whatever it holds. For a closed cell.
     pub(crate) fn empty(&self, floor_us: u64) {
-        let free_from = (floor_us + 1).saturating_sub(self.window_us);
+        let free_from = self.free_stamp(floor_us);
         for slot in self.stamps {
             slot.store(free_from, Ordering::SeqCst);
         }
@@ -279,14 +369,20 @@ impl Slots<'_> {
     }
 
     fn is_free(&self, stamp: u64, look_us: u64) -> bool {
-        // In slot form both sides are one larger. A stamp from a thread whose clock is ahead is simply not free.
-        stamp == 0 || look_us + 1 >= stamp.saturating_add(self.window_us)
+        // In slot form both sides are one larger. A stamp from a thread whose clock is ahead is simply not free; 0, for
+        // never, always is.
+        stamp <= self.free_stamp(look_us)
+    }
+
+    /// Returns the latest stamp, in slot form, of a slot that is free at `look_us`: see [`Self::is_free`].
+    fn free_stamp(&self, look_us: u64) -> u64 {
+        (look_us + 1).saturating_sub(self.window_us)
     }
 
     fn free_slot(&self, slot: usize, from_us: u64, stamp_us: u64) -> bool {
         // Free from `from_us` on, not from ever: a thread whose clock is behind must not find the slot free
         // before the unit that the stamp replaced had expired.
-        let freed = (from_us + 1).saturating_sub(self.window_us);
+        let freed = self.free_stamp(from_us);
         // SeqCst: as in `take`.
         self.stamps[slot]
             .compare_exchange(stamp_us + 1, freed, Ordering::SeqCst, Ordering::Relaxed)
@@ -295,18 +391,8 @@ impl Slots<'_> {
 
     /// Clears the note that no slot is free, after units were given back or for a new count.
     pub(crate) fn forget_full(&self) {
-        self.hint.fetch_add(1 << HINT_BITS, Ordering::SeqCst); // see `look`
+        self.given_back.fetch_add(1 << VERSION_SHIFT, Ordering::SeqCst); // see `look`
         self.full_until.store(0, Ordering::SeqCst);
-    }
-
-    fn set_hint(&self, slot: usize) {
-        let hint = self.hint.load(Ordering::Relaxed);
-        let next = hint & !HINT_MASK | slot as u64 & HINT_MASK;
-        // Relaxed, and allowed to fail: a lost hint costs the next call a longer search, a lost count of
-        // `forget_full` would be wrong, hence a swap and no store.
-        let _ = self
-            .hint
-            .compare_exchange(hint, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Returns the time at which the `nth` slot (from 1) that is not free becomes free; of fewer slots, the last one's.

@@ -13,9 +13,11 @@ use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
 use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreError};
+use crate::ledger::Ledger;
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
+use crate::slots::{Slots, SlotsView};
 use crate::{Demand, Micros, Now, Period, Refusal, View, Window};
 
 /// Live counters by identity, in this process.
@@ -104,6 +106,60 @@ impl Store {
             return Err(Refusal::Unavailable);
         }
         let reading = &self.cells.read();
+        if let [demand] = &mut *demands
+            && let Some(answer) = self.take_unit(reading, demand, now)
+        {
+            return answer;
+        }
+        self.take_all(reading, demands, owner, now)
+    }
+
+    /// Takes one unit of a count that is kept in slots, as [`Self::take_all`] does but for what one unit does not need: the
+    /// commonest call. `None` where that is not enough.
+    #[inline]
+    fn take_unit(&self, reading: &Reading, demand: &mut Demand, now: Now) -> Option<Result<u64, Refusal>> {
+        if demand.cost != Micros::ONE {
+            return None;
+        }
+        let located = self.cells.find_as_it_is(reading, demand)?;
+        let Count::Slots(slots) = located.cell.count() else {
+            return None;
+        };
+        let (look_us, stamp_us) = (now.look_us(), now.stamp_us());
+        let Ok((taken, seen)) = slots.take(1, look_us, stamp_us) else {
+            let seen = slots.look(1, look_us);
+            demand.hold = Hold::None;
+            demand.view = slots_view(&slots, seen, demand, now);
+            // If not, another call has just released a unit.
+            return (seen.wait_us > 0).then_some(Err(Refusal::RateLimited));
+        };
+        // As in `hold_all`.
+        agree();
+        if located.cell.generation().load(Ordering::SeqCst) != located.generation {
+            demand.hold = Hold::Slots(taken);
+            self.undo(located.cell, demand, stamp_us, now);
+            return None;
+        }
+        demand.view = slots_view(&slots, seen, demand, now);
+        demand.hold = Hold::Taken {
+            stamp_us,
+            written: None,
+        };
+        // The last step: as in `try_take`.
+        Some(if self.cells.is_closed() {
+            Err(Refusal::Unavailable)
+        } else {
+            Ok(stamp_us)
+        })
+    }
+
+    fn take_all(
+        &self,
+        reading: &Reading,
+        demands: &mut [Demand],
+        owner: &str,
+        now: Now,
+    ) -> Result<u64, Refusal> {
         let mut moved = None;
         for _ in 0..ATTEMPTS {
             moved = None;
@@ -230,15 +286,17 @@ impl Store {
                     ..now
                 };
                 for (demand, located) in demands.iter_mut().zip(&located) {
-                    let written =
-                        located.and_then(|located| write_down(located.cell, demand.cost, stamp_us, now));
-                    demand.view = match located {
-                        Some(located) => view(located.cell, demand, Micros(0), stamped),
-                        None => self.look_one(reading, demand, now),
+                    let Some(located) = located else {
+                        demand.view = self.look_one(reading, demand, now);
+                        continue;
                     };
-                    if located.is_some() {
-                        demand.hold = Hold::Taken { stamp_us, written };
+                    // Slots had their view when they were taken.
+                    let mut written = None;
+                    if let Count::Ledger(ledger) = located.cell.count() {
+                        written = Some(ledger.record(demand.cost.0, ledger.quantum_of(now, stamp_us)));
+                        demand.view = ledger_view(&ledger, demand, Micros(0), stamped);
                     }
+                    demand.hold = Hold::Taken { stamp_us, written };
                 }
                 // The last step: see `Cells::is_closed`. Units of this call that are in the file stay taken.
                 if self.cells.is_closed() {
@@ -257,6 +315,7 @@ impl Store {
         }
     }
 
+    #[cold]
     fn undo(&self, cell: Cell<'_>, demand: &mut Demand, stamp_us: u64, now: Now) {
         let missing = match (cell.count(), demand.hold) {
             (Count::Ledger(ledger), Hold::Gate) => {
@@ -428,7 +487,10 @@ fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -
     for (demand, located) in demands.iter_mut().zip(located) {
         if let Some(Count::Slots(slots)) = located.map(|located| located.cell.count()) {
             match slots.take(units(demand.cost), now.look_us(), stamp_us) {
-                Ok(taken) => demand.hold = Hold::Slots(taken),
+                Ok((taken, seen)) => {
+                    demand.hold = Hold::Slots(taken);
+                    demand.view = slots_view(&slots, seen, demand, now);
+                }
                 Err(missing) => {
                     demand.hold = Hold::Missing(missing);
                     return Err((Failed::TooLittle, stamp_us));
@@ -448,49 +510,47 @@ fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -
     Ok(stamp_us)
 }
 
-fn write_down(cell: Cell<'_>, cost: Micros, stamp_us: u64, now: Now) -> Option<(u64, usize)> {
-    match cell.count() {
-        Count::Slots(_) => None,
-        Count::Ledger(ledger) => {
-            let quantum = ledger.quantum_of(now, stamp_us);
-            Some(ledger.record(cost.0, quantum))
-        }
-    }
-}
-
 #[expect(
     clippy::inline_always,
     reason = "for every limit of every call; through memory its answer costs more than it does"
 )]
 #[inline(always)]
 fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
-    let max = demand.shape.max.0;
-    let window_us = window_us(demand.shape.window, now);
     match cell.count() {
         Count::Slots(slots) => {
             let seen = slots.look(units(cost), now.look_us());
-            let live = (slots.stamps.len() - seen.free) as u64 * Micros::ONE.0;
-            View {
-                wait_us: seen.wait_us,
-                remaining: Micros(max.saturating_sub(live)),
-                over: Micros(live.saturating_sub(max)),
-                reset_after_us: seen.reset_after_us,
-                window_us,
-            }
+            slots_view(&slots, seen, demand, now)
         }
-        Count::Ledger(ledger) => {
-            let seen = ledger.look(cost.0, max, now);
-            let used = max.saturating_sub(seen.free).saturating_add(seen.over);
-            // More than 64 bits of millionths cannot be counted, whoever allows them.
-            let has_room = demand.beyond && used.saturating_add(cost.0) <= demand.most();
-            View {
-                wait_us: if has_room { 0 } else { seen.wait_us },
-                remaining: Micros(seen.free),
-                over: Micros(seen.over),
-                reset_after_us: seen.reset_after_us,
-                window_us,
-            }
-        }
+        Count::Ledger(ledger) => ledger_view(&ledger, demand, cost, now),
+    }
+}
+
+#[expect(clippy::inline_always, reason = "as for `view`")]
+#[inline(always)]
+fn slots_view(slots: &Slots<'_>, seen: SlotsView, demand: &Demand, now: Now) -> View {
+    let max = demand.shape.max.0;
+    let live = (slots.stamps.len() - seen.free) as u64 * Micros::ONE.0;
+    View {
+        wait_us: seen.wait_us,
+        remaining: Micros(max.saturating_sub(live)),
+        over: Micros(live.saturating_sub(max)),
+        reset_after_us: seen.reset_after_us,
+        window_us: window_us(demand.shape.window, now),
+    }
+}
+
+fn ledger_view(ledger: &Ledger<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
+    let max = demand.shape.max.0;
+    let seen = ledger.look(cost.0, max, now);
+    let used = max.saturating_sub(seen.free).saturating_add(seen.over);
+    // More than 64 bits of millionths cannot be counted, whoever allows them.
+    let has_room = demand.beyond && used.saturating_add(cost.0) <= demand.most();
+    View {
+        wait_us: if has_room { 0 } else { seen.wait_us },
+        remaining: Micros(seen.free),
+        over: Micros(seen.over),
+        reset_after_us: seen.reset_after_us,
+        window_us: window_us(demand.shape.window, now),
     }
 }
 
