@@ -5,6 +5,7 @@
 //! hold, which it undoes as soon as it sees that the cell has changed hands, is like any other call's.
 
 use std::hash::Hasher;
+use std::hint::black_box;
 
 use siphasher::sip::SipHasher13;
 
@@ -298,6 +299,7 @@ impl<'c> Cell<'c> {
                 given_back: a,
                 full_until: b,
                 reset_at: c,
+                ring: d,
                 stamps: payload,
                 window_us: self.kind.window_us.load(Ordering::Relaxed),
             });
@@ -310,6 +312,20 @@ impl<'c> Cell<'c> {
             payload,
             quanta: self.kind.quanta(),
         })
+    }
+
+    /// Asks for the cache lines of the payload that a take reads first, so that they come while the header is waited for:
+    /// where to take is read there.
+    #[inline]
+    pub(crate) fn touch(self) {
+        // Of larger cells a take reads a few lines, and which ones is not known yet.
+        const LINES: usize = 4;
+        const LINE_WORDS: usize = 8;
+        if self.kind.field(0) == SLOTS {
+            for word in self.payload.iter().step_by(LINE_WORDS).take(LINES) {
+                black_box(word.load(Ordering::Relaxed));
+            }
+        }
     }
 
     /// True if a count of this shape can be kept in this cell: what [`Layout::fits`] says, without a division.

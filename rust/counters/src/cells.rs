@@ -310,6 +310,7 @@ impl Cells {
             // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
             // between shows either another identity now or another generation later.
             let generation = cell.generation().load(Ordering::Acquire);
+            cell.touch();
             holds(cell, key).then_some((at, Located { cell, generation }))
         });
         found.filter(|(_, located)| located.generation.is_multiple_of(2))

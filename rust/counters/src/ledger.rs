@@ -18,6 +18,9 @@ use crate::Now;
 use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, yield_now};
 use crate::calendar::period_start_us;
 use crate::quanta::{CLAIMED, FREE, Quanta};
+use entries::half;
+
+mod entries;
 
 /// Entries of a sliding ledger: a sixth of them exact, the others a ring in which 66 parts of a window can be live.
 pub(crate) const SLIDING_ENTRIES: usize = 80;
@@ -35,6 +38,9 @@ pub(crate) const fn payload_words(entries: usize) -> usize {
 const LAG_US: u64 = 100_000;
 /// The number of further looks at an entry that another thread holds for an instant, before another entry is used.
 const CLAIM_SPINS: usize = if cfg!(loom) { 0 } else { 64 };
+
+/// The pause of a thread that met another one at the gate: about the time of some dozen calls.
+const YIELD_SPINS: usize = if cfg!(loom) { 0 } else { 64 };
 
 /// One ledger: borrowed words of a block.
 #[derive(Clone, Copy, Debug)]
@@ -78,13 +84,18 @@ impl Ledger<'_> {
             }
             // Acquire: what was taken out of the gate before is seen with the clock by which it had expired.
             // SeqCst on success: the agreement with the reclaimer of idle cells, as in `slots`.
-            match self
-                .used
-                .compare_exchange_weak(used, used + amount, Ordering::SeqCst, Ordering::Relaxed)
-            {
-                Ok(_) => return true,
-                Err(seen) => used = seen,
+            let taken =
+                self.used
+                    .compare_exchange_weak(used, used + amount, Ordering::SeqCst, Ordering::Relaxed);
+            if taken.is_ok() {
+                return true;
             }
+            // Another thread takes at this moment. Let it take more than one unit while it has the lines: they cost more
+            // to pass to and fro than the units do. A bounded time, so nobody waits for anybody.
+            for _ in 0..YIELD_SPINS {
+                spin_loop();
+            }
+            used = self.used.load(Ordering::Relaxed);
         }
     }
 
@@ -122,17 +133,24 @@ impl Ledger<'_> {
             self.last.fetch_max(quantum, Ordering::AcqRel);
         }
         let (exact, entries) = (self.exact_entries(), self.entries());
-        let ring = entries - exact;
-        let part = exact + usize::try_from(self.quanta.epoch(quantum) % ring as u64).unwrap_or(0);
-        let same_part = |held| self.quanta.epoch(held) == self.quanta.epoch(quantum);
+        // Most are other stamps' if any is, and that is seen without a claim.
+        let own_tag = Quanta::tag(quantum);
         let mut own = (0..exact).filter(|&entry| {
-            self.record_in(entry, amount, quantum, |held| held == quantum)
-                .is_some()
+            matches!(self.tag(entry), tag if tag == FREE || tag == own_tag || tag == CLAIMED)
+                && self
+                    .record_in(entry, amount, quantum, |held| held == quantum)
+                    .is_some()
         });
+        if let Some(entry) = own.next() {
+            return (quantum, entry);
+        }
+        let epoch = self.quanta.epoch(quantum);
+        let part = exact + usize::try_from(epoch % (entries - exact) as u64).unwrap_or(0);
+        let same_part = |held| self.quanta.epoch(held) == epoch;
         let mut of_part = (part..entries)
             .chain(exact..part)
             .filter(|&entry| self.record_in(entry, amount, quantum, same_part).is_some());
-        if let Some(entry) = own.next().or_else(|| of_part.next()) {
+        if let Some(entry) = of_part.next() {
             return (quantum, entry);
         }
         // Every entry is another part's, or claimed: so many threads met here that parts are in pieces. Join the
@@ -485,6 +503,22 @@ impl Ledger<'_> {
     }
 
     fn wait_us(&self, missing: u64, look: u64, now: Now) -> u64 {
+        let (mut first, mut freed) = (u64::MAX, 0_u64);
+        for (quantum, amount) in self.live_since(look) {
+            if quantum < first {
+                (first, freed) = (quantum, 0);
+            }
+            freed += if quantum == first { amount } else { 0 };
+        }
+        if freed >= missing {
+            return self.quanta.until(now, first + self.quanta.window()).max(1);
+        }
+        self.wait_for_several_us(missing, look, now)
+    }
+
+    /// As [`Self::wait_us`], where the units that expire first are too few.
+    #[inline(never)]
+    fn wait_for_several_us(&self, missing: u64, look: u64, now: Now) -> u64 {
         let mut live = [(u64::MAX, 0); SLIDING_ENTRIES];
         let mut count = 0;
         for (place, entry) in live.iter_mut().zip(self.live_since(look)) {
@@ -510,64 +544,25 @@ impl Ledger<'_> {
     }
 
     fn live_since(&self, look: u64) -> impl Iterator<Item = (u64, u64)> {
-        (0..self.entries()).filter_map(move |entry| {
-            let tag = self.tag(entry);
-            if tag == FREE || tag == CLAIMED {
-                return None;
-            }
-            let quantum = Quanta::quantum_near(tag, look);
-            // Relaxed: the tag was read with Acquire, so the amount is at least as new as the tag.
-            let amount = self.payload[entry].load(Ordering::Relaxed);
-            (look < quantum + self.quanta.window()).then_some((quantum, amount))
+        let window = self.quanta.window();
+        let (amounts, tags) = self.payload.split_at(self.entries());
+        let pairs = tags.iter().zip(amounts.chunks(2));
+        // SeqCst: as in `tag`. Most words hold no entry.
+        let written = pairs
+            .map(|(tags, amounts)| (tags.load(Ordering::SeqCst), amounts))
+            .filter(|(tags, _)| *tags != 0);
+        written.flat_map(move |(tags, amounts)| {
+            [half(tags, 0), half(tags, 32)]
+                .into_iter()
+                .zip(amounts)
+                .filter_map(move |(tag, amount)| {
+                    if tag == FREE || tag == CLAIMED {
+                        return None;
+                    }
+                    let quantum = Quanta::quantum_near(tag, look);
+                    // Relaxed: the tag was read with Acquire, so the amount is at least as new as the tag.
+                    (look < quantum + window).then(|| (quantum, amount.load(Ordering::Relaxed)))
+                })
         })
     }
-
-    fn entries(&self) -> usize {
-        self.payload.len() * 2 / 3
-    }
-
-    /// Entries that hold one stamp each; the rest is the ring.
-    fn exact_entries(&self) -> usize {
-        self.entries() / 6
-    }
-
-    fn tag_place(&self, entry: usize) -> (&AtomicU64, u32) {
-        (
-            &self.payload[self.entries() + entry / 2],
-            if entry.is_multiple_of(2) { 0 } else { 32 },
-        )
-    }
-
-    fn tag(&self, entry: usize) -> u32 {
-        let (word, shift) = self.tag_place(entry);
-        // Acquire: pairs with `publish`, so the amount is seen with its tag. SeqCst: see `refresh`.
-        half(word.load(Ordering::SeqCst), shift)
-    }
-
-    /// Swaps one tag of the two in a word; fails only when this tag has changed.
-    fn swap_tag(&self, entry: usize, from: u32, to: u32) -> bool {
-        let (word, shift) = self.tag_place(entry);
-        let mut seen = word.load(Ordering::Relaxed); // the compare-and-swap is what counts
-        while half(seen, shift) == from {
-            let next = seen & !(u64::from(u32::MAX) << shift) | u64::from(to) << shift;
-            // Acquire: reads the amount that the previous owner published. Release: a claim publishes nothing of this
-            // thread, but the other half of the word passes on the publication of its owner.
-            match word.compare_exchange_weak(seen, next, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(now) => seen = now,
-            }
-        }
-        false
-    }
-
-    /// Ends a claim.
-    fn publish(&self, entry: usize, tag: u32) {
-        // Cannot fail: a claimed tag is changed by its owner alone.
-        let published = self.swap_tag(entry, CLAIMED, tag);
-        debug_assert!(published, "a claimed entry belongs to one thread");
-    }
-}
-
-fn half(word: u64, shift: u32) -> u32 {
-    u32::try_from(word >> shift & u64::from(u32::MAX)).unwrap_or(0)
 }

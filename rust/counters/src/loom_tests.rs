@@ -33,17 +33,18 @@ struct SlotsCell {
 impl SlotsCell {
     fn new(slots: usize) -> Arc<Self> {
         Arc::new(Self {
-            header: zeroed(3),
+            header: zeroed(4),
             stamps: zeroed(slots),
         })
     }
 
     fn slots(&self) -> Slots<'_> {
-        let [given_back, full_until, reset_at] = [0, 1, 2].map(|word| &self.header[word]);
+        let [given_back, full_until, reset_at, ring] = [0, 1, 2, 3].map(|word| &self.header[word]);
         Slots {
             given_back,
             full_until,
             reset_at,
+            ring,
             stamps: &self.stamps,
             window_us: WINDOW_US,
         }

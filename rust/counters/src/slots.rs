@@ -5,11 +5,19 @@
 //! window holds at most one admission per slot: never more than `max`. And a free unit is refused to nobody, so
 //! without contention the answer is that of an exact log.
 //!
+//! Slots are taken one after the other, so the oldest is next to the newest, and the free ones follow it. Where that order
+//! is known (`ring`) a call reads a few slots, else all of them once. Nothing is admitted or refused on its word.
+//!
 //! Slots hold `stamp + 1`, so that 0 is "never taken". When a count moves to another cell, its slots are marked and
 //! otherwise left as they are: a thread that still works here finds no free slot and none of its own. A file keeps the
 //! taken units in the old cell until the new cell is on disk.
 
 use crate::atomic::{AtomicU64, Ordering};
+use ring::Ring;
+
+mod ring;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 /// Most slots of one cell: `max` above this is kept in a [`crate::ledger`].
 pub(crate) const MAX_SLOTS: usize = 256;
@@ -21,6 +29,12 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    fn one(slot: usize) -> Self {
+        let mut taken = Self::default();
+        taken.insert(slot);
+        taken
+    }
+
     fn insert(&mut self, slot: usize) {
         self.bits[slot / 64] |= 1 << (slot % 64);
     }
@@ -51,6 +65,8 @@ pub(crate) struct Slots<'c> {
     /// The time at which all slots are free again, computed when `full_until` was last set; for the caller's
     /// information only.
     pub(crate) reset_at: &'c AtomicU64,
+    /// The order in which the slots were taken, if it is known: see [`Ring`].
+    pub(crate) ring: &'c AtomicU64,
     /// The slots.
     pub(crate) stamps: &'c [AtomicU64],
     /// Length of the window in microseconds.
@@ -68,10 +84,12 @@ const VERSION_SHIFT: u32 = 8;
 struct Survey {
     /// Slots free.
     free: usize,
-    /// The slot after the newest stamp: the oldest one, if slots were taken in their order.
+    /// The slot that was taken before all others, if `is_ring`.
     oldest: usize,
     /// The latest stamp, in slot form.
     latest: u64,
+    /// True if from the oldest slot on, and around, no slot was taken before the one that precedes it.
+    is_ring: bool,
 }
 
 impl Slots<'_> {
@@ -91,20 +109,79 @@ impl Slots<'_> {
         if look_us + 1 < self.full_until.load(Ordering::Relaxed) {
             return Err(0);
         }
-        // All slots are read before one is written: so their cache lines come at the same time, and no word that tells
-        // the next call where to search has to be written, which other threads would wait for.
+        let version = self.given_back.load(Ordering::Relaxed);
+        if units == 1
+            && let Some(answer) = self.take_next(version, look_us, stamp_us)
+        {
+            return Ok(answer);
+        }
+        // All slots are read before one is written, so that their cache lines come at the same time.
         let survey = self.survey(stamp_us);
         if survey.free < units {
             return Err(0);
         }
         if units == 1 && self.take_slot(survey.oldest, look_us, stamp_us) {
-            let mut taken = Taken::default();
-            taken.insert(survey.oldest);
-            return Ok((taken, self.view_after(survey, 1, stamp_us)));
+            let seen = self.view_after(survey, 1, stamp_us);
+            if survey.is_ring && survey.latest <= stamp_us + 1 {
+                self.note_ring(version, survey.oldest, seen.free);
+            } else {
+                self.ring.store(0, Ordering::Relaxed);
+            }
+            return Ok((Taken::one(survey.oldest), seen));
         }
         let taken = self.search(units, survey.oldest, look_us, stamp_us)?;
         // Others have taken and given back meanwhile. Ours are among those that are not free.
         Ok((taken, self.view_after(self.survey(stamp_us), 0, stamp_us)))
+    }
+
+    /// Takes the oldest slot where the order of all is known: then those that are free follow it, and whichever have become
+    /// free since the last call follow them. So a call reads a few slots, however many there are.
+    ///
+    /// What the ring says is checked where a unit depends on it. If another thread took at the same time it may say that
+    /// more or fewer units are left than there are, for a call or a few.
+    #[inline]
+    fn take_next(&self, version: u64, look_us: u64, stamp_us: u64) -> Option<(Taken, SlotsView)> {
+        let count = self.stamps.len();
+        // Relaxed: a hint; with another version it is older than units that were given back.
+        let Ring { next, mut free } = Ring::of_word(self.ring.load(Ordering::Relaxed), version, count)?;
+        let free_then = self.free_stamp(stamp_us);
+        let stamp = |place: usize| {
+            let slot = next + place;
+            let slot = if slot < count { slot } else { slot - count };
+            self.stamps
+                .get(slot)
+                .map_or(u64::MAX, |slot| slot.load(Ordering::Acquire))
+        };
+        // A clock that is behind may find fewer free ones, and must not stamp before the newest.
+        if stamp(count - 1) > stamp_us + 1 || free > 0 && stamp(free - 1) > free_then {
+            return None;
+        }
+        while free < count && stamp(free) <= free_then {
+            free += 1;
+        }
+        if !self.take_slot(next, look_us, stamp_us) {
+            return None;
+        }
+        // At least the slot that was just taken.
+        let free = free.saturating_sub(1);
+        self.note_ring(version, next, free);
+        let seen = SlotsView {
+            free,
+            wait_us: 0,
+            reset_after_us: self.window_us,
+        };
+        Some((Taken::one(next), seen))
+    }
+
+    /// Notes that the oldest slot was taken, and how many of the next ones are free.
+    fn note_ring(&self, version: u64, taken: usize, free: usize) {
+        let next = if taken + 1 < self.stamps.len() {
+            taken + 1
+        } else {
+            0
+        };
+        self.ring
+            .store(Ring { next, free }.to_word(version), Ordering::Relaxed);
     }
 
     /// Takes any `units` free slots, from `start` on: for several units, and if another thread was faster.
@@ -120,6 +197,7 @@ impl Slots<'_> {
                 return Err(0);
             }
         }
+        self.ring.store(0, Ordering::Relaxed);
         let mut taken = Taken::default();
         let mut missing = units;
         for slot in (start..self.stamps.len()).chain(0..start) {
@@ -158,19 +236,22 @@ impl Slots<'_> {
     #[inline]
     fn survey(&self, stamp_us: u64) -> Survey {
         let free_then = self.free_stamp(stamp_us);
-        let (mut free, mut latest, mut newest) = (0, 0, 0);
+        let (mut free, mut latest, mut oldest, mut descents) = (0, 0, 0, 0);
+        let mut before = self.stamps.last().map_or(0, |last| last.load(Ordering::Acquire));
         // Without branches: which slots are free looks random to the processor.
         for (slot, stamp) in self.stamps.iter().enumerate() {
             let stamp = stamp.load(Ordering::Acquire);
             free += usize::from(stamp <= free_then);
-            newest = if stamp >= latest { slot } else { newest };
             latest = latest.max(stamp);
+            descents += usize::from(before > stamp);
+            oldest = if before > stamp { slot } else { oldest };
+            before = stamp;
         }
-        let after = newest + 1;
         Survey {
             free,
-            oldest: if after < self.stamps.len() { after } else { 0 },
+            oldest,
             latest,
+            is_ring: descents <= 1,
         }
     }
 
@@ -338,6 +419,9 @@ impl Slots<'_> {
             .any(|slot| slot.load(Ordering::SeqCst) & MOVED != 0)
         {
             self.come_back();
+        }
+        if self.ring.load(Ordering::SeqCst) != 0 {
+            self.ring.store(0, Ordering::SeqCst);
         }
         // A unit may have been given back while this word was not updated yet; or the word is damaged, and would refuse
         // for good.

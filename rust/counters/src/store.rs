@@ -7,18 +7,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::atomic::{Ordering, agree};
-use crate::calendar::{period_index, period_start_us};
 use crate::cell::{Cell, Count};
 use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
 use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreError};
-use crate::ledger::Ledger;
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
-use crate::slots::{Slots, SlotsView};
-use crate::{Demand, Micros, Now, Period, Refusal, View, Window};
+use crate::{Demand, Micros, Now, Refusal, View};
+use views::{ledger_view, slots_view, stamped, units, view};
+
+pub(crate) use views::window_us;
+
+pub use views::until_period_end_us;
 
 /// Live counters by identity, in this process.
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl Store {
     fn look_at(&self, reading: &Reading, demands: &mut [Demand], now: Now) {
         for demand in demands {
             demand.view = match self.cells.find_fit(reading, demand, now) {
-                Some(located) => view(located.cell, demand, demand.cost, now),
+                Some(located) => view(&located.cell.count(), demand, demand.cost, now),
                 None => View {
                     window_us: window_us(demand.shape.window, now),
                     remaining: demand.shape.max,
@@ -107,44 +109,65 @@ impl Store {
         }
         let reading = &self.cells.read();
         if let [demand] = &mut *demands
-            && let Some(answer) = self.take_unit(reading, demand, now)
+            && let Some(answer) = self.take_alone(reading, demand, now)
         {
             return answer;
         }
         self.take_all(reading, demands, owner, now)
     }
 
-    /// Takes one unit of a count that is kept in slots, as [`Self::take_all`] does but for what one unit does not need: the
-    /// commonest call. `None` where that is not enough.
+    /// Takes the units of the one demand of a call, as [`Self::take_all`] does but for what several need: the commonest
+    /// call. `None` where that is not enough.
     #[inline]
-    fn take_unit(&self, reading: &Reading, demand: &mut Demand, now: Now) -> Option<Result<u64, Refusal>> {
-        if demand.cost != Micros::ONE {
+    fn take_alone(&self, reading: &Reading, demand: &mut Demand, now: Now) -> Option<Result<u64, Refusal>> {
+        if demand.cost.0 == 0 {
             return None;
         }
         let located = self.cells.find_as_it_is(reading, demand)?;
-        let Count::Slots(slots) = located.cell.count() else {
-            return None;
+        let count = located.cell.count();
+        demand.hold = Hold::None;
+        let mut stamp_us = now.stamp_us();
+        let is_held = match &count {
+            Count::Slots(slots) => match slots.take(units(demand.cost), now.look_us(), stamp_us) {
+                Ok((taken, seen)) => {
+                    demand.hold = Hold::Slots(taken);
+                    demand.view = slots_view(slots, seen, demand, now);
+                    true
+                }
+                Err(missing) => {
+                    demand.hold = Hold::Missing(missing);
+                    missing > 0
+                }
+            },
+            Count::Ledger(ledger) => {
+                let is_held = ledger.hold(demand.cost.0, demand.most(), now);
+                if is_held {
+                    demand.hold = Hold::Gate;
+                    stamp_us = stamp_us.max(ledger.earliest_stamp_us(now));
+                }
+                is_held
+            }
         };
-        let (look_us, stamp_us) = (now.look_us(), now.stamp_us());
-        let Ok((taken, seen)) = slots.take(1, look_us, stamp_us) else {
-            let seen = slots.look(1, look_us);
+        if !is_held {
             demand.hold = Hold::None;
-            demand.view = slots_view(&slots, seen, demand, now);
-            // If not, another call has just released a unit.
-            return (seen.wait_us > 0).then_some(Err(Refusal::RateLimited));
-        };
+            demand.view = view(&count, demand, demand.cost, now);
+            // If it need not wait, another call has just released units.
+            return (demand.view.wait_us > 0).then_some(Err(Refusal::RateLimited));
+        }
         // As in `hold_all`.
         agree();
-        if located.cell.generation().load(Ordering::SeqCst) != located.generation {
-            demand.hold = Hold::Slots(taken);
+        if matches!(demand.hold, Hold::Missing(_))
+            || located.cell.generation().load(Ordering::SeqCst) != located.generation
+        {
             self.undo(located.cell, demand, stamp_us, now);
             return None;
         }
-        demand.view = slots_view(&slots, seen, demand, now);
-        demand.hold = Hold::Taken {
-            stamp_us,
-            written: None,
-        };
+        let mut written = None;
+        if let Count::Ledger(ledger) = &count {
+            written = Some(ledger.record(demand.cost.0, ledger.quantum_of(now, stamp_us)));
+            demand.view = ledger_view(ledger, demand, Micros(0), stamped(stamp_us, now));
+        }
+        demand.hold = Hold::Taken { stamp_us, written };
         // The last step: as in `try_take`.
         Some(if self.cells.is_closed() {
             Err(Refusal::Unavailable)
@@ -279,12 +302,7 @@ impl Store {
         let held = hold_all(demands, &located, now);
         match held {
             Ok(stamp_us) => {
-                // The remaining units are those at the time of the stamp: between two microseconds a look at `now` is a
-                // little earlier.
-                let stamped = Now {
-                    boot_ns: stamp_us.saturating_mul(1_000),
-                    ..now
-                };
+                let stamped = stamped(stamp_us, now);
                 for (demand, located) in demands.iter_mut().zip(&located) {
                     let Some(located) = located else {
                         demand.view = self.look_one(reading, demand, now);
@@ -510,73 +528,6 @@ fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -
     Ok(stamp_us)
 }
 
-#[expect(
-    clippy::inline_always,
-    reason = "for every limit of every call; through memory its answer costs more than it does"
-)]
-#[inline(always)]
-fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
-    match cell.count() {
-        Count::Slots(slots) => {
-            let seen = slots.look(units(cost), now.look_us());
-            slots_view(&slots, seen, demand, now)
-        }
-        Count::Ledger(ledger) => ledger_view(&ledger, demand, cost, now),
-    }
-}
-
-#[expect(clippy::inline_always, reason = "as for `view`")]
-#[inline(always)]
-fn slots_view(slots: &Slots<'_>, seen: SlotsView, demand: &Demand, now: Now) -> View {
-    let max = demand.shape.max.0;
-    let live = (slots.stamps.len() - seen.free) as u64 * Micros::ONE.0;
-    View {
-        wait_us: seen.wait_us,
-        remaining: Micros(max.saturating_sub(live)),
-        over: Micros(live.saturating_sub(max)),
-        reset_after_us: seen.reset_after_us,
-        window_us: window_us(demand.shape.window, now),
-    }
-}
-
-fn ledger_view(ledger: &Ledger<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
-    let max = demand.shape.max.0;
-    let seen = ledger.look(cost.0, max, now);
-    let used = max.saturating_sub(seen.free).saturating_add(seen.over);
-    // More than 64 bits of millionths cannot be counted, whoever allows them.
-    let has_room = demand.beyond && used.saturating_add(cost.0) <= demand.most();
-    View {
-        wait_us: if has_room { 0 } else { seen.wait_us },
-        remaining: Micros(seen.free),
-        over: Micros(seen.over),
-        reset_after_us: seen.reset_after_us,
-        window_us: window_us(demand.shape.window, now),
-    }
-}
-
-/// The number of slots for a cost; counts kept in slots have costs of whole units.
-fn units(cost: Micros) -> usize {
-    usize::try_from(cost.0.div_ceil(Micros::ONE.0)).unwrap_or(usize::MAX)
-}
-
-pub(crate) fn window_us(window: Window, now: Now) -> u64 {
-    match window {
-        Window::Sliding { window_us } => window_us,
-        Window::Calendar(period) => period_us(period, now),
-    }
-}
-
-/// Returns the microseconds until the current period of a calendar ends.
-pub fn until_period_end_us(period: Period, now: Now) -> u64 {
-    let unix_us = now.unix_us();
-    period_start_us(period, period_index(period, unix_us) + 1) - unix_us
-}
-
-#[inline(never)]
-fn period_us(period: Period, now: Now) -> u64 {
-    let index = period_index(period, now.unix_us());
-    period_start_us(period, index + 1) - period_start_us(period, index)
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod views;
