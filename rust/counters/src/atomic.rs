@@ -24,6 +24,15 @@ pub(crate) use callgate_mapped::Words;
 pub(crate) fn agree() {
     #[cfg(loom)]
     loom::sync::atomic::fence(Ordering::SeqCst);
+    stall();
+}
+
+/// Stands where a thread that is held up meets what others did meanwhile: between a read and the compare-and-swap that
+/// relies on it, or between two writes. Tests of contention stall there; otherwise it is nothing.
+#[inline]
+pub(crate) fn stall() {
+    #[cfg(all(test, not(loom)))]
+    crate::stall_tests::stall();
 }
 
 /// Stands between a note that this thread writes and what it reads afterwards: with [`heavy_barrier`] in another thread,

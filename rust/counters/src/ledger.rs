@@ -15,7 +15,7 @@
 //! publishes a tag again. A thread that finds a claimed entry uses another one, so nobody waits.
 
 use crate::Now;
-use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, yield_now};
+use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, stall, yield_now};
 use crate::calendar::period_start_us;
 use crate::quanta::{CLAIMED, FREE, Quanta};
 use entries::half;
@@ -82,6 +82,7 @@ impl Ledger<'_> {
             if used.saturating_add(amount) > max {
                 return false;
             }
+            stall();
             // Acquire: what was taken out of the gate before is seen with the clock by which it had expired.
             // SeqCst on success: the agreement with the reclaimer of idle cells, as in `slots`.
             let taken =
@@ -183,6 +184,7 @@ impl Ledger<'_> {
             }
             if self.swap_tag(entry, tag, CLAIMED) {
                 let before = self.payload[entry].load(Ordering::Relaxed); // ours alone while claimed
+                stall();
                 self.payload[entry].store(before + amount, Ordering::Relaxed);
                 let quantum = held.max(quantum);
                 self.publish(entry, Quanta::tag(quantum));
@@ -456,12 +458,14 @@ impl Ledger<'_> {
                         continue; // which lowers `next_expiry` for it
                     }
                     let amount = self.payload[entry].load(Ordering::Relaxed); // ours alone while claimed
+                    stall();
                     self.payload[entry].store(0, Ordering::Relaxed);
                     self.publish(entry, FREE);
                     if let Quanta::Sliding { .. } = self.quanta {
                         // Before the units leave the gate: see the proof above.
                         self.clock.fetch_max(now.look_us(), Ordering::AcqRel);
                     }
+                    stall();
                     // Release: whoever passes the gate with these units sees the clock. SeqCst orders it for
                     // `is_idle` as well.
                     self.used.fetch_sub(amount, Ordering::SeqCst);

@@ -41,6 +41,8 @@ mod shared;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod slots;
 mod spaces;
+#[cfg(all(test, not(loom)))]
+mod stall_tests;
 mod store;
 mod time;
 mod units;

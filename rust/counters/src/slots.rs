@@ -12,7 +12,7 @@
 //! otherwise left as they are: a thread that still works here finds no free slot and none of its own. A file keeps the
 //! taken units in the old cell until the new cell is on disk.
 
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering, stall};
 use ring::Ring;
 
 mod ring;
@@ -217,6 +217,7 @@ impl Slots<'_> {
     fn take_slot(&self, slot: usize, look_us: u64, stamp_us: u64) -> bool {
         let mut seen = self.stamps[slot].load(Ordering::Acquire);
         while self.is_free(seen, look_us) {
+            stall();
             // SeqCst: the reclaimer of idle cells closes the cell and then looks at its slots, a taker swaps a slot and
             // then looks whether the cell is closed; one of the two must see the other.
             match self.stamps[slot].compare_exchange_weak(

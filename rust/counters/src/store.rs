@@ -6,7 +6,7 @@ use std::path::Path;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-use crate::atomic::{Ordering, agree};
+use crate::atomic::{Ordering, agree, stall};
 use crate::cell::{Cell, Count};
 use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
@@ -124,6 +124,7 @@ impl Store {
             return None;
         }
         let located = self.cells.find_as_it_is(reading, demand)?;
+        stall();
         let count = located.cell.count();
         demand.hold = Hold::None;
         let mut stamp_us = now.stamp_us();
@@ -162,6 +163,7 @@ impl Store {
             self.undo(located.cell, demand, stamp_us, now);
             return None;
         }
+        stall();
         let mut written = None;
         if let Count::Ledger(ledger) = &count {
             written = Some(ledger.record(demand.cost.0, ledger.quantum_of(now, stamp_us)));
@@ -299,6 +301,7 @@ impl Store {
                 )
             });
         }
+        stall();
         let held = hold_all(demands, &located, now);
         match held {
             Ok(stamp_us) => {

@@ -1,7 +1,7 @@
 //! The entries of a ledger in its words: amounts, then tags, two to a word.
 
 use super::Ledger;
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering, stall};
 use crate::quanta::CLAIMED;
 
 impl Ledger<'_> {
@@ -32,6 +32,7 @@ impl Ledger<'_> {
         let (word, shift) = self.tag_place(entry);
         let mut seen = word.load(Ordering::Relaxed); // the compare-and-swap is what counts
         while half(seen, shift) == from {
+            stall();
             let next = seen & !(u64::from(u32::MAX) << shift) | u64::from(to) << shift;
             // Acquire: reads the amount that the previous owner published. Release: a claim publishes nothing of this
             // thread, but the other half of the word passes on the publication of its owner.
