@@ -5,12 +5,12 @@
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
 #![expect(clippy::panic, reason = "likewise")]
-#![expect(clippy::cast_precision_loss, reason = "counts of nanoseconds and calls")]
 
 mod alone;
 #[path = "../../rust/counters/benches/common/mod.rs"]
 mod common;
 mod limiters;
+mod processes;
 mod threads;
 
 use alone::Subject;
@@ -24,6 +24,12 @@ const CALLS_PER_THREAD: u32 = 1_000_000;
 type Rows = Vec<(String, Vec<(&'static str, f64)>)>;
 
 fn main() {
+    if processes::run_if_asked(
+        &CONTESTANTS.map(|contestant| contestant.on_command),
+        &threads::WORKS,
+    ) {
+        return;
+    }
     let options = Options::read();
     limiters::check::<Memory>();
     limiters::check::<InFile>();
@@ -93,8 +99,30 @@ fn name(work: &str, limiter: &str) -> String {
     format!("{work}: {limiter}")
 }
 
-/// A limiter's name, and its rounds.
-type Contestant = (&'static str, fn(threads::Work, threads::Spread, u32) -> f64);
+/// A limiter by its name, its rounds, and its part of a round of processes.
+#[derive(Clone, Copy)]
+struct Contestant {
+    name: &'static str,
+    round: fn(threads::Work, threads::Spread, u32) -> f64,
+    on_command: processes::OnCommand,
+}
+
+impl Contestant {
+    const fn of<L: Limiter>() -> Self {
+        Self {
+            name: L::NAME,
+            round: threads::round::<L>,
+            on_command: threads::round_on_command::<L>,
+        }
+    }
+}
+
+const CONTESTANTS: [Contestant; 4] = [
+    Contestant::of::<Memory>(),
+    Contestant::of::<InFile>(),
+    Contestant::of::<MutexMap>(),
+    Contestant::of::<Governor>(),
+];
 
 #[expect(clippy::print_stdout, reason = "a bench prints its table")]
 fn two_threads(options: &Options, rows: &mut Rows) {
@@ -107,43 +135,61 @@ fn two_threads(options: &Options, rows: &mut Rows) {
     } else {
         (ROUNDS, CALLS_PER_THREAD)
     };
-    if !options.only.is_empty() {
-        return;
-    }
-    let contestants: [Contestant; 4] = [
-        (Memory::NAME, threads::round::<Memory>),
-        (InFile::NAME, threads::round::<InFile>),
-        (MutexMap::NAME, threads::round::<MutexMap>),
-        (Governor::NAME, threads::round::<Governor>),
-    ];
     println!(
-        "\nthreads, {rounds} rounds of {calls} calls each; millions of calls per second, all threads together"
+        "\ntwo cores, {rounds} rounds of {calls} calls each; millions of calls per second, all threads together"
     );
     println!(
-        "{:<40} {:<32} {:>9} {:>13} {:>17}",
-        "", "", "one thread", "two, one counter", "two, one each"
+        "{:<32} {:<32} {:>10} {:>16} {:>13} {:>14} {:>16} {:>16}",
+        "",
+        "",
+        "one thread",
+        "two, one counter",
+        "two, one each",
+        "two processes",
+        "one counter/one",
+        "each/processes"
     );
-    for work in threads::WORKS {
-        let mut measured = vec![[const { Vec::new() }; 3]; contestants.len()];
+    for (number, work) in threads::WORKS.into_iter().enumerate() {
+        let row = |contestant: Contestant| name(&format!("threads, {}", work.name), contestant.name);
+        let is_meant = |contestant| row(contestant).contains(&options.only);
+        let mut measured = vec![[const { Vec::new() }; 4]; CONTESTANTS.len()];
         for _ in 0..rounds {
-            for (contestant, (_, round)) in measured.iter_mut().zip(contestants) {
-                for (spread, into) in threads::SPREADS.iter().zip(contestant) {
-                    into.push(round(work, *spread, calls));
+            for (index, (rounds, contestant)) in measured.iter_mut().zip(CONTESTANTS).enumerate() {
+                if !is_meant(contestant) {
+                    continue;
                 }
+                let [alone, together, apart, processes] = rounds;
+                for (spread, into) in threads::SPREADS.iter().zip([alone, together, apart]) {
+                    into.push((contestant.round)(work, *spread, calls));
+                }
+                processes.push(processes::round(index, number, calls));
             }
         }
-        for (contestant, (limiter, _)) in measured.iter().zip(contestants) {
-            let [alone, together, apart] = contestant.each_ref().map(|rounds| median(rounds.iter().copied()));
+        for (rounds, contestant) in measured.iter().zip(CONTESTANTS) {
+            if !is_meant(contestant) {
+                continue;
+            }
+            let [alone, together, apart, processes] =
+                rounds.each_ref().map(|rounds| median(rounds.iter().copied()));
+            // Of neighbours: the machine is not as fast in every round.
+            let ratio = |ours: usize, theirs: usize| {
+                median(rounds[ours].iter().zip(&rounds[theirs]).map(|(a, b)| a / b))
+            };
+            let (beside_alone, beside_processes) = (ratio(1, 0), ratio(2, 3));
             println!(
-                "{:<40} {limiter:<32} {alone:>9.1} {together:>13.1} {apart:>17.1}",
-                work.name
+                "{:<32} {:<32} {alone:>10.1} {together:>16.1} {apart:>13.1} {processes:>14.1} {beside_alone:>15.2}x \
+                 {beside_processes:>15.2}x",
+                work.name, contestant.name
             );
             rows.push((
-                name(&format!("threads, {}", work.name), limiter),
+                row(contestant),
                 vec![
                     ("one_thread_millions_per_second", alone),
                     ("one_counter_millions_per_second", together),
                     ("one_counter_each_millions_per_second", apart),
+                    ("two_processes_millions_per_second", processes),
+                    ("one_counter_beside_one_thread", beside_alone),
+                    ("one_counter_each_beside_two_processes", beside_processes),
                 ],
             ));
         }

@@ -1,7 +1,7 @@
 //! One and two threads, on one counter and on one each.
 
 use std::sync::Barrier;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::limiters::{Limit, Limiter, key};
 
@@ -42,57 +42,131 @@ pub(crate) enum Spread {
     TwoApart,
 }
 
+impl Spread {
+    const fn threads(self) -> u64 {
+        match self {
+            Self::Alone => 1,
+            Self::TwoTogether | Self::TwoApart => 2,
+        }
+    }
+}
+
 /// All distributions, in the order of the table's columns.
 pub(crate) const SPREADS: [Spread; 3] = [Spread::Alone, Spread::TwoTogether, Spread::TwoApart];
 
 /// Calls between two readings of the clock: at some nanoseconds a call, time moves by a microsecond at most.
 const CALLS_PER_READING: u32 = 64;
 
-/// Returns millions of calls per second, of all threads together.
-pub(crate) fn round<L: Limiter>(work: Work, spread: Spread, calls: u32) -> f64 {
-    let limiter = L::new(work.limit, 16);
-    let began = Instant::now();
-    // Not 0, so that no stamp looks as if it had never been.
-    let now_ns = || 1_000_000_000_000 + u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    let threads: u64 = if spread == Spread::Alone { 1 } else { 2 };
-    let of_thread = |thread: u64| key(if spread == Spread::TwoApart { thread } else { 0 });
-    for thread in 0..threads {
-        while !work.admitted && limiter.take(of_thread(thread), now_ns()) {}
+/// Calls of one thread, all answered rightly, and the Unix times between which they were made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ran {
+    pub(crate) calls: u32,
+    pub(crate) began: Duration,
+    pub(crate) ended: Duration,
+}
+
+/// A limiter for some threads, whose counts are used up where calls are to be refused.
+struct Rig<L> {
+    limiter: L,
+    work: Work,
+    spread: Spread,
+    made: Instant,
+    made_unix: Duration,
+}
+
+impl<L: Limiter> Rig<L> {
+    fn new(work: Work, spread: Spread) -> Self {
+        let rig = Self {
+            limiter: L::new(work.limit, 16),
+            work,
+            spread,
+            made: Instant::now(),
+            made_unix: SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970"),
+        };
+        for thread in 0..spread.threads() {
+            while !work.admitted && rig.limiter.take(rig.key_of(thread), rig.now_ns()) {}
+        }
+        rig
     }
 
-    let barrier = Barrier::new(usize::try_from(threads).expect("fits"));
-    let run = |thread: u64| {
-        let key = of_thread(thread);
-        barrier.wait();
-        let start = Instant::now();
+    fn key_of(&self, thread: u64) -> u128 {
+        key(if self.spread == Spread::TwoApart {
+            thread
+        } else {
+            0
+        })
+    }
+
+    fn now_ns(&self) -> u64 {
+        // Not 0, so that no stamp looks as if it had never been.
+        1_000_000_000_000 + u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Calls of one thread.
+    fn run(&self, thread: u64, calls: u32) -> Ran {
+        let key = self.key_of(thread);
         let mut admitted = 0;
+        let began = self.made.elapsed();
         for _ in 0..calls / CALLS_PER_READING {
-            let now_ns = now_ns();
+            let now_ns = self.now_ns();
             for _ in 0..CALLS_PER_READING {
-                admitted += u32::from(limiter.take(key, now_ns));
+                admitted += u32::from(self.limiter.take(key, now_ns));
             }
         }
-        (admitted, start, Instant::now())
+        let ended = self.made.elapsed();
+        let wanted = if self.work.admitted { asked(calls) } else { 0 };
+        assert_eq!(
+            admitted,
+            wanted,
+            "{} of {}, {:?}",
+            L::NAME,
+            self.work.name,
+            self.spread
+        );
+        Ran {
+            calls: asked(calls),
+            began: self.made_unix + began,
+            ended: self.made_unix + ended,
+        }
+    }
+}
+
+const fn asked(calls: u32) -> u32 {
+    calls / CALLS_PER_READING * CALLS_PER_READING
+}
+
+/// Returns millions of calls per second, of all threads together.
+pub(crate) fn round<L: Limiter>(work: Work, spread: Spread, calls: u32) -> f64 {
+    let rig = Rig::<L>::new(work, spread);
+    let barrier = Barrier::new(usize::try_from(spread.threads()).expect("fits"));
+    let run = |thread| {
+        barrier.wait();
+        rig.run(thread, calls)
     };
-    let done: Vec<(u32, Instant, Instant)> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads)
+    let ran: Vec<Ran> = std::thread::scope(|scope| {
+        let run = &run;
+        let running: Vec<_> = (0..spread.threads())
             .map(|thread| scope.spawn(move || run(thread)))
             .collect();
         running
             .into_iter()
-            .map(|thread| thread.join().expect("the assertion is below"))
+            .map(|thread| thread.join().expect("its calls were answered rightly"))
             .collect()
     });
-    let asked = calls / CALLS_PER_READING * CALLS_PER_READING;
-    for (admitted, ..) in &done {
-        let wanted = if work.admitted { asked } else { 0 };
-        assert_eq!(*admitted, wanted, "{} of {}, {spread:?}", L::NAME, work.name);
-    }
-    let start = done
-        .iter()
-        .map(|(_, start, _)| *start)
-        .min()
-        .expect("a thread ran");
-    let end = done.iter().map(|(.., end)| *end).max().expect("a thread ran");
-    f64::from(asked) * done.len() as f64 / (end - start).as_secs_f64() / 1e6
+    rate(&ran)
+}
+
+/// Makes the calls of one thread once the word to begin comes, in a process of its own.
+pub(crate) fn round_on_command<L: Limiter>(work: Work, calls: u32, begin: &dyn Fn()) -> Ran {
+    let rig = Rig::<L>::new(work, Spread::Alone);
+    begin();
+    rig.run(0, calls)
+}
+
+/// Returns millions of calls per second, from the first to the last.
+pub(crate) fn rate(ran: &[Ran]) -> f64 {
+    let began = ran.iter().map(|ran| ran.began).min().expect("a thread ran");
+    let ended = ran.iter().map(|ran| ran.ended).max().expect("a thread ran");
+    let calls: u32 = ran.iter().map(|ran| ran.calls).sum();
+    f64::from(calls) / ended.saturating_sub(began).as_secs_f64() / 1e6
 }

@@ -33,6 +33,13 @@ def counters(rows: Rows, results: report.Report) -> None:
             results.headline(f"two {work}, one counter: {limiter}", both, "M/s")
             each = values["one_counter_each_millions_per_second"]
             results.headline(f"two {work}, one counter each: {limiter}", each, "M/s")
+            ours = limiter == "callgate"
+            hot = values["one_counter_beside_one_thread"]
+            beside_one = f"two {work}, one counter, beside one thread: {limiter}"
+            results.headline(beside_one, hot, "x", at_least=1.0 if ours else None)
+            apart = values["one_counter_each_beside_two_processes"]
+            beside_two = f"two {work}, one counter each, beside two processes: {limiter}"
+            results.headline(beside_two, apart, "x", at_least=0.97 if ours else None)
         elif name.endswith(": callgate"):
             results.headline(name, values["ns"], "ns")
         else:
