@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import inspect
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, cast
 
 from callgate.errors import NotAllowedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
+    from inspect import BoundArguments
     from typing import ParamSpec, Protocol, TypeVar
 
     from callgate._callgate import Decision
@@ -60,6 +61,9 @@ def guard(
         TypeError: `decider` is nothing of that kind, or it answers with coroutines and the function is no coroutine
             function; or a name in `without` is no parameter of the function.
     """
+    # Here and below, because it takes a third of `import callgate`, whose other parts do without.
+    from inspect import iscoroutinefunction  # noqa: PLC0415
+
     if not callable(getattr(decider, "check", None)):
         error = (
             f"expected an `Engine`, a `Client` or an `AsyncClient` as the first argument, got {type(decider).__name__}"
@@ -70,9 +74,9 @@ def guard(
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         question = _Question(decider, function, {"tool": tool or function.__name__, **fixed}, given, without)
-        if inspect.iscoroutinefunction(function):
+        if iscoroutinefunction(function):
             return cast("Callable[Parameters, Result]", _guarded_coroutine(question, function, roll_back_on))
-        if inspect.iscoroutinefunction(decider.check):
+        if iscoroutinefunction(decider.check):
             message = f"`{function.__name__}` is no coroutine function: guard it with an `Engine` or a `Client`"
             raise TypeError(message)
         return _guarded(question, function, roll_back_on)
@@ -95,7 +99,11 @@ class _Question:
         self._fixed = fixed
         self._given = given
         self._without = without
-        self._signature = inspect.signature(function)
+        from inspect import Parameter, signature  # noqa: PLC0415
+
+        self._signature = signature(function)
+        kinds = ((name, parameter.kind) for name, parameter in self._signature.parameters.items())
+        self._spread = {name for name, kind in kinds if kind is Parameter.VAR_KEYWORD}
         for name in without:
             if name not in self._signature.parameters:
                 message = f"`{name}` in `without` is no parameter of `{function.__name__}{self._signature}`"
@@ -104,7 +112,7 @@ class _Question:
     def ask(self, values: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401
         """The decision, or an awaitable of it."""
         given = {name: value() if callable(value) else value for name, value in self._given.items()}
-        arguments = _arguments(self._signature, self._without, values, named)
+        arguments = _arguments(self._signature.bind(*values, **named), self._without, self._spread)
         return self.decider.check(**self._fixed, **given, args=arguments)
 
 
@@ -144,17 +152,14 @@ def _guarded_coroutine(
     return guarded
 
 
-def _arguments(
-    signature: inspect.Signature, without: tuple[str, ...], values: tuple[Any, ...], named: dict[str, Any]
-) -> dict[str, Any]:
-    """The arguments by name, with defaults."""
-    bound = signature.bind(*values, **named)
+def _arguments(bound: BoundArguments, without: tuple[str, ...], spread: set[str]) -> dict[str, Any]:
+    """The arguments by name, with defaults; those of a parameter in `spread` are a mapping."""
     bound.apply_defaults()
     arguments: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         if name in without:
             continue
-        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+        if name in spread:
             twice = next((key for key in value if key in bound.arguments), None)
             if twice is not None:
                 # The policy would judge one of them, and the function might use the other.
@@ -168,4 +173,4 @@ def _arguments(
 
 async def _awaited(answer: Any) -> Any:  # noqa: ANN401
     """The answer of an `Engine` as it is, that of an `AsyncClient` awaited."""
-    return await answer if inspect.isawaitable(answer) else answer
+    return await answer if isinstance(answer, Awaitable) else answer
