@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from callgate import Engine
 from callgate.config.document import parse_document
 from callgate.config.faults import Fault, InvalidConfigError
-from callgate.config.intercept import convert
+from callgate.config.intercept.convert import convert
 from callgate.exact_json import write_json
 
 NAMES = ["a", "b", "*", "a.b", "x_*", "", "[a", "\\d", "\U0001f600\u2028\x7f"]

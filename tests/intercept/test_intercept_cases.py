@@ -12,7 +12,7 @@ from callgate import Engine
 from callgate.approvals.unanswered import Unanswered
 from callgate.config.document import parse_document
 from callgate.config.engine_form import engine_form
-from callgate.config.intercept import convert
+from callgate.config.intercept.convert import convert
 from callgate.workbench.convert import render_policy_json, render_policy_yaml
 
 if TYPE_CHECKING:

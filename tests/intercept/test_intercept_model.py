@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from callgate import Engine
 from callgate.config.document import parse_document
-from callgate.config.intercept import convert
+from callgate.config.intercept.convert import convert
 
 # Few values, so that many are equal, or equal as texts.
 SCALARS = st.sampled_from(

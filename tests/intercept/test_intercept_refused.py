@@ -11,7 +11,7 @@ import pytest
 from callgate.config.document import parse_document
 from callgate.config.engine_form import engine_form
 from callgate.config.faults import InvalidConfigError
-from callgate.config.intercept import convert
+from callgate.config.intercept.convert import convert
 
 CASES = json.loads((Path(__file__).resolve().parent.parent / "cases" / "intercept" / "refused.json").read_text())
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from callgate.config.document import Document, parse_document, read_bytes
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
-from callgate.config.intercept import convert, is_intercept
-from callgate.config.intercept.detect import may_be_intercept
+from callgate.config.intercept.detect import is_intercept, may_be_intercept
 from callgate.errors import ConfigError, PolicyError, TransientError
 from callgate.exact_json import write_json
 from callgate.text import masked, reason_of
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from callgate.config.document import KeyPath
-    from callgate.config.intercept import Converted
+    from callgate.config.intercept.convert import Converted
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,9 @@ def engine_form(file: str, content: bytes) -> EngineForm:
         return EngineForm(file, content)
     if not is_intercept(source.data):
         return EngineForm(file, content)
+    # Here, because few policies are Intercept's.
+    from callgate.config.intercept.convert import convert  # noqa: PLC0415
+
     converted = convert(source)
     text = write_json(converted.data, string=dumps if file.endswith(".json") else _yaml_string)
     return EngineForm(file, text.encode(), ConvertedDocument(file, content, converted.data, source, converted))

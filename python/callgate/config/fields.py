@@ -6,7 +6,7 @@ import ast
 import inspect
 import ipaddress
 import re
-import textwrap
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -43,16 +43,22 @@ def meanings(section: type[BaseModel]) -> Mapping[str, str]:
 
     pydantic can read them, but does so at the import, for which it reads the source of every section.
     """
-    tree = ast.parse(textwrap.dedent(inspect.getsource(section))).body[0]
     return {
         key.target.id: inspect.cleandoc(text.value.value)
-        for key, text in pairwise(getattr(tree, "body", ()))
+        for key, text in pairwise(_classes(section.__module__)[section.__name__].body)
         if isinstance(key, ast.AnnAssign)
         and isinstance(key.target, ast.Name)
         and isinstance(text, ast.Expr)
         and isinstance(text.value, ast.Constant)
         and isinstance(text.value.value, str)
     }
+
+
+@cache
+def _classes(module: str) -> Mapping[str, ast.ClassDef]:
+    """The classes in the source of a module. `inspect` would parse it anew for each of them."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {one.name: one for one in tree.body if isinstance(one, ast.ClassDef)}
 
 
 def with_meanings(schema: dict[str, Any], section: type[BaseModel]) -> None:

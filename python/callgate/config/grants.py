@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from callgate.config.fields import Flag, Instant, Section, Text, TokenHash, with_meanings
 from callgate.config.oauth import is_issuer
 from callgate.config.tokens import MOST_TOKENS, Token, in_one_form, token_keywords, unix_us
-from callgate.store.model import LOCAL_ISSUER
+from callgate.store.issuers import LOCAL_ISSUER
 from callgate.text import quoted
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from enum import Enum
+from functools import cache
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -211,15 +212,16 @@ class Oauth(Section):
         }
 
 
-_ONE: Final = TypeAdapter(Oauth)
-_SEVERAL: Final = TypeAdapter(Annotated[list[Oauth], Field(min_length=1, max_length=_MOST_ISSUERS)])
+@cache
+def _several() -> TypeAdapter[list[Oauth]]:
+    return TypeAdapter(Annotated[list[Oauth], Field(min_length=1, max_length=_MOST_ISSUERS)])
 
 
 def _one_or_several(value: object, _: ValidatorFunctionWrapHandler) -> Oauth | list[Oauth] | None:
     # Dispatched by hand, so that a fault is about the form that was written and has its place.
     if value is None:
         return None
-    return _SEVERAL.validate_python(value) if isinstance(value, list) else _ONE.validate_python(value)
+    return _several().validate_python(value) if isinstance(value, list) else Oauth.model_validate(value)
 
 
 Issuers = Annotated[

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
 PENDING_PER_GRANT: Final = 20
 PENDING_IN_ALL: Final = 10_000
-LOCAL_ISSUER: Final = "local"
-"""The issuer of people whom the store or the operating system names. OIDC's issuers are URLs."""
 
 
 class State(str, Enum):

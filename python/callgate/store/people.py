@@ -15,7 +15,8 @@ from callgate.store import audit
 from callgate.store.changes import Kind, next_numbers
 from callgate.store.database import Domain
 from callgate.store.errors import ConflictError, UnknownIdError
-from callgate.store.model import LOCAL_ISSUER, Person
+from callgate.store.issuers import LOCAL_ISSUER
+from callgate.store.model import Person
 from callgate.store.tables import login_links, people, sessions
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from callgate.exact_json import read_json
 from callgate.store.approvals.given import current, open_rule
 from callgate.store.approvals.state import locked, record, set_state
 from callgate.store.errors import AnswererError, AnswerError, ReasonError, StateError
-from callgate.store.model import LOCAL_ISSUER, Actor, Approval, PermitOffer, Person, State, Verdict, from_row
+from callgate.store.issuers import LOCAL_ISSUER
+from callgate.store.model import Actor, Approval, PermitOffer, Person, State, Verdict, from_row
 from callgate.store.people import Role, has_nobody, read_person
 from callgate.store.permits import make_permit
 from callgate.store.tables import answers

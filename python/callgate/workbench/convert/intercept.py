@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from callgate.config.document import read_document
 from callgate.config.faults import Fault, InvalidConfigError
-from callgate.config.intercept import convert
+from callgate.config.intercept.convert import convert
 from callgate.errors import ConfigError
 from callgate.text import masked
 from callgate.workbench.convert.conversion import Said
