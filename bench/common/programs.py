@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from common import machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 START_SECONDS = 30.0
@@ -128,10 +128,12 @@ def sidecar(
     program: Sequence[str] = (str(CALLGATE),),
     within_seconds: float = START_SECONDS,
     log: Path | None = None,
+    before_ready: Callable[[Sidecar], None] = lambda _: None,
 ) -> Iterator[Sidecar]:
     """Starts `callgate serve` with a configuration on free ports, and waits until it is ready.
 
     What outlives the process goes to `folder`; counters are in memory unless the configuration says otherwise.
+    `before_ready` is called as soon as the process has been started.
     """
     address, admin, admin_grpc = free_addresses(3)
     path = folder / f"callgate-{address.rpartition(':')[2]}.json"
@@ -148,6 +150,7 @@ def sidecar(
     path.write_text(json.dumps(document), encoding="utf-8")
     with _started([*program, "serve", "--config", str(path)], core, {}, log) as running:
         ours = Sidecar(running.process, running.command, address, admin, admin_grpc, path)
+        before_ready(ours)
         ours.wait_until_ready(within_seconds)
         yield ours
 
