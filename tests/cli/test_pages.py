@@ -59,7 +59,7 @@ def families() -> dict[str, set[str]]:
         numbers.set_store("sqlite")
         numbers.set_live(LiveCounts({"pending": 1}, None, 0, None))
         collector = ServerCollector(server, numbers)
-        collector.reloaded(ok=True, at_s=1)
+        collector.reloads.reloaded(ok=True, at_s=1)
         samples = [sample for family in collector.collect() for sample in family.samples]
         text = generate_latest(registry(collector)).decode()
         # A metric that counted nothing yet has no samples.

@@ -12,8 +12,9 @@ import pytest
 from callgate.config.document import LARGEST_BYTES
 from callgate.config.files import Files
 from callgate.config.load import Option
-from callgate.control.metrics import ServerCollector
+from callgate.control.refusals import Refusals
 from callgate.control.reload import Reading, Reloader
+from callgate.control.reload_numbers import ReloadNumbers
 from callgate.control.sidecar import Plan, Source
 from support.setup import Setup, policy
 
@@ -141,7 +142,8 @@ def test_whatever_a_reload_raises(setup: Setup, monkeypatch: pytest.MonkeyPatch)
     plan = reading.must_have_plan()
     engine = plan.engine()
     server = plan.server(engine)
-    reloader = Reloader(source, reading, engine, server, ServerCollector(server))
+    numbers = ReloadNumbers()
+    reloader = Reloader(source, reading, engine, server, numbers, Refusals(numbers))
 
     def replace(*_: object) -> None:
         message = "cgt_secret"
@@ -163,7 +165,8 @@ def test_a_policy_that_changes_while_the_engine_reads_it(setup: Setup, monkeypat
     plan = reading.must_have_plan()
     engine = plan.engine()
     server = plan.server(engine)
-    reloader = Reloader(source, reading, engine, server, ServerCollector(server))
+    numbers = ReloadNumbers()
+    reloader = Reloader(source, reading, engine, server, numbers, Refusals(numbers))
     put_in_force = Plan.replace
 
     def replace(plan: Plan, *others: Any) -> None:

@@ -16,6 +16,7 @@ import trustme
 
 from callgate import Engine, Server
 from callgate.control.metrics import ServerCollector
+from callgate.control.refusals import Refusals
 from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Source
 from support.program import sidecar
@@ -45,7 +46,10 @@ class Rig:
         self.server: Server = plan.server(self.engine)
         self.server.start()
         self.collector = ServerCollector(self.server)
-        self.reloader = Reloader(source, reading, self.engine, self.server, self.collector, clock=self.clock)
+        numbers = self.collector.reloads
+        self.reloader = Reloader(
+            source, reading, self.engine, self.server, numbers, Refusals(numbers), clock=self.clock
+        )
 
     def reason(self) -> str:
         """The version of the policy that answers."""

@@ -15,6 +15,7 @@ import pytest
 
 from callgate import Client, Engine, Server
 from callgate.control.metrics import ServerCollector, registry
+from callgate.control.port.address import BoundAddress
 from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
 from callgate.control.port.routes import STATUS, TAIL, Routes
@@ -36,7 +37,7 @@ class Sidecar:
         pages.token = TOKEN
         pages.ready = True
         pages.routes = Routes(engine, server, self._status)
-        self.admin = AdminServer("127.0.0.1:0", pages)
+        self.admin = AdminServer(BoundAddress("127.0.0.1:0"), pages)
         self.admin.start()
 
     def _status(self) -> dict[str, Any]:

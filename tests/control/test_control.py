@@ -20,6 +20,7 @@ import pytest
 from callgate import ConfigError, Engine, Server
 from callgate.cli.running import Running, running
 from callgate.control.metrics import ServerCollector, registry
+from callgate.control.port.address import BoundAddress
 from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
 from callgate.control.port.routes import COUNTERS_RESET, LIMITS, STATUS, TOP, Routes
@@ -63,7 +64,7 @@ def control(pages: Pages, tmp_path: Path) -> Iterator[ControlSocket]:
 
 @pytest.fixture
 def admin(pages: Pages) -> Iterator[AdminServer]:
-    admin = AdminServer("127.0.0.1:0", pages)
+    admin = AdminServer(BoundAddress("127.0.0.1:0"), pages)
     admin.start()
     yield admin
     admin.stop()
@@ -360,7 +361,7 @@ def test_a_sidecar_that_hangs_is_not_told_as_one_that_does_not_run(
 
 def test_the_token_is_not_taken_where_others_can_read_it(pages: Pages) -> None:
     pages.token = TOKEN
-    server = AdminServer("0.0.0.0:0", pages)
+    server = AdminServer(BoundAddress("0.0.0.0:0"), pages)
     server.start()
     try:
         for token in (TOKEN, "u" * 40):

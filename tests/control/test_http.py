@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from callgate import Client, ConfigError, Engine, Server, version
 from callgate.control.metrics import ServerCollector, registry
+from callgate.control.port.address import BoundAddress
 from callgate.control.port.connections import Connection, Connections
 from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
@@ -50,7 +51,7 @@ def pages(collector: ServerCollector) -> Pages:
 
 @pytest.fixture
 def admin(pages: Pages) -> Iterator[AdminServer]:
-    admin = AdminServer("127.0.0.1:0", pages)
+    admin = AdminServer(BoundAddress("127.0.0.1:0"), pages)
     admin.start()
     yield admin
     admin.stop()
@@ -132,14 +133,14 @@ def test_duration_buckets(server: Server, admin: AdminServer) -> None:
 def test_reloads(collector: ServerCollector, admin: AdminServer) -> None:
     stamp = key("callgate_policy_last_reload_timestamp_seconds")
     assert stamp not in scrape(admin.address)
-    collector.reloaded(ok=True, at_s=1_000)
-    collector.reloaded(ok=False, at_s=2_000)
+    collector.reloads.reloaded(ok=True, at_s=1_000)
+    collector.reloads.reloaded(ok=False, at_s=2_000)
     samples = scrape(admin.address)
     assert samples[stamp] == 1_000
     assert samples[key("callgate_policy_reloads_total", result="success")] == 1
     assert samples[key("callgate_policy_reloads_total", result="failure")] == 1
     assert samples[key("callgate_configuration_refused")] == 1
-    collector.reloaded(ok=True, at_s=3_000)
+    collector.reloads.reloaded(ok=True, at_s=3_000)
     assert scrape(admin.address)[key("callgate_configuration_refused")] == 0
 
 
@@ -192,7 +193,7 @@ def test_a_failure_is_why_it_is_not_ready(admin: AdminServer, pages: Pages) -> N
 
 def test_connections_that_come_all_at_once_wait(collector: ServerCollector) -> None:
     """No connection is dropped while the port is busy: the client would retry only after a second."""
-    admin = AdminServer("127.0.0.1:0", Pages(registry(collector)))
+    admin = AdminServer(BoundAddress("127.0.0.1:0"), Pages(registry(collector)))
     with ExitStack() as crowd:
         connections = [crowd.enter_context(connect(admin.address)) for _ in range(300)]
         for connection in connections:
@@ -257,13 +258,13 @@ def test_dns_rebinding(admin: AdminServer, headers: dict[str, str], status: int)
 
 def test_port_in_use(admin: AdminServer, collector: ServerCollector) -> None:
     with pytest.raises(ConfigError, match=f"cannot listen on `{admin.address}`: address already in use"):
-        AdminServer(admin.address, Pages(registry(collector)))
+        AdminServer(BoundAddress(admin.address), Pages(registry(collector)))
 
 
 @pytest.mark.parametrize("listen", ["", "9193", "somewhere:9193", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536"])
 def test_impossible_addresses(listen: str, collector: ServerCollector) -> None:
     with pytest.raises(ConfigError, match="expected an IP address and a port"):
-        AdminServer(listen, Pages(registry(collector)))
+        AdminServer(BoundAddress(listen), Pages(registry(collector)))
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/v1/limits", "/admin/v1/policies"])

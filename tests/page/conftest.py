@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from callgate.admin.site import Site
+from callgate.control.port.address import BoundAddress
 from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
 from callgate.identity.identities import Identities
@@ -46,7 +47,7 @@ def pages(store: Store, identities: Identities, clock: Clock) -> Pages:
 
 @pytest.fixture
 def admin(pages: Pages) -> Iterator[AdminServer]:
-    admin = AdminServer("127.0.0.1:0", pages)
+    admin = AdminServer(BoundAddress("127.0.0.1:0"), pages)
     admin.start()
     yield admin
     admin.stop()

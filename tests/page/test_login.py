@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from callgate.admin.site import Site
+from callgate.control.port.address import BoundAddress
 from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
 from callgate.identity.identities import Identities
@@ -28,7 +29,7 @@ def clear(store: Store, identities: Identities) -> Iterator[Browser]:
     """A port that others reach, without TLS."""
     pages = Pages(CollectorRegistry())
     pages.site = Site(store, identities, is_private=False)
-    admin = AdminServer("127.0.0.1:0", pages)
+    admin = AdminServer(BoundAddress("127.0.0.1:0"), pages)
     admin.start()
     with ExitStack() as stack:
         yield Browser(stack, admin.address)

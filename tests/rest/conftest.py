@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from callgate.admin.site import Site
+from callgate.control.port.address import BoundAddress
 from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
 from callgate.store.people import Role
@@ -50,7 +51,7 @@ def rest(tmp_path: Path) -> Iterator[Rest]:
         assert admin.face.identities is not None
         site = Site(store, admin.face.identities, is_private=True, registry=admin.face.registry)
         pages.site = site
-        server = AdminServer("127.0.0.1:0", pages)
+        server = AdminServer(BoundAddress("127.0.0.1:0"), pages)
         server.start()
         token = admin.session("root", Role.ADMIN)
         with httpx.Client(base_url=f"http://{server.address}", timeout=TIMEOUT_S) as client:

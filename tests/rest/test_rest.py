@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from callgate.admin.services.all import SERVICES
 from callgate.admin.site import Site
 from callgate.clock import now_us
+from callgate.control.port.address import BoundAddress
 from callgate.control.port.http import AdminServer
 from callgate.control.port.pages import Pages
 from callgate.store.model import Waiting
@@ -219,7 +220,7 @@ def test_no_token_is_taken_where_others_read(rest: Rest) -> None:
     site = Site(rest.store, identities, is_private=False, registry=rest.admin.face.registry)
     pages = Pages(CollectorRegistry())
     pages.site = site
-    server = AdminServer("127.0.0.1:0", pages)
+    server = AdminServer(BoundAddress("127.0.0.1:0"), pages)
     server.start()
     with httpx.Client(base_url=f"http://{server.address}", timeout=60) as client:
         for headers in ({"Authorization": f"Bearer {rest.token}"}, {"Cookie": f"callgate={rest.token}"}):

@@ -17,6 +17,7 @@ from callgate._callgate import ManagedGrants
 from callgate.control.changes import Changes
 from callgate.control.known_grants import NAME
 from callgate.control.refusals import Refusals
+from callgate.control.reload_numbers import ReloadNumbers
 from callgate.control.store_grants import StoreGrants
 from callgate.store.backup import back_up, restore
 from callgate.store.documents import Delta, Edit
@@ -31,10 +32,6 @@ BY = Actor("test", "here")
 GRANTS = frozenset({"grants"})
 
 
-class Collector:
-    are_documents_refused = False
-
-
 class Sidecar:
     """An engine with its part of the control plane."""
 
@@ -42,8 +39,8 @@ class Sidecar:
         self.engine = Engine.from_config(**configuration())
         self.managed = ManagedGrants(self.engine)
         self.changes = Changes()
-        self.collector = Collector()
-        self.refusals = Refusals(self.collector)  # type: ignore[arg-type]
+        self.numbers = ReloadNumbers()
+        self.refusals = Refusals(self.numbers)
         self.part = StoreGrants(self.managed, self.changes, state, self.refusals)
 
     def obeys(self, *grants: str) -> bool:
@@ -292,7 +289,7 @@ def test_what_cannot_be_served_is_told_until_a_reload_mends_it(store: Store) -> 
         assert one.refusals.text is not None
         assert "store:grants/bad.json:1:" in one.refusals.text
         assert one.refusals.text.endswith("; store:grants/early.json: unknown policy `late`")
-        assert one.collector.are_documents_refused
+        assert one.numbers.are_documents_refused
         assert one.engine.check(grant="early", server="s", tool="t").rule == "(no policy)"
         one.engine.reload_config(**configuration("late"))
         one.part.reloaded()
@@ -300,7 +297,7 @@ def test_what_cannot_be_served_is_told_until_a_reload_mends_it(store: Store) -> 
         delete(store, "bad")
         one.hear()
         wait_until(lambda: one.refusals.text is None)
-        assert not one.collector.are_documents_refused
+        assert not one.numbers.are_documents_refused
 
 
 def test_a_grant_in_a_file_and_in_the_store(tmp_path: Path) -> None:

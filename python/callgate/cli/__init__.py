@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from callgate.cli.examples import examples
+from callgate.cli.imports import without_collection
 from callgate.errors import CallgateError
 from callgate.text import did_you_mean, masked, quoted, reason_of
 
@@ -80,7 +81,8 @@ class _Group(TyperGroup):
 
 
 def _load(name: str) -> Any:  # noqa: ANN401  as above
-    module = import_module(f"callgate.cli.{name}")
+    with without_collection():
+        module = import_module(f"callgate.cli.{name}")
     one = typer.Typer(rich_markup_mode=None)
     if hasattr(module, "app"):
         one.add_typer(module.app)

@@ -1,45 +1,35 @@
-"""A sidecar in this process: its parts from the start to the stop, and the signals between them."""
+"""A sidecar in this process: its decisions first, then everything else, until a signal stops it."""
+
+from __future__ import annotations
 
 import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from callgate._callgate import ApprovalQueue, Engine, ManagedGrants, Server
-from callgate.cli.greeting import greet, link_shower
+from callgate.cli.imports import without_collection
+from callgate.cli.started import Started
 from callgate.cli.wake import Wake
-from callgate.config.model import LogFormat
 from callgate.control import logs
-from callgate.control.admin_api import admin_face
-from callgate.control.asking import queue_of
 from callgate.control.background import BackgroundStream
-from callgate.control.freeze_targets import managed_names, unknown_name
-from callgate.control.logins import Logins
-from callgate.control.metrics import ServerCollector, registry
-from callgate.control.parts import Parts, add_known_documents
-from callgate.control.plan_findings import known_tools
+from callgate.control.port.address import BoundAddress
 from callgate.control.port.certificate import admin_certificate
-from callgate.control.port.http import AdminServer
-from callgate.control.port.pages import Pages
-from callgate.control.port.routes import Routes
-from callgate.control.port.socket import ControlSocket
-from callgate.control.recorded_resets import record_reset
-from callgate.control.reload import Reading, Reloader
-from callgate.control.sidecar import Plan, Source
-from callgate.control.site import AdminSite
-from callgate.control.status import status, waiting
-from callgate.control.store_numbers import StoreNumbers
-from callgate.control.watch import Watcher
-from callgate.errors import ConfigError, StoreError
-from callgate.store.targets import Target
+from callgate.control.reload import Reading
+from callgate.control.reload_numbers import ReloadNumbers
+from callgate.control.restored import RestoredStore, add_known_documents
+from callgate.control.sidecar import queue_of
+from callgate.errors import StoreError
+
+if TYPE_CHECKING:
+    from callgate._callgate import Engine, Server
+    from callgate.cli.control_plane import ControlPlane
+    from callgate.config.model import LogFormat
+    from callgate.control.sidecar import Source
 
 _DRAIN_EVERY_S = 0.2
 _LAST_LINES_S = 2.0
@@ -70,90 +60,75 @@ class ServingProcess:
         signal.signal(signal.SIGHUP, lambda *_: self._tell_changed())
 
         _raise_descriptor_limit()
+        try:
+            self.serve(self._started())
+        finally:
+            self._stderr.drain(_LAST_LINES_S)
+
+    def _started(self) -> Started:
+        """Reads the configuration and builds what decides; the admin port is bound, and nothing is served yet.
+
+        Whatever could refuse the start is done here.
+        """
         reading = Reading(self._source)
         self.log_format = reading.must_have_plan().config.log_format
         logs.configure(self.log_format.value, self._stderr)
         add_known_documents(self._source, reading)
         plan = reading.must_have_plan()
         engine = plan.engine()
-        server, approvals = _server(plan, engine)
-        numbers = StoreNumbers()
-        collector = ServerCollector(server, numbers)
-        collector.reloaded(ok=True, at_s=time.time())
-        reloader = Reloader(self._source, reading, engine, server, collector)
-        pages = Pages(registry(collector))
-        pages.token = plan.bundle.admin_token
-        admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
-        control = _Control(plan.config.state, pages)
-        parts = Parts(self._source, (engine, approvals), reloader, numbers, self._tell_documents)
-        pages.observer = collector.logins.report
-        described = _administer(parts, engine, server, reloader, pages, admin.address, collector.logins)
-        watcher = Watcher(self._tell_files) if plan.config.watch else None
+        approvals = queue_of(plan.bundle)
+        server = plan.server(engine, approvals)
+        numbers = ReloadNumbers()
+        numbers.reloaded(ok=True, at_s=time.time())
+        certificate = admin_certificate(plan.bundle)
+        admin = BoundAddress(plan.config.admin.listen)
+        restored = RestoredStore(self._source, plan, engine, numbers)
+        return Started(self._source, reading, engine, server, approvals, restored, numbers, admin, certificate)
+
+    def serve(self, started: Started) -> None:
+        """Serves decisions, and then everything else, until a signal ends it."""
+        control: ControlPlane | None = None
+        server = started.server
         try:
             server.start()
-            pages.serving = lambda: reloader.serving
-            pages.routes = _routes(engine, server, reloader, parts, described)
-            admin.start()
-            control.start()
-            pages.ready = True
-            if watcher is not None:
-                watcher.watch(reloader.files)
-                watcher.start()
-            # The engine may have read later versions of the files than the plan.
-            self._changed = self._changed or not reloader.files.are_unchanged()
-            greet(plan, engine, server, admin.address)
-            parts.start()
-            self._watch_over(server, reloader, pages, admin, parts, watcher)
-            pages.ready = False
-            server.stop()
-            self._log_events(server)
-            _close(engine)
-        finally:
-            if watcher is not None:
-                watcher.stop()
-            parts.stop()
-            control.stop()
-            admin.stop()
-            self._stderr.drain(_LAST_LINES_S)
+            try:
+                # Here, because decisions are not to wait for these libraries.
+                with without_collection():
+                    from callgate.cli.control_plane import ControlPlane  # noqa: PLC0415
 
-    def _watch_over(
-        self,
-        server: Server,
-        reloader: Reloader,
-        pages: Pages,
-        admin: AdminServer,
-        parts: Parts,
-        watcher: Watcher | None,
-    ) -> None:
+                control = ControlPlane(started, tell_files=self._tell_files, tell_documents=self._tell_documents)
+                control.start()
+                # The engine may have read later versions of the files than the plan.
+                self._changed = self._changed or not control.reloader.files.are_unchanged()
+                control.announce()
+                self._watch_over(server, control)
+            finally:
+                if control is not None:
+                    control.end_readiness()
+                server.stop()
+                self._log_events(server)
+            _close(started.engine)
+        finally:
+            if control is not None:
+                control.stop()
+            started.admin.close()
+
+    def _watch_over(self, server: Server, control: ControlPlane) -> None:
         """Logs, reloads and keeps the pages up to date until a signal stops it."""
         while not self._stop:
             self._wake.wait(_DRAIN_EVERY_S)
             self._log_events(server)
-            pages.failure = server.store_failure
-            pages.upstream_faults = server.upstream_faults
-            pages.freeze_fault = server.freeze_fault
+            control.look()
             if self._documents_changed:
                 self._documents_changed = False
-                reloader.reload_documents()
-                parts.reloaded()
+                control.reload_documents()
             if self._files_changed:
                 self._files_changed = False
                 # One change may be told several times, also after it was read.
-                self._changed = self._changed or not reloader.files.are_unchanged()
-            if self._changed or reloader.is_due():
-                self._reload(reloader)
-                parts.reloaded()
-                pages.token = reloader.plan.bundle.admin_token
-                admin.certificate = admin_certificate(reloader.plan.bundle)
-                if watcher is not None:
-                    watcher.watch(reloader.files)
-
-    def _reload(self, reloader: Reloader) -> None:
-        if self._changed:
-            self._changed = False
-            reloader.reload()
-        else:
-            reloader.retry()
+                self._changed = self._changed or not control.reloader.files.are_unchanged()
+            if self._changed or control.reloader.is_due():
+                is_retry, self._changed = not self._changed, False
+                control.reload(is_retry=is_retry)
 
     def _tell_stop(self) -> None:
         self._stop = True
@@ -176,83 +151,6 @@ class ServingProcess:
             logs.log("warning", "log_lines_lost", {"lines": lost})
         for level, event, fields in server.drain_events():
             logs.log(level, event, fields)
-
-
-class _Control:
-    """The control socket, if it can be had: decisions do not depend on it."""
-
-    def __init__(self, state: Path, pages: Pages) -> None:
-        self._state = state
-        self._pages = pages
-        self._socket: ControlSocket | None = None
-
-    def start(self) -> None:
-        """Creates it; a sidecar that cannot start has said why before."""
-        try:
-            self._socket = ControlSocket(self._state, self._pages)
-        except ConfigError as error:
-            logs.log("warning", "no_control_socket", {"error": str(error)})
-        else:
-            self._socket.start()
-
-    def stop(self) -> None:
-        if self._socket is not None:
-            self._socket.stop()
-
-
-def _server(plan: Plan, engine: Engine) -> tuple[Server, ApprovalQueue]:
-    """The data plane, and the queue of its questions about calls that need a person's approval."""
-    approvals = queue_of(plan.bundle)
-    return plan.server(engine, approvals), approvals
-
-
-def _administer(
-    parts: Parts,
-    engine: Engine,
-    server: Server,
-    reloader: Reloader,
-    pages: Pages,
-    admin: str,
-    logins: Logins,
-) -> Callable[[], dict[str, Any]]:
-    """Adds the admin API and its pages to the parts of the control plane; the function that gives the state of all."""
-    started = datetime.now(timezone.utc)
-
-    def described() -> dict[str, Any]:
-        return status(engine, server, reloader, pages, parts, admin=admin, grpc=face, started=started)
-
-    face = admin_face(engine, server, reloader, parts.plane.changes, described, logins)
-    parts.add(face, AdminSite(pages, face, lambda: reloader.plan.in_force, admin, link_shower(reloader.plan)))
-    return described
-
-
-def _routes(
-    engine: Engine, server: Server, reloader: Reloader, parts: Parts, described: Callable[[], dict[str, Any]]
-) -> Routes:
-    def tools() -> set[str]:
-        # A reload replaces the plan.
-        return known_tools(reloader.plan)
-
-    def servers_of(grant: str) -> list[str]:
-        known = ManagedGrants(engine).servers(grant)
-        return reloader.plan.servers() if known is None else known
-
-    def unknown(target: Target) -> str | None:
-        return unknown_name(reloader.plan, target, managed_names(engine))
-
-    def to_look_at() -> dict[str, Any]:
-        return waiting(server, parts)
-
-    return Routes(
-        engine,
-        server,
-        described,
-        to_look_at,
-        known_tools=tools,
-        servers_of=servers_of,
-        unknown_name=unknown,
-        record_reset=lambda counts: record_reset(lambda: parts.plane.store, counts),
-    )
 
 
 def _raise_descriptor_limit() -> None:

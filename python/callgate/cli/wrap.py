@@ -26,11 +26,10 @@ from callgate.config.model import Config
 from callgate.config.state import make_counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
-from callgate.control.asking import queue_of
 from callgate.control.background import BackgroundStream
 from callgate.control.parts import plane_of_wrap
 from callgate.control.plan_findings import approval_warnings_of, policy_warnings_of
-from callgate.control.sidecar import Source
+from callgate.control.sidecar import Source, queue_of
 from callgate.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:

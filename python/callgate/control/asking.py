@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from callgate._callgate import ApprovalQueue
 from callgate.approvals.masking import MaskedPath, steps_of
-from callgate.config.units import to_ms
 from callgate.control import logs
 from callgate.control.owners import Owners
 from callgate.text import masked
@@ -15,6 +13,7 @@ from callgate.text import masked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from callgate._callgate import ApprovalQueue
     from callgate.approvals.asking import Asking
     from callgate.config.bundle import Bundle
     from callgate.store.model import Call
@@ -22,12 +21,6 @@ if TYPE_CHECKING:
 
 _QUIET_S: Final = 60.0
 """Time for which an error that goes on is not logged again."""
-
-
-def queue_of(bundle: Bundle) -> ApprovalQueue:
-    """The queue of a new data plane, with the bounds of the configuration."""
-    approvals = bundle.config.approvals
-    return ApprovalQueue(deadline_ms=to_ms(approvals.deadline), max_arguments_bytes=approvals.max_arguments_bytes)
 
 
 class Answering:

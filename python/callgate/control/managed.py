@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from callgate.config.managed import KINDS, POLICIES, SERVERS, ManagedDocument
 from callgate.control import logs
-from callgate.control.known_documents import read_known, write_known
+from callgate.control.known_documents import write_known
 from callgate.control.worker import Worker
-from callgate.errors import ConfigError
 from callgate.text import reason_of
 
 if TYPE_CHECKING:
@@ -41,14 +40,6 @@ class StoreDocuments:
         self._worker = Worker("callgate-documents", self._read, (changes, KINDS), failure="store_documents_not_read")
         self._documents: dict[tuple[str, str], ManagedDocument] = {}
         self._seen: dict[str, int] = {}
-
-    @staticmethod
-    def restore(managed: ManagedDocuments, known: Path) -> None:
-        """Takes the documents that an earlier run read last; to be called before calls are answered."""
-        try:
-            managed.newest = read_known(known)
-        except ConfigError as error:
-            logs.log("error", "store_documents_unknown", {"error": str(error)})
 
     def start(self, store: Store) -> None:
         """Begins to read on a thread of its own: there may be many."""

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from callgate._callgate import version
 from callgate.control.logins import Logins
+from callgate.control.reload_numbers import ReloadNumbers
 from callgate.control.store_numbers import DURATION, ERRORS, StoreNumbers
 
 if TYPE_CHECKING:
@@ -30,24 +31,14 @@ _NS: Final = 1e9
 class ServerCollector(Collector):
     """Reads a server's numbers at every scrape, so that nothing is counted twice."""
 
-    def __init__(self, server: Server, store: StoreNumbers | None = None) -> None:
-        """Takes a started server, and the numbers of the store of approvals."""
+    def __init__(self, server: Server, store: StoreNumbers | None = None, reloads: ReloadNumbers | None = None) -> None:
+        """Takes a started server, the numbers of the store of approvals, and those of reloads."""
         self._server = server
         self._store = StoreNumbers() if store is None else store
         self.logins = Logins()
         """The logins on the admin port."""
-        self._reloads = {"success": 0, "failure": 0}
-        self._reloaded_at_s: float | None = None
-        self._is_refused = False
-        self.are_documents_refused = False
-        """True if documents of the store are not served in their newest version."""
-
-    def reloaded(self, *, ok: bool, at_s: float) -> None:
-        """Counts a reload at Unix time `at_s`; only success moves the timestamp."""
-        self._reloads["success" if ok else "failure"] += 1
-        self._is_refused = not ok
-        if ok:
-            self._reloaded_at_s = at_s
+        self.reloads = ReloadNumbers() if reloads is None else reloads
+        """The reloads."""
 
     def describe(self) -> Iterator[Metric]:
         """The names alone, so that registration needs no started server."""
@@ -61,24 +52,24 @@ class ServerCollector(Collector):
         yield from self._store.families()
         yield from self.logins.families()
         reloads = CounterMetricFamily("callgate_policy_reloads", "Attempts to change the policies.", labels=["result"])
-        for result, count in self._reloads.items():
+        for result, count in self.reloads.counts.items():
             reloads.add_metric([result], count)
         yield reloads
         yield GaugeMetricFamily(
             "callgate_configuration_refused",
             "1 if the newest configuration is refused and an older one is in force, else 0.",
-            value=int(self._is_refused),
+            value=int(self.reloads.is_refused),
         )
         yield GaugeMetricFamily(
             "callgate_documents_refused",
             "1 if a grant, server or policy of the store is not served in its newest version, else 0.",
-            value=int(self.are_documents_refused),
+            value=int(self.reloads.are_documents_refused),
         )
-        if self._reloaded_at_s is not None:
+        if self.reloads.reloaded_at_s is not None:
             yield GaugeMetricFamily(
                 "callgate_policy_last_reload_timestamp_seconds",
                 "Unix time at which the policies in force were read.",
-                value=self._reloaded_at_s,
+                value=self.reloads.reloaded_at_s,
             )
 
     def _with_store(self, family: Metric) -> Metric:

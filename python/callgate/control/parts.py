@@ -6,9 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from callgate import clock
-from callgate._callgate import ManagedGrants
 from callgate.config.freezes import known_file
-from callgate.config.managed import settle
 from callgate.config.upstreams import Pinning
 from callgate.control.approver_counts import ApproverCounts
 from callgate.control.asking import Answering
@@ -17,10 +15,8 @@ from callgate.control.in_force import PlanInForce
 from callgate.control.known_documents import NAME
 from callgate.control.managed import StoreDocuments
 from callgate.control.plan_findings import approver_warnings_of
-from callgate.control.plane import Plane, is_temporary, place_of
-from callgate.control.sidecar import try_out
+from callgate.control.plane import Plane, place_of
 from callgate.control.store_freezes import StoreFreezes
-from callgate.control.store_grants import StoreGrants
 from callgate.control.store_numbers import StoreNumbers
 from callgate.control.store_pins import StorePins
 
@@ -30,24 +26,9 @@ if TYPE_CHECKING:
     from callgate._callgate import ApprovalQueue, Engine
     from callgate.control.changes import Changes
     from callgate.control.plane import Part
-    from callgate.control.reload import Reading, Reloader
+    from callgate.control.reload import Reloader
+    from callgate.control.restored import RestoredStore
     from callgate.control.sidecar import Plan, Source
-
-
-def add_known_documents(source: Source, reading: Reading) -> None:
-    """Adds the documents of the store that an earlier run has read last to the configuration of a start.
-
-    Those that cannot be served are left out: nobody could mend them while nothing runs.
-    """
-    plan, managed = reading.must_have_plan(), source.managed
-    if source.policy is not None or is_temporary(plan.bundle):
-        return
-    StoreDocuments.restore(managed, plan.config.state / NAME)
-    if not managed.newest:
-        return
-    # Documents that cannot be served are reported once the sidecar runs, when they are tried again.
-    managed.in_force, _ = settle(managed.newest, (), lambda some: try_out(plan.with_documents(some)))
-    reading.plan = plan.with_documents(managed.in_force)
 
 
 def plane_of_wrap(plan: Plan, engine: Engine, approvals: ApprovalQueue) -> Plane:
@@ -85,26 +66,25 @@ class Parts:
         self,
         source: Source,
         data_plane: tuple[Engine, ApprovalQueue],
+        restored: RestoredStore,
         reloader: Reloader,
         numbers: StoreNumbers,
         changed: Callable[[], None],
     ) -> None:
-        """Takes the parts of the data plane, the metrics, and the function that asks for a reload.
+        """Takes the data plane with what it obeys already, the metrics, and the function that asks for a reload.
 
         Raises:
             ConfigError: The store has no valid place.
         """
         self._managed, self._changed, self._numbers = source.managed, changed, numbers
         engine, approvals = data_plane
-        self.plane = Plane(lambda: reloader.plan.bundle, numbers)
-        state = None if self.plane.status.is_temporary else reloader.plan.config.state
-        self._freezes = StoreFreezes(engine, self.plane.changes, state and known_file(state))
+        self.plane = Plane(lambda: reloader.plan.bundle, numbers, restored.changes)
+        self._freezes, self._grants = restored.freezes, restored.grants
         in_force = PlanInForce(engine, lambda: reloader.plan)
         self._housekeeping = Housekeeping(in_force, lambda: reloader.plan.config.approvals, self.plane.changes, numbers)
-        self._grants = StoreGrants(ManagedGrants(engine), self.plane.changes, state, reloader.refusals)
         self.plane.add(self._freezes)
         if source.policy is None:
-            known = state and state / NAME
+            known = restored.state and restored.state / NAME
             self.plane.add(StoreDocuments(source.managed, self.plane.changes, known, changed))
             self.plane.add(self._grants)
         self.plane.add(_store_pins(reloader, self.plane.changes))
@@ -112,9 +92,6 @@ class Parts:
         self._approvers = ApproverCounts(lambda people: approver_warnings_of(reloader.plan, people), self.plane.changes)
         self.plane.add(self._approvers)
         self.plane.add(Answering(approvals, lambda: reloader.plan.in_force, self._housekeeping.asked))
-        self._freezes.restore()
-        if source.policy is None:
-            self._grants.restore()
 
     def add(self, *parts: Part) -> None:
         """Adds parts, which are started after the others."""

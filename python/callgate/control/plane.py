@@ -115,15 +115,17 @@ def is_temporary(bundle: Bundle) -> bool:
 class Plane:
     """The store of a sidecar, with the parts that use it."""
 
-    def __init__(self, bundle: Callable[[], Bundle], numbers: StoreNumbers) -> None:
+    def __init__(self, bundle: Callable[[], Bundle], numbers: StoreNumbers, changes: Changes | None = None) -> None:
         """Takes the function that gives the configuration in force, whose store is looked up for each attempt.
+
+        `changes` has the listeners that were there before.
 
         Raises:
             ConfigError: The store has no valid place.
         """
         self._bundle = bundle
         self._numbers = numbers
-        self.changes = Changes()
+        self.changes = Changes() if changes is None else changes
         """Tells the parts of changes by any replica; it exists before the store is open."""
         self.store: Store | None = None
         """The store; None while it is not open."""

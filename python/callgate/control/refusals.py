@@ -10,7 +10,7 @@ from callgate.control import logs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from callgate.control.metrics import ServerCollector
+    from callgate.control.reload_numbers import ReloadNumbers
 
 _MOST: Final = 10
 """Most reasons of one part that are told."""
@@ -19,9 +19,9 @@ _MOST: Final = 10
 class Refusals:
     """The reasons, told once in the log, and in the status and a metric as long as they hold."""
 
-    def __init__(self, collector: ServerCollector) -> None:
+    def __init__(self, numbers: ReloadNumbers) -> None:
         """Begins without reasons."""
-        self._collector = collector
+        self._numbers = numbers
         self._lock = Lock()
         self._of: dict[str, str] = {}
 
@@ -37,6 +37,6 @@ class Refusals:
         with self._lock:
             before = self._of.get(part)
             self._of = {name: text for name, text in {**self._of, part: told}.items() if text}
-            self._collector.are_documents_refused = bool(self._of)
+            self._numbers.are_documents_refused = bool(self._of)
         if told and told != before:
             logs.log("error", "store_documents_refused", {"error": told})

@@ -16,7 +16,6 @@ from callgate.control import logs
 from callgate.control.failures import unexpected
 from callgate.control.plan_findings import warnings_of
 from callgate.control.readiness import Serving
-from callgate.control.refusals import Refusals
 from callgate.errors import CallgateError, ConfigError, TransientError
 from callgate.text import masked
 
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
     from callgate._callgate import Engine, Server
     from callgate.config.managed import ManagedDocument
-    from callgate.control.metrics import ServerCollector
+    from callgate.control.refusals import Refusals
+    from callgate.control.reload_numbers import ReloadNumbers
     from callgate.control.sidecar import Plan, Source
 
 _READS: Final = 5
@@ -78,11 +78,12 @@ class Reloader:
         reading: Reading,
         engine: Engine,
         server: Server,
-        collector: ServerCollector,
+        numbers: ReloadNumbers,
+        refusals: Refusals,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Takes the running parts, the source of their configuration, and a clock in seconds.
+        """Takes the running parts, the source of their configuration, what is told of it, and a clock in seconds.
 
         Raises:
             CallgateError: The configuration could not be read.
@@ -90,7 +91,7 @@ class Reloader:
         self._source = source
         self.plan = reading.must_have_plan()
         """The plan in force."""
-        self._collector = collector
+        self._numbers = numbers
         self._engine = engine
         self._server = server
         self._warned = set(warnings_of(self.plan))
@@ -99,7 +100,7 @@ class Reloader:
         self._retry_at_s: float | None = None
         self.files = reading.files
         self.serving = Serving(datetime.now(timezone.utc))
-        self.refusals = Refusals(collector)
+        self.refusals = refusals
         """Reasons for which documents of the store are not served in their newest version."""
         self._are_documents_refused = False
 
@@ -160,7 +161,7 @@ class Reloader:
         self.plan, self.files = plan, reading.files
         # Before the metric, by which others see that there was a reload.
         self.serving = Serving(datetime.fromtimestamp(now_s, timezone.utc))
-        self._collector.reloaded(ok=True, at_s=now_s)
+        self._numbers.reloaded(ok=True, at_s=now_s)
         policies = ", ".join(f"{policy.name}@{policy.version}" for policy in self._engine.policies)
         logs.log("info", "reloaded", {"policies": policies})
         self._warn(warnings)
@@ -178,7 +179,7 @@ class Reloader:
         # Before the metric, as above.
         self.serving = Serving(self.serving.since, refused, retried=self._retry_at_s is not None)
         if is_news:
-            self._collector.reloaded(ok=False, at_s=now_s)
+            self._numbers.reloaded(ok=False, at_s=now_s)
             logs.log("error", "reload_failed", {"error": refused, "retried": self._retry_at_s is not None})
         # The correction may be in a file that only the refused configuration names, or a return to the old one.
         for path in self.files.paths:

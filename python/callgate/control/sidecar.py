@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from callgate._callgate import Engine, ManagedGrants, Server
+from callgate._callgate import ApprovalQueue, Engine, ManagedGrants, Server
 from callgate.config.bundle import Bundle, read_bundle
 from callgate.config.check import check
 from callgate.config.engine_form import engine_form, engine_path
@@ -32,7 +32,6 @@ from callgate.text import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from callgate._callgate import ApprovalQueue
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
 
@@ -231,6 +230,12 @@ class Plan:
             stored = [one for one in policies if is_managed(one[0]) and one[0] == error.file]
             at_fault = next((engine_form(*one).placed(error) for one in policies if one[0] == error.file), error)
             raise with_every_fault(at_fault, files, self.config.catalogue, stored) from None
+
+
+def queue_of(bundle: Bundle) -> ApprovalQueue:
+    """The queue of a new data plane, with the bounds of the configuration."""
+    approvals = bundle.config.approvals
+    return ApprovalQueue(deadline_ms=to_ms(approvals.deadline), max_arguments_bytes=approvals.max_arguments_bytes)
 
 
 def trial(bundle: Bundle) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import ssl
 from typing import TYPE_CHECKING, Final
 
 from callgate.config.faults import InvalidConfigError
 
 if TYPE_CHECKING:
+    import ssl
+
     from callgate.config.bundle import Bundle
 
 _NO_PASSWORD: Final = ""
@@ -24,6 +25,9 @@ def admin_certificate(bundle: Bundle) -> ssl.SSLContext | None:
     contents = bundle.admin_tls
     if contents is None:
         return None
+    # Here, because few ports have TLS, and decisions are to be served first.
+    import ssl  # noqa: PLC0415
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # OpenSSL reads files alone. These contents are what was checked, whatever the files hold by now.

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
-from callgate.config.address import is_loopback
 from callgate.control import logs
 from callgate.control.failures import unexpected
 from callgate.control.port.pages import Origin
-from callgate.errors import ConfigError
-from callgate.text import reason_of
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable
 
+    from callgate.control.port.address import BoundAddress
     from callgate.control.port.listener import Server
     from callgate.control.port.pages import Pages
-
-_BACKLOG: Final = 1_024
-"""Connections that the system keeps until they are accepted. Beyond them it drops the first packet, which the client
-repeats after a second: a probe has timed out by then."""
 
 _MOST_CONNECTIONS: Final = 160
 """Highest number of open connections, enough for a hundred who follow approvals. A new connection beyond it closes
@@ -37,41 +30,23 @@ _STOP_S: Final = 5.0
 _RETRY_S: Final = 1.0
 """Pause before the server is started again after an error."""
 
-_MAX_PORT: Final = 65_535
-
 
 class AdminServer:
     """The admin HTTP server; answers on its own thread until it is stopped."""
 
-    def __init__(self, listen: str, pages: Pages, *, certificate: ssl.SSLContext | None = None) -> None:
-        """Binds `listen`, such as ``127.0.0.1:9193``; `start` begins to answer, over TLS with a certificate.
-
-        Raises:
-            ConfigError: The address cannot be bound.
-        """
+    def __init__(self, bound: BoundAddress, pages: Pages, *, certificate: ssl.SSLContext | None = None) -> None:
+        """Takes the bound address; `start` begins to answer, over TLS with a certificate."""
         self.certificate = certificate
         """The certificate of the next connections; None for none at all."""
-        try:
-            host, port = _split(listen)
-        except ValueError:
-            message = f"cannot listen on `{listen}`: expected an IP address and a port, such as `127.0.0.1:9193`"
-            raise ConfigError(message) from None
-        try:
-            listener = _bind(host, port)
-        except OSError as error:
-            reason = reason_of(error)
-            message = f"cannot listen on `{listen}`: {reason}; stop the other process or choose another with --admin"
-            raise ConfigError(message) from None
-        bound, number = listener.getsockname()[:2]
-        self.address = f"[{bound}]:{number}" if ":" in bound else f"{bound}:{number}"
+        self.address = str(bound)
         """The bound address."""
         self._listening = Listening(
-            listener,
+            bound.listener,
             pages,
             Origin(
                 is_socket=False,
-                is_loopback=is_loopback(host),
-                is_private=is_loopback(host) or certificate is not None,
+                is_loopback=bound.is_loopback,
+                is_private=bound.is_loopback or certificate is not None,
             ),
             name="callgate-admin",
             most_connections=_MOST_CONNECTIONS,
@@ -154,29 +129,3 @@ class Listening:
         self._running = asyncio.get_running_loop(), server
         if not self._stopping.is_set():
             await server.serve()
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only on sockets that name their protocol. Without it, the body of an answer waits up to
-    # 40 ms until the client has acknowledged the head.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _split(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    ipaddress.ip_address(host)
-    number = int(port)
-    if not 0 <= number <= _MAX_PORT:
-        raise ValueError(port)
-    return host, number
