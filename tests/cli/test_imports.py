@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.setup import policy
+from support.setup import TIMEOUT_S, policy
 
 LATER = (
     "alembic",
@@ -97,3 +97,17 @@ def test_the_first_decision_of_a_sidecar(kind: str, tmp_path: Path) -> None:
 def test_what_comes_later_can_be_found() -> None:
     """A name that is spelt wrongly would never be imported."""
     assert [name for name in EMBEDDED if find_spec(name) is None] == []
+
+
+def test_a_library_of_the_control_plane_that_is_missing(tmp_path: Path) -> None:
+    document = tmp_path / "policy.json"
+    document.write_text(json.dumps(policy()))
+    code = "import sys; sys.modules['prometheus_client'] = None; from callgate.cli import main; main()"
+    words = ("serve", "--policy", document, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *words], check=False, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert ended.returncode == 1
+    assert "server_started" in ended.stderr
+    assert "server_stopped" in ended.stderr
+    assert "prometheus_client" in ended.stderr
