@@ -239,8 +239,8 @@ bench-peers: $(bench_dir)/.stamp ## Engine.check beside limits and cedarpy
 	@$(bench_run) peers $(ARGS)
 
 .PHONY: bench-grpc
-bench-grpc: $(bench_dir)/.stamp bench-tools ## Check, CheckBatch, CheckStream over TCP, TLS and socket beside a bare handler
-	@$(bench_run) grpc methods
+bench-grpc: $(bench_dir)/.stamp bench-tools ## Check, CheckBatch, CheckStream over TCP, TLS and socket beside a bare handler; the load generators
+	@$(bench_run) grpc methods clients
 
 .PHONY: bench-reload
 bench-reload: $(bench_dir)/.stamp bench-tools ## reloads of 800 tools and 1,000 grants under a fixed rate of calls

@@ -40,6 +40,7 @@ PARTS = {
     "peers": Part("inprocess.peers", (), ("peers",)),
     "grpc": Part("wire.unary", (), ("grpc",), ("check",)),
     "methods": Part("wire.methods", (), ("methods",), ("check", "batch", "stream")),
+    "clients": Part("wire.clients", (), ("clients",)),
     "reload": Part("sidecar.reload", (), ("reload",)),
     "state": Part("sidecar.state", (), ("state",)),
     "proxies": Part("proxy.main", (), ("proxies",), ("rate-limit", "over-limit", "authz")),

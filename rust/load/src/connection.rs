@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
 
 use crate::connect::Wire;
 use crate::error::reason;
@@ -18,12 +16,6 @@ use crate::pace::Pace;
 use crate::plan::{Plan, SharedStats};
 use crate::stats::Stats;
 use crate::timer::Timer;
-
-/// Bytes per read.
-const READ_BYTES: usize = 64 * 1024;
-
-/// Unwritten bytes above which no new request is sent, because the peer does not read.
-const HIGH_WATER_BYTES: usize = 256 * 1024;
 
 /// Interval of the checks for the end of the run and for timeouts, in nanoseconds.
 const TICK_NS: u64 = 20_000_000;
@@ -60,15 +52,11 @@ pub(crate) enum End {
 /// One open connection.
 pub(crate) struct Connection<'r> {
     http2: Http2<InFlight>,
-    wire: Wire,
     timer: Timer,
     plan: &'r Plan,
     shared_stats: &'r SharedStats,
-    input: Vec<u8>,
-    /// Bytes of the output that are already written.
-    written: usize,
-    /// The stream of `CheckStream`.
-    stream: Option<u32>,
+    /// The place of `CheckStream`'s stream.
+    stream: Option<usize>,
     next_stream_call: u64,
     wrapped: Vec<u8>,
     in_flight: usize,
@@ -78,15 +66,16 @@ pub(crate) struct Connection<'r> {
 }
 
 impl<'r> Connection<'r> {
-    pub(crate) fn new(wire: Wire, plan: &'r Plan, shared_stats: &'r SharedStats) -> io::Result<Self> {
+    pub(crate) async fn open(
+        wire: Wire,
+        plan: &'r Plan,
+        shared_stats: &'r SharedStats,
+    ) -> Result<Self, String> {
         Ok(Self {
-            http2: Http2::new(&plan.head),
-            wire,
-            timer: Timer::new()?,
+            http2: Http2::open(wire, &plan.head).await?,
+            timer: Timer::new().map_err(|error| reason(&error))?,
             plan,
             shared_stats,
-            input: Vec::new(),
-            written: 0,
             stream: None,
             next_stream_call: 0,
             wrapped: Vec::new(),
@@ -94,14 +83,6 @@ impl<'r> Connection<'r> {
             room_since_ns: plan.now_ns(),
             ticked_ns: 0,
         })
-    }
-
-    /// Exchanges settings, which proves that the peer speaks HTTP/2.
-    pub(crate) async fn open(&mut self) -> Result<(), String> {
-        while !self.http2.is_ready() {
-            self.turn(u64::MAX).await?;
-        }
-        Ok(())
     }
 
     /// The number of requests that may be in flight at once.
@@ -134,12 +115,9 @@ impl<'r> Connection<'r> {
                 self.send_due(now_ns, pace, next_call);
             }
             let tick_ns = self.ticked_ns + TICK_NS;
-            let has_room = self.in_flight < self.room() && self.http2.out().len() < HIGH_WATER_BYTES;
-            let due_ns = if is_over || !has_room {
-                None
-            } else {
-                pace.next_ns()
-            };
+            // Where nothing can be sent, a request that is due is no reason to wake up: answers make room.
+            let can_send = !is_over && self.in_flight < self.room() && self.can_send();
+            let due_ns = if can_send { pace.next_ns() } else { None };
             let wake_ns = due_ns.map_or(tick_ns, |due_ns| due_ns.min(tick_ns));
             if let Err(why) = self.turn(wake_ns).await {
                 if self.plan.is_over(self.plan.now_ns()) {
@@ -161,12 +139,13 @@ impl<'r> Connection<'r> {
         let is_open_loop = matches!(pace, Pace::Open(_));
         let room = self.room();
         let mut stats = None;
-        while self.in_flight < room && self.http2.out().len() < HIGH_WATER_BYTES {
+        let mut lost = Vec::new();
+        while self.in_flight < room && self.can_send() {
             let Some(due_ns) = pace.take(now_ns) else { break };
             let index = *next_call % self.plan.requests.len().max(1);
             *next_call += 1;
-            self.send(index, due_ns, now_ns);
             self.in_flight += 1;
+            lost.extend(self.send(index, due_ns, now_ns).err());
             if is_open_loop && self.plan.is_measured(due_ns) {
                 let possible_ns = due_ns.max(self.room_since_ns);
                 stats
@@ -174,20 +153,35 @@ impl<'r> Connection<'r> {
                     .delayed(now_ns.saturating_sub(possible_ns));
             }
         }
+        drop(stats);
+        self.failed(&lost, &Failure::Lost);
     }
 
-    fn send(&mut self, index: usize, due_ns: u64, sent_ns: u64) {
-        match &self.plan.requests {
+    fn can_send(&mut self) -> bool {
+        // A call of a stream that is open needs no new one.
+        self.open_stream().is_some() || self.http2.can_open()
+    }
+
+    /// The place of the stream, unless the peer has ended it.
+    fn open_stream(&mut self) -> Option<usize> {
+        let place = self.stream?;
+        matches!(self.http2.own(place), Some(InFlight::Streamed(_))).then_some(place)
+    }
+
+    /// Sends a request; gives back what the connection does not take.
+    fn send(&mut self, index: usize, due_ns: u64, sent_ns: u64) -> Result<(), InFlight> {
+        let plan = self.plan;
+        match &plan.requests {
             Requests::Whole(requests) => {
-                if let Some((frame, asked)) = requests.get(index) {
-                    let own = InFlight::Whole {
-                        due_ns,
-                        sent_ns,
-                        asked: *asked,
-                        tally: None,
-                    };
-                    self.http2.open(frame, true, own);
-                }
+                // INVARIANT: the index is that of a request.
+                let (frame, asked) = requests.get(index).map_or_else(Default::default, Clone::clone);
+                let own = InFlight::Whole {
+                    due_ns,
+                    sent_ns,
+                    asked,
+                    tally: None,
+                };
+                self.http2.send(frame, true, own)?;
             }
             Requests::Streamed(calls) => {
                 let id = self.next_stream_call;
@@ -198,21 +192,19 @@ impl<'r> Connection<'r> {
                     calls.get(index).map_or(&[][..], |call| call),
                 );
                 let waiting = Waiting { id, due_ns, sent_ns };
-                let open = self.stream.filter(|stream| match self.http2.own(*stream) {
-                    Some(InFlight::Streamed(_)) => true,
-                    Some(InFlight::Whole { .. }) | None => false,
-                });
-                if let Some(stream) = open {
+                if let Some(stream) = self.open_stream() {
                     if let Some(InFlight::Streamed(calls)) = self.http2.own(stream) {
                         calls.push_back(waiting);
                     }
                     self.http2.push(stream, &self.wrapped);
-                } else {
-                    let own = InFlight::Streamed(VecDeque::from([waiting]));
-                    self.stream = Some(self.http2.open(&self.wrapped, false, own));
+                    return Ok(());
                 }
+                let own = InFlight::Streamed(VecDeque::from([waiting]));
+                let first = Bytes::copy_from_slice(&self.wrapped);
+                self.stream = Some(self.http2.send(first, false, own)?);
             }
         }
+        Ok(())
     }
 
     /// Writes and reads as much as possible, or waits until `wake_ns`.
@@ -221,95 +213,40 @@ impl<'r> Connection<'r> {
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>, wake_ns: u64) -> Poll<Result<(), String>> {
-        let was_full = self.http2.out().len() >= HIGH_WATER_BYTES;
-        self.poll_write(cx).map_err(|error| reason(&error))?;
-        let has_drained = was_full && self.http2.out().len() < HIGH_WATER_BYTES;
-        match self.poll_read(cx) {
-            Poll::Ready(read) => return Poll::Ready(read),
-            Poll::Pending if has_drained => return Poll::Ready(Ok(())),
-            Poll::Pending => {}
+        let ended = self.http2.poll(cx);
+        let has_answers = self.take_answers();
+        if let Poll::Ready(why) = ended {
+            return Poll::Ready(Err(why));
+        }
+        if has_answers {
+            return Poll::Ready(Ok(()));
         }
         let timer = self.timer.poll(cx, self.plan.now_ns(), wake_ns);
         timer.map_err(|error| reason(&error))
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let out = self.http2.out();
-        let mut sent = 0;
-        while let Some(left) = out.get(self.written..)
-            && !left.is_empty()
-        {
-            match Pin::new(&mut self.wire).poll_write(cx, left)? {
-                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(bytes) => {
-                    self.written += bytes;
-                    sent += bytes as u64;
-                }
-                Poll::Pending => break,
-            }
-        }
-        if self.written == out.len() {
-            out.clear();
-            self.written = 0;
-        } else if self.written >= HIGH_WATER_BYTES {
-            out.drain(..self.written);
-            self.written = 0;
-        }
-        // TLS may buffer the bytes it accepted; for the others this does nothing. The call itself registers the waker.
-        if let Poll::Ready(flushed) = Pin::new(&mut self.wire).poll_flush(cx) {
-            flushed?;
-        }
-        if sent > 0 {
-            self.shared_stats.lock().bytes_sent += sent;
-        }
-        Ok(())
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
-        let old = self.input.len();
-        self.input.resize(old + READ_BYTES, 0);
-        let mut buffer = ReadBuf::new(self.input.get_mut(old..).unwrap_or_default());
-        let read = Pin::new(&mut self.wire).poll_read(cx, &mut buffer);
-        let bytes = buffer.filled().len();
-        self.input.truncate(old + bytes);
-        match read {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(reason(&error))),
-            Poll::Ready(Ok(())) if bytes == 0 => {
-                return Poll::Ready(Err("connection closed by peer".to_owned()));
-            }
-            Poll::Ready(Ok(())) => {}
-        }
-        Poll::Ready(self.take_input(bytes).map_err(str::to_owned))
-    }
-
-    /// Counts the answers in the new bytes.
-    fn take_input(&mut self, new_bytes: usize) -> Result<(), &'static str> {
+    /// Counts the bytes that went through, and the answers in them; true if there were any bytes of the peer.
+    fn take_answers(&mut self) -> bool {
+        let (sent, received) = self.http2.take_traffic();
         // One reading of the clock for all bytes that arrived together.
-        let now_ns = self.plan.now_ns();
-        let was_full = self.in_flight >= self.room();
-        let mut stats = self.shared_stats.lock();
-        stats.bytes_received += new_bytes as u64;
+        let now_ns = if received > 0 { self.plan.now_ns() } else { 0 };
+        let was_full = received > 0 && self.in_flight >= self.room();
         let mut counting = Counting {
             plan: self.plan,
-            stats,
+            stats: self.shared_stats.lock(),
             now_ns,
             ended: 0,
         };
-        let used = self.http2.received(&self.input, |event| counting.event(event));
+        counting.stats.bytes_sent += sent;
+        counting.stats.bytes_received += received;
+        self.http2.events(|event| counting.event(event));
         let ended = counting.ended;
         drop(counting);
         self.in_flight = self.in_flight.saturating_sub(ended);
         if was_full && ended > 0 {
             self.room_since_ns = now_ns;
         }
-        let used = used?;
-        if used == self.input.len() {
-            self.input.clear();
-        } else {
-            self.input.drain(..used);
-        }
-        Ok(())
+        received > 0
     }
 
     /// Fails requests whose answers take too long.
@@ -335,13 +272,25 @@ impl<'r> Connection<'r> {
     }
 
     fn fail(&mut self, is_over: impl Fn(&InFlight) -> bool, failure: &Failure) {
+        let mut gone = Vec::new();
+        self.http2.cancel(is_over, |own| gone.push(own));
+        self.failed(&gone, failure);
+    }
+
+    /// Counts requests that are no longer in flight.
+    fn failed(&mut self, requests: &[InFlight], failure: &Failure) {
+        if requests.is_empty() {
+            return;
+        }
         let mut counting = Counting {
             plan: self.plan,
             stats: self.shared_stats.lock(),
             now_ns: 0,
             ended: 0,
         };
-        self.http2.cancel(is_over, |own| counting.failed(&own, failure));
+        for request in requests {
+            counting.failed(request, failure);
+        }
         let ended = counting.ended;
         drop(counting);
         self.in_flight = self.in_flight.saturating_sub(ended);

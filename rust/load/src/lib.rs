@@ -1,6 +1,6 @@
 //! Load tests of a decision point, for platform teams that evaluate the sidecar.
 //!
-//! [`Run`] puts load on a [`Target`] with a gRPC client of its own, and ends in a [`Report`]. The load has a fixed rate
+//! [`Run`] puts load on a [`Target`] with a gRPC client on `h2`, and ends in a [`Report`]. The load has a fixed rate
 //! (open loop, latency counted from the time at which a request was due), or follows the answers (closed loop).
 //! [`Calls`] come from a file of JSON lines or are generated from a policy.
 

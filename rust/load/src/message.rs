@@ -1,5 +1,6 @@
 //! Requests, encoded before the run, and the counted parts of the answers.
 
+use bytes::Bytes;
 use callgate_proto::decision::v1 as pb;
 use prost::Message as _;
 
@@ -15,7 +16,7 @@ pub(crate) type Tally = [u32; OUTCOMES];
 #[derive(Debug)]
 pub(crate) enum Requests {
     /// Whole requests, prefix included, each with its number of calls.
-    Whole(Vec<(Box<[u8]>, u32)>),
+    Whole(Vec<(Bytes, u32)>),
     /// Calls of a stream, to be wrapped with an id.
     Streamed(Vec<Box<[u8]>>),
 }
@@ -27,7 +28,7 @@ impl Requests {
             let mut frame = vec![0];
             frame.extend_from_slice(&length(message.len()));
             frame.extend(message);
-            frame.into_boxed_slice()
+            Bytes::from(frame)
         };
         match method {
             Method::Check => Self::Whole(
@@ -167,7 +168,7 @@ mod tests {
         let Requests::Whole(requests) = Requests::encode(&calls(count), Method::Batch, size) else {
             panic!("a batch is a whole request");
         };
-        let tools = |(frame, asked): (Box<[u8]>, u32)| {
+        let tools = |(frame, asked): (Bytes, u32)| {
             let batch = pb::CheckBatchRequest::decode(&frame[5..]).unwrap();
             assert_eq!(batch.calls.len(), asked as usize);
             batch.calls.into_iter().map(|call| call.tool).collect()

@@ -104,9 +104,7 @@ async fn open<'r>(plan: &'r Plan, shared_stats: &'r SharedStats) -> Result<Conne
         let wire = connect(&plan.options.target, plan.tls.as_ref())
             .await
             .map_err(|error| reason(&error))?;
-        let mut connection = Connection::new(wire, plan, shared_stats).map_err(|error| reason(&error))?;
-        connection.open().await?;
-        Ok(connection)
+        Connection::open(wire, plan, shared_stats).await
     };
     match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
         Ok(opened) => opened,

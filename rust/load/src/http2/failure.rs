@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use h2::Reason;
+
 /// Names of gRPC's status codes, by code.
 const STATUS_NAMES: [&str; 17] = [
     "OK",
@@ -49,6 +51,17 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The failure of a request whose stream ended early.
+    pub(super) fn of_stream(error: &h2::Error) -> Self {
+        match error.reason() {
+            Some(Reason::REFUSED_STREAM) if error.is_reset() => Self::Refused,
+            Some(_) if error.is_go_away() && error.is_remote() => Self::Refused,
+            Some(reason) if error.is_reset() && error.is_remote() => Self::Reset(reason.into()),
+            Some(_) if error.is_reset() => Self::BadAnswer("it breaks the rules of HTTP/2"),
+            _ => Self::Lost,
+        }
+    }
+
     /// The key under which the failure is counted.
     pub(crate) fn label(&self) -> Cow<'static, str> {
         match self {

@@ -1,29 +1,33 @@
-//! The client side of one HTTP/2 connection, without I/O: bytes in, bytes out, events.
-//!
-//! The client is built for load: all requests share one header block, frames of many requests go out in one write, and
-//! a request costs no task, no lock and no waker. Like real clients it uses a dynamic header table and flow control,
-//! and acknowledges settings and pings, so that the peer has the same work.
+//! The client side of one HTTP/2 connection, as load needs it, on the `h2` crate: what all requests of a turn say goes
+//! out in one write, and a request costs no task and no timer.
 
+mod answer;
+mod exchange;
 mod failure;
-mod frame;
-mod hpack;
-mod huffman;
-mod request_head;
-mod static_table;
-mod stream;
+mod ready;
 #[cfg(test)]
 mod tests;
+mod transport;
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use h2::{Ping, Reason};
+use http::{HeaderValue, Method, Request, Uri, Version, header};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::connect::Wire;
+use crate::error::reason;
+use exchange::Exchange;
 pub(crate) use failure::Failure;
-use frame::{Frame, Parsed, flag, kind, setting};
-use hpack::Decoder;
-use request_head::RequestHead;
-use stream::Stream;
+use ready::{Bell, Ready};
+use transport::{Line, Transport};
 
 /// The bytes that the peer may send on one stream before an acknowledgement.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -31,17 +35,8 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// The same limit for the whole connection.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 24;
 
-/// The window of either side unless settings change it, in bytes.
-const DEFAULT_WINDOW_BYTES: u32 = 65_535;
-
-/// The largest window that HTTP/2 allows.
-const MAX_WINDOW_BYTES: i64 = 0x7fff_ffff;
-
-/// The highest stream id; a connection that has used it is replaced.
-const MAX_STREAM_ID: u32 = 0x7fff_ffff;
-
-/// The longest accepted header block, in bytes.
-const MAX_HEADER_BLOCK_BYTES: usize = 256 * 1024;
+/// Streams that were given up and whose late answers are ignored.
+const MAX_GIVEN_UP: usize = 100_000;
 
 /// A received event.
 #[derive(Debug)]
@@ -62,412 +57,290 @@ pub(crate) struct Head {
     pub(crate) token: Option<String>,
 }
 
-/// The client side of one connection; `T` is the sender's own data for each request.
-pub(crate) struct Http2<T> {
-    head: RequestHead,
-    decoder: Decoder,
-    out: Vec<u8>,
-    streams: HashMap<u32, Stream<T>, FixedState>,
-    /// Streams with unsent bytes, in waiting order.
-    waiting: VecDeque<u32>,
-    next_id: u32,
-    send_window: i64,
-    peer_stream_window: i64,
-    peer_payload_bytes: usize,
-    peer_max_streams: usize,
-    is_ready: bool,
-    is_closing: bool,
-    unacknowledged: usize,
-    /// An incomplete header block: stream, end-of-stream flag, and the block so far.
-    block: Option<(u32, bool, Vec<u8>)>,
+impl Head {
+    /// The head of every request.
+    fn request(&self) -> Result<Request<()>, http::Error> {
+        let uri = Uri::builder()
+            .scheme(if self.is_tls { "https" } else { "http" })
+            .authority(self.authority.as_str())
+            .path_and_query(self.path.as_str())
+            .build()?;
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .version(Version::HTTP_2)
+            .uri(uri)
+            .header(header::TE, "trailers")
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header(
+                header::USER_AGENT,
+                concat!("callgate-bench/", env!("CARGO_PKG_VERSION")),
+            );
+        if let Some(token) = &self.token {
+            let value = HeaderValue::try_from(format!("Bearer {token}"))?;
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        request.body(())
+    }
 }
 
-impl<T> Http2<T> {
-    /// A connection whose preface is not sent yet.
-    pub(crate) fn new(head: &Head) -> Self {
-        let mut out = frame::PREFACE.to_vec();
-        let mut settings = Vec::new();
-        for (id, value) in [
-            (setting::ENABLE_PUSH, 0),
-            (setting::INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES),
-        ] {
-            settings.extend_from_slice(&id.to_be_bytes());
-            settings.extend_from_slice(&value.to_be_bytes());
+/// The connection that `h2` drives.
+type Connection<W> = h2::client::Connection<Transport<W>, Bytes>;
+
+/// The client side of one connection; `T` is the sender's own data for each request.
+pub(crate) struct Http2<T, W = Wire> {
+    connection: Connection<W>,
+    line: Rc<RefCell<Line<W>>>,
+    requests: SendRequest<Bytes>,
+    request: Request<()>,
+    places: Vec<Place<T>>,
+    /// Places without a request.
+    free: Vec<usize>,
+    /// Places with messages that are not sent yet.
+    pushed: Vec<usize>,
+    ready: Arc<Ready>,
+    /// The places whose news are looked at; kept for its memory.
+    news: Vec<usize>,
+}
+
+/// A place for one request at a time.
+struct Place<T> {
+    exchange: Option<Exchange<T>>,
+    bell: Arc<Bell>,
+    waker: Waker,
+}
+
+impl<T, W: AsyncRead + AsyncWrite + Unpin> Http2<T, W> {
+    /// Opens a connection: exchanges settings and a ping, which proves that the peer speaks HTTP/2.
+    pub(crate) async fn open(wire: W, head: &Head) -> Result<Self, String> {
+        let request = head.request().map_err(|error| error.to_string())?;
+        let line = Rc::new(RefCell::new(Line::new(wire)));
+        let (requests, mut connection) = Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_reset_streams(MAX_GIVEN_UP)
+            .max_local_error_reset_streams(None)
+            .handshake(Transport(Rc::clone(&line)))
+            .await
+            .map_err(|error| Ended::new(&error).why)?;
+        let mut pings = connection.ping_pong();
+        if let Some(pings) = &mut pings {
+            pings
+                .send_ping(Ping::opaque())
+                .map_err(|error| Ended::new(&error).why)?;
         }
-        frame::put(&mut out, kind::SETTINGS, 0, 0, &settings);
-        let more = (CONNECTION_WINDOW_BYTES - DEFAULT_WINDOW_BYTES).to_be_bytes();
-        frame::put(&mut out, kind::WINDOW_UPDATE, 0, 0, &more);
-        Self {
-            head: RequestHead::new(head.is_tls, &head.authority, &head.path, head.token.as_deref()),
-            decoder: Decoder::new(),
-            out,
-            streams: HashMap::default(),
-            waiting: VecDeque::new(),
-            next_id: 1,
-            send_window: i64::from(DEFAULT_WINDOW_BYTES),
-            peer_stream_window: i64::from(DEFAULT_WINDOW_BYTES),
-            peer_payload_bytes: frame::DEFAULT_PAYLOAD_BYTES,
-            peer_max_streams: usize::MAX,
-            is_ready: false,
-            is_closing: false,
-            unacknowledged: 0,
-            block: None,
+        let answered = poll_fn(|cx| {
+            if let Poll::Ready(ended) = poll_all(&mut connection, &line, cx) {
+                return Poll::Ready(Err(ended));
+            }
+            match &mut pings {
+                Some(pings) => pings
+                    .poll_pong(cx)
+                    .map_ok(|_| ())
+                    .map_err(|error| Ended::new(&error)),
+                None => Poll::Ready(Ok(())),
+            }
+        });
+        if let Err(ended) = answered.await {
+            return Err(if line.borrow().is_http1() {
+                "it answers HTTP/1, expected HTTP/2".to_owned()
+            } else if ended.is_against_rules {
+                "it does not answer HTTP/2".to_owned()
+            } else {
+                ended.why
+            });
         }
+        Ok(Self {
+            connection,
+            line,
+            requests,
+            request,
+            places: Vec::new(),
+            free: Vec::new(),
+            pushed: Vec::new(),
+            ready: Arc::default(),
+            news: Vec::new(),
+        })
     }
 
-    /// The bytes to write; the writer removes those it has written.
-    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+    /// Returns whether the peer takes no further request on this connection.
+    pub(crate) fn is_closing(&mut self) -> bool {
+        // An error of another kind ends the connection, which its next turn says.
+        matches!(self.poll_ready(), Poll::Ready(Err(error)) if !error.is_io() && !error.is_library())
     }
 
-    /// Returns whether the peer's settings have arrived. No stream is opened before.
-    pub(crate) const fn is_ready(&self) -> bool {
-        self.is_ready
+    /// Returns whether a request can be opened now.
+    pub(crate) fn can_open(&mut self) -> bool {
+        matches!(self.poll_ready(), Poll::Ready(Ok(())))
     }
 
-    /// Returns whether no request can be opened any more.
-    pub(crate) const fn is_closing(&self) -> bool {
-        self.is_closing || self.next_id > MAX_STREAM_ID
+    fn poll_ready(&mut self) -> Poll<Result<(), h2::Error>> {
+        // Without a waker: what makes room for requests are answers, and each is looked at.
+        self.requests.poll_ready(&mut Context::from_waker(Waker::noop()))
     }
 
     /// The number of requests that the peer allows to be open at once.
-    pub(crate) const fn peer_max_streams(&self) -> usize {
-        self.peer_max_streams
+    pub(crate) fn peer_max_streams(&self) -> usize {
+        self.requests.current_max_send_streams()
     }
 
-    /// Sends a request with `message`, prefix included, as its first message; `is_last` if no other follows.
-    pub(crate) fn open(&mut self, message: &[u8], is_last: bool, own: T) -> u32 {
-        let id = self.next_id;
-        self.next_id += 2;
-        let block = self.head.next();
-        // A block is shorter than any peer's frame size: it has a few fields, and a token of limited length.
-        frame::put(&mut self.out, kind::HEADERS, flag::END_HEADERS, id, block);
-        let mut stream = Stream::new(own, self.peer_stream_window, is_last);
-        if say(
-            &mut self.out,
-            &mut self.send_window,
-            self.peer_payload_bytes,
-            id,
-            &mut stream,
-            message,
-        ) {
-            self.waiting.push_back(id);
+    /// The bytes sent and received since the last time.
+    pub(crate) fn take_traffic(&self) -> (u64, u64) {
+        self.line.borrow_mut().take_traffic()
+    }
+
+    /// Sends a request with `message`, prefix included, as its first message; `is_last` if no other follows. Returns
+    /// its place, or its own data if the connection takes no request.
+    pub(crate) fn send(&mut self, message: Bytes, is_last: bool, own: T) -> Result<usize, T> {
+        let Ok((response, mut stream)) = self.requests.send_request(self.request.clone(), false) else {
+            return Err(own);
+        };
+        // A stream that is no longer open says so in its answer.
+        let _ = stream.send_data(message, is_last);
+        let exchange = if is_last {
+            Exchange::said(own, response)
+        } else {
+            Exchange::open(own, response, stream)
+        };
+        let place = self.free.pop().unwrap_or(self.places.len());
+        if let Some(free) = self.places.get_mut(place) {
+            free.exchange = Some(exchange);
+            free.waker.wake_by_ref();
+        } else {
+            let (bell, waker) = self.ready.bell(place);
+            waker.wake_by_ref();
+            self.places.push(Place {
+                exchange: Some(exchange),
+                bell,
+                waker,
+            });
         }
-        self.streams.insert(id, stream);
-        id
+        Ok(place)
     }
 
     /// Sends another message on an open request; `None` if the request is not open.
-    pub(crate) fn push(&mut self, id: u32, message: &[u8]) -> Option<()> {
-        let stream = self.streams.get_mut(&id)?;
-        if !stream.unsent.is_empty() {
-            stream.unsent.extend_from_slice(message);
-        } else if say(
-            &mut self.out,
-            &mut self.send_window,
-            self.peer_payload_bytes,
-            id,
-            stream,
-            message,
-        ) {
-            self.waiting.push_back(id);
+    pub(crate) fn push(&mut self, place: usize, message: &[u8]) -> Option<()> {
+        if self.places.get_mut(place)?.exchange.as_mut()?.push(message) {
+            self.pushed.push(place);
         }
         Some(())
     }
 
     /// Ends the client's side of a request: no message follows.
-    pub(crate) fn finish(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(&id)
-            && !stream.is_last
-        {
-            stream.is_last = true;
-            if stream.unsent.is_empty() {
-                frame::put(&mut self.out, kind::DATA, flag::END_STREAM, id, &[]);
-            }
+    pub(crate) fn finish(&mut self, place: usize) {
+        if let Some(exchange) = self.exchange(place) {
+            exchange.finish();
         }
     }
 
     /// The sender's own data for a request.
-    pub(crate) fn own(&mut self, id: u32) -> Option<&mut T> {
-        self.streams.get_mut(&id).map(|stream| &mut stream.own)
+    pub(crate) fn own(&mut self, place: usize) -> Option<&mut T> {
+        Some(&mut self.exchange(place)?.own)
     }
 
     /// Cancels the requests for which `is_over` holds.
     pub(crate) fn cancel(&mut self, is_over: impl Fn(&T) -> bool, mut gone: impl FnMut(T)) {
-        let out = &mut self.out;
-        for (id, stream) in self.streams.extract_if(|_, stream| is_over(&stream.own)) {
-            frame::put(out, kind::RST_STREAM, 0, id, &frame::CANCEL.to_be_bytes());
-            gone(stream.own);
+        for (number, place) in self.places.iter_mut().enumerate() {
+            if let Some(exchange) = place.exchange.take_if(|exchange| is_over(&exchange.own)) {
+                // Its stream is reset as soon as nothing refers to it.
+                gone(exchange.own);
+                self.free.push(number);
+            }
         }
     }
 
-    /// Reads received bytes and returns how many were used; the caller passes the rest again with the next bytes.
-    pub(crate) fn received(
-        &mut self,
-        bytes: &[u8],
-        mut event: impl FnMut(Event<'_, T>),
-    ) -> Result<usize, &'static str> {
-        let mut used = 0;
-        if !self.is_ready && bytes.starts_with(b"HTTP/1") {
-            return Err("it answers HTTP/1, expected HTTP/2");
+    /// Writes and reads as much as possible; ready with the reason once the connection has ended.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        while let Some(place) = self.pushed.pop() {
+            if let Some(exchange) = self.exchange(place) {
+                exchange.send();
+            }
         }
+        poll_all(&mut self.connection, &self.line, cx).map(|ended| ended.why)
+    }
+
+    /// Passes on the events since the last time.
+    pub(crate) fn events(&mut self, mut event: impl FnMut(Event<'_, T>)) {
         loop {
-            match frame::parse(bytes.get(used..).unwrap_or_default()) {
-                Parsed::Partial => return Ok(used),
-                Parsed::TooLarge if self.is_ready => return Err("it sent a frame that is too large"),
-                Parsed::TooLarge => return Err("it does not answer HTTP/2"),
-                Parsed::Frame(frame, taken) => {
-                    self.frame(frame, &mut event)?;
-                    used += taken;
-                }
-            }
-        }
-    }
-
-    fn frame(&mut self, frame: Frame<'_>, event: &mut impl FnMut(Event<'_, T>)) -> Result<(), &'static str> {
-        if !self.is_ready && (frame.kind != kind::SETTINGS || frame.has(flag::ACK)) {
-            return Err("it does not answer HTTP/2");
-        }
-        if self.block.is_some() && frame.kind != kind::CONTINUATION {
-            return Err("it sent a header block that does not end");
-        }
-        match frame.kind {
-            kind::DATA => self.data(frame, event),
-            kind::HEADERS => {
-                let content = frame
-                    .content()
-                    .ok_or("it sent a HEADERS frame with bad padding")?;
-                self.block = Some((frame.stream, frame.has(flag::END_STREAM), content.to_vec()));
-                self.block_ended(frame.has(flag::END_HEADERS), event)
-            }
-            kind::CONTINUATION => {
-                let (stream, _, block) = self.block.as_mut().ok_or("it sent a CONTINUATION of nothing")?;
-                if *stream != frame.stream || block.len() + frame.payload.len() > MAX_HEADER_BLOCK_BYTES {
-                    return Err("it sent a header block that does not end");
-                }
-                block.extend_from_slice(frame.payload);
-                self.block_ended(frame.has(flag::END_HEADERS), event)
-            }
-            kind::RST_STREAM => {
-                let code = frame.number().ok_or("it sent a malformed RST_STREAM")?;
-                let failure = if code == frame::REFUSED_STREAM {
-                    Failure::Refused
-                } else {
-                    Failure::Reset(code)
+            let mut news = std::mem::take(&mut self.news);
+            self.ready.take_into(&mut news);
+            let is_last = news.is_empty();
+            for number in news.drain(..) {
+                let Some(place) = self.places.get_mut(number) else {
+                    continue;
                 };
-                self.close(frame.stream, Some(failure), event);
-                Ok(())
-            }
-            kind::SETTINGS => self.settings(frame),
-            kind::PING => {
-                if !frame.has(flag::ACK) {
-                    frame::put(&mut self.out, kind::PING, flag::ACK, 0, frame.payload);
+                place.bell.heard();
+                let Some(exchange) = &mut place.exchange else {
+                    continue;
+                };
+                let cx = &mut Context::from_waker(&place.waker);
+                let polled = exchange.poll(cx, |own, message| event(Event::Message(own, message)));
+                if let Poll::Ready(verdict) = polled
+                    && let Some(exchange) = place.exchange.take()
+                {
+                    event(Event::Closed(exchange.own, verdict));
+                    self.free.push(number);
                 }
-                Ok(())
             }
-            kind::GOAWAY => {
-                let last = frame.payload.first_chunk().ok_or("it sent a malformed GOAWAY")?;
-                let last = u32::from_be_bytes(*last) & MAX_STREAM_ID;
-                self.is_closing = true;
-                for (_, stream) in self.streams.extract_if(|id, _| *id > last) {
-                    event(Event::Closed(stream.own, Err(Failure::Refused)));
-                }
-                Ok(())
+            self.news = news;
+            if is_last {
+                return;
             }
-            kind::WINDOW_UPDATE => self.window(frame),
-            kind::PUSH_PROMISE => Err("it pushes, which was switched off"),
-            // Unknown frames are ignored (RFC 9113 section 4.1).
-            _ => Ok(()),
         }
     }
 
-    fn data(&mut self, frame: Frame<'_>, event: &mut impl FnMut(Event<'_, T>)) -> Result<(), &'static str> {
-        let content = frame.content().ok_or("it sent a DATA frame with bad padding")?;
-        self.unacknowledged += frame.payload.len();
-        if self.unacknowledged > (CONNECTION_WINDOW_BYTES / 2) as usize {
-            acknowledge(&mut self.out, 0, &mut self.unacknowledged);
-        }
-        let Some(stream) = self.streams.get_mut(&frame.stream) else {
-            // The rest of an answer to a cancelled request.
-            return Ok(());
-        };
-        let ends = frame.has(flag::END_STREAM);
-        stream.unacknowledged += frame.payload.len();
-        if !ends && stream.unacknowledged > (STREAM_WINDOW_BYTES / 2) as usize {
-            acknowledge(&mut self.out, frame.stream, &mut stream.unacknowledged);
-        }
-        if let Err(failure) = stream.received(content, |own, message| event(Event::Message(own, message))) {
-            let code = frame::CANCEL.to_be_bytes();
-            frame::put(&mut self.out, kind::RST_STREAM, 0, frame.stream, &code);
-            self.close(frame.stream, Some(failure), event);
-        } else if ends {
-            self.close(frame.stream, None, event);
-        }
-        Ok(())
-    }
-
-    fn block_ended(
-        &mut self,
-        is_ended: bool,
-        event: &mut impl FnMut(Event<'_, T>),
-    ) -> Result<(), &'static str> {
-        if !is_ended {
-            return Ok(());
-        }
-        let Some((id, ends, block)) = self.block.take() else {
-            return Ok(());
-        };
-        let mut head = self.streams.get_mut(&id).map(|stream| &mut stream.head);
-        // A block without a waiting request is decoded too, to keep the table in step.
-        let decoded = self.decoder.decode(&block, |name, value| {
-            if let Some(head) = &mut head {
-                head.field(name, value);
-            }
-        });
-        decoded.ok_or("it sent a malformed header block")?;
-        if ends {
-            self.close(id, None, event);
-        }
-        Ok(())
-    }
-
-    /// Ends the answer with a failure, or with the result of its header blocks.
-    fn close(&mut self, id: u32, failure: Option<Failure>, event: &mut impl FnMut(Event<'_, T>)) {
-        if let Some(mut stream) = self.streams.remove(&id) {
-            let is_half_said = !stream.is_last || !stream.unsent.is_empty();
-            if failure.is_none() && is_half_said {
-                // The peer answered before the request was complete, and need not wait for the rest.
-                frame::put(
-                    &mut self.out,
-                    kind::RST_STREAM,
-                    0,
-                    id,
-                    &frame::CANCEL.to_be_bytes(),
-                );
-            }
-            let verdict = failure.map_or_else(|| stream.verdict(), Err);
-            event(Event::Closed(stream.own, verdict));
-        }
-    }
-
-    fn settings(&mut self, frame: Frame<'_>) -> Result<(), &'static str> {
-        if frame.has(flag::ACK) {
-            return Ok(());
-        }
-        self.is_ready = true;
-        for (id, value) in frame.settings() {
-            match id {
-                setting::HEADER_TABLE_SIZE => self.head.peer_table(value as usize),
-                setting::MAX_CONCURRENT_STREAMS => self.peer_max_streams = value as usize,
-                setting::INITIAL_WINDOW_SIZE => {
-                    let window = i64::from(value);
-                    if window > MAX_WINDOW_BYTES {
-                        return Err("it set a window that is too large");
-                    }
-                    for stream in self.streams.values_mut() {
-                        stream.send_window += window - self.peer_stream_window;
-                    }
-                    self.peer_stream_window = window;
-                }
-                setting::MAX_FRAME_SIZE => self.peer_payload_bytes = value as usize,
-                _ => {}
-            }
-        }
-        frame::put(&mut self.out, kind::SETTINGS, flag::ACK, 0, &[]);
-        self.send_waiting();
-        Ok(())
-    }
-
-    fn window(&mut self, frame: Frame<'_>) -> Result<(), &'static str> {
-        let more = i64::from(frame.number().ok_or("it sent a malformed WINDOW_UPDATE")? & MAX_STREAM_ID);
-        if frame.stream == 0 {
-            self.send_window += more;
-        } else if let Some(stream) = self.streams.get_mut(&frame.stream) {
-            stream.send_window += more;
-        }
-        self.send_waiting();
-        Ok(())
-    }
-
-    /// Continues streams that waited for a window.
-    fn send_waiting(&mut self) {
-        for _ in 0..self.waiting.len() {
-            let Some(id) = self.waiting.pop_front() else { break };
-            if let Some(stream) = self.streams.get_mut(&id)
-                && send_unsent(
-                    &mut self.out,
-                    &mut self.send_window,
-                    self.peer_payload_bytes,
-                    id,
-                    stream,
-                )
-            {
-                self.waiting.push_back(id);
-            }
-        }
+    fn exchange(&mut self, place: usize) -> Option<&mut Exchange<T>> {
+        self.places.get_mut(place)?.exchange.as_mut()
     }
 }
 
-/// Sends a message of a stream without unsent bytes; true if the windows have no room for all of it.
-fn say<T>(
-    out: &mut Vec<u8>,
-    connection_window: &mut i64,
-    payload_bytes: usize,
-    id: u32,
-    stream: &mut Stream<T>,
-    message: &[u8],
-) -> bool {
-    let size = i64::try_from(message.len()).unwrap_or(i64::MAX);
-    if message.len() <= payload_bytes && size <= stream.send_window.min(*connection_window) {
-        let flags = if stream.is_last { flag::END_STREAM } else { 0 };
-        frame::put(out, kind::DATA, flags, id, message);
-        stream.send_window -= size;
-        *connection_window -= size;
-        return false;
+/// Writes and reads as much as possible; ready once the connection has ended.
+fn poll_all<W: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<W>,
+    line: &RefCell<Line<W>>,
+    cx: &mut Context<'_>,
+) -> Poll<Ended> {
+    if let Poll::Ready(ended) = Pin::new(connection).poll(cx) {
+        return Poll::Ready(ended.map_or_else(|error| Ended::new(&error), |()| Ended::by_peer()));
     }
-    stream.unsent.extend_from_slice(message);
-    send_unsent(out, connection_window, payload_bytes, id, stream)
-}
-
-/// Sends as much as the windows allow; true if bytes are left.
-fn send_unsent<T>(
-    out: &mut Vec<u8>,
-    connection_window: &mut i64,
-    payload_bytes: usize,
-    id: u32,
-    stream: &mut Stream<T>,
-) -> bool {
-    loop {
-        let left = stream.unsent.get(stream.unsent_from..).unwrap_or_default();
-        let window = usize::try_from(stream.send_window.min(*connection_window)).unwrap_or(0);
-        let size = left.len().min(window).min(payload_bytes);
-        if size == 0 && !left.is_empty() {
-            return true;
-        }
-        let ends = size == left.len();
-        let flags = if ends && stream.is_last {
-            flag::END_STREAM
-        } else {
-            0
-        };
-        frame::put(out, kind::DATA, flags, id, left.get(..size).unwrap_or_default());
-        let sent = i64::try_from(size).unwrap_or(i64::MAX);
-        stream.send_window -= sent;
-        *connection_window -= sent;
-        stream.unsent_from += size;
-        if ends {
-            stream.unsent.clear();
-            stream.unsent_from = 0;
-            return false;
-        }
+    match line.borrow_mut().poll_send(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Ended::because(reason(&error))),
+        Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
     }
 }
 
-/// Enlarges a window by the bytes that were received.
-fn acknowledge(out: &mut Vec<u8>, stream: u32, taken: &mut usize) {
-    let more = u32::try_from(*taken)
-        .unwrap_or(DEFAULT_WINDOW_BYTES)
-        .to_be_bytes();
-    frame::put(out, kind::WINDOW_UPDATE, 0, stream, &more);
-    *taken = 0;
+/// The end of a connection.
+struct Ended {
+    /// The reason in a few words.
+    why: String,
+    /// Whether the peer broke the rules of HTTP/2.
+    is_against_rules: bool,
+}
+
+impl Ended {
+    fn new(error: &h2::Error) -> Self {
+        match (error.get_io(), error.reason()) {
+            (Some(error), _) => Self::because(reason(error)),
+            (None, Some(Reason::NO_ERROR)) => Self::by_peer(),
+            (None, Some(code)) if error.is_remote() => {
+                Self::because(format!("it closed the connection: {code}"))
+            }
+            (None, Some(code)) => Self {
+                why: format!("it breaks the rules of HTTP/2: {code}"),
+                is_against_rules: true,
+            },
+            (None, None) => Self::because(error.to_string()),
+        }
+    }
+
+    fn by_peer() -> Self {
+        Self::because("connection closed by peer".to_owned())
+    }
+
+    const fn because(why: String) -> Self {
+        Self {
+            why,
+            is_against_rules: false,
+        }
+    }
 }

@@ -1,289 +1,368 @@
 //! The client against hand-written frames. `tests/runs` tests it with real servers.
 
 use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use super::frame::{Parsed, parse, put};
 use super::*;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
+
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+
+const PREFACE_BYTES: usize = 24;
+const EMPTY: Bytes = Bytes::from_static(b"\0\0\0\0\0");
 
 const OK_HEAD: &[u8] = &[
     0x88, 0x0f, 0x10, 16, b'a', b'p', b'p', b'l', b'i', b'c', b'a', b't', b'i', b'o', b'n', b'/', b'g', b'r',
     b'p', b'c',
 ];
 
-fn client() -> Http2<u32> {
-    Http2::new(&Head {
-        is_tls: false,
-        authority: "localhost".to_owned(),
-        path: "/s/M".to_owned(),
-        token: None,
-    })
+type Client = Http2<u32, DuplexStream>;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
 }
 
 fn settings(rows: &[(u16, u32)]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    for (id, value) in rows {
-        payload.extend_from_slice(&id.to_be_bytes());
-        payload.extend_from_slice(&value.to_be_bytes());
-    }
-    frame(kind::SETTINGS, 0, 0, &payload)
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    put(&mut out, kind, flags, stream, payload);
-    out
+    let row = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
+    frame(SETTINGS, 0, 0, &rows.iter().flat_map(row).collect::<Vec<_>>())
 }
 
 /// `grpc-status` as a literal without indexing.
 fn trailers(stream: u32, status: &str) -> Vec<u8> {
-    let mut block = vec![0, 11];
-    block.extend_from_slice(b"grpc-status");
-    block.push(u8::try_from(status.len()).unwrap());
-    block.extend_from_slice(status.as_bytes());
-    frame(
-        kind::HEADERS,
-        flag::END_HEADERS | flag::END_STREAM,
-        stream,
-        &block,
-    )
+    let block = [
+        &[0, 11][..],
+        b"grpc-status",
+        &[u8::try_from(status.len()).unwrap()],
+        status.as_bytes(),
+    ];
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block.concat())
+}
+
+/// An answer that is nothing but a status.
+fn refusal(stream: u32, status: &str) -> Vec<u8> {
+    let mut bytes = trailers(stream, status);
+    // `:status: 200`, and a block that is longer by it.
+    bytes.insert(9, 0x88);
+    bytes[2] += 1;
+    bytes
 }
 
 fn answer(stream: u32, message: &[u8]) -> Vec<u8> {
     let prefix = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes()].concat();
     [
-        frame(kind::HEADERS, flag::END_HEADERS, stream, OK_HEAD),
-        frame(kind::DATA, 0, stream, &[&prefix, message].concat()),
+        frame(HEADERS, END_HEADERS, stream, OK_HEAD),
+        frame(DATA, 0, stream, &[&prefix, message].concat()),
         trailers(stream, "0"),
     ]
     .concat()
 }
 
-/// The events of these bytes, and how many bytes were used.
-fn received(client: &mut Http2<u32>, bytes: &[u8]) -> Result<(usize, Vec<String>), &'static str> {
+/// A peer that a test speaks for.
+struct Peer {
+    line: DuplexStream,
+    input: Vec<u8>,
+}
+
+impl Peer {
+    /// The frames that have arrived: kind, flags, stream, payload.
+    async fn received(&mut self) -> Vec<(u8, u8, u32, Vec<u8>)> {
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(Ok(bytes)) =
+            tokio::time::timeout(std::time::Duration::ZERO, self.line.read(&mut piece)).await
+            && bytes > 0
+        {
+            self.input.extend_from_slice(&piece[..bytes]);
+        }
+        let mut frames = Vec::new();
+        while let [l0, l1, l2, kind, flags, s0, s1, s2, s3, rest @ ..] = &self.input[..]
+            && let length = u32::from_be_bytes([0, *l0, *l1, *l2]) as usize
+            && rest.len() >= length
+        {
+            let stream = u32::from_be_bytes([*s0, *s1, *s2, *s3]);
+            frames.push((*kind, *flags, stream, rest[..length].to_vec()));
+            self.input.drain(..9 + length);
+        }
+        frames
+    }
+}
+
+/// A client that has exchanged settings with its peer.
+async fn ready(rows: &[(u16, u32)]) -> (Client, Peer) {
+    let (wire, line) = tokio::io::duplex(1 << 20);
+    let head = Head {
+        is_tls: false,
+        authority: "localhost".to_owned(),
+        path: "/s/M".to_owned(),
+        token: None,
+    };
+    let mut peer = Peer {
+        line,
+        input: Vec::new(),
+    };
+    let agreeing = async {
+        peer.line.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        peer.line.write_all(&settings(rows)).await.unwrap();
+        loop {
+            if let Some((.., payload)) = peer.received().await.iter().find(|frame| frame.0 == PING) {
+                peer.line.write_all(&frame(PING, ACK, 0, payload)).await.unwrap();
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (client, ()) = tokio::join!(Http2::open(wire, &head), agreeing);
+    (client.unwrap(), peer)
+}
+
+/// The events of these bytes, or the reason for the end of the connection.
+async fn events(client: &mut Client, peer: &mut Peer, bytes: &[u8]) -> Result<Vec<String>, String> {
+    peer.line.write_all(bytes).await.unwrap();
     let mut events = Vec::new();
-    let used = client.received(bytes, |event| {
+    let ended = poll_fn(|cx| Poll::Ready(client.poll(cx))).await;
+    client.events(|event| {
         events.push(match event {
             Event::Message(own, message) => format!("{own}: {}", String::from_utf8_lossy(message)),
             Event::Closed(own, Ok(())) => format!("{own}: ok"),
             Event::Closed(own, Err(failure)) => format!("{own}: {}", failure.label()),
         });
-    })?;
-    Ok((used, events))
-}
-
-fn events(client: &mut Http2<u32>, bytes: &[u8]) -> Vec<String> {
-    let (used, events) = received(client, bytes).unwrap();
-    assert_eq!(used, bytes.len());
-    events
-}
-
-/// The frames in the output: kind, flags, stream, length.
-fn sent(client: &mut Http2<u32>) -> Vec<(u8, u8, u32, usize)> {
-    let out = std::mem::take(client.out());
-    let mut rest = out.strip_prefix(frame::PREFACE).unwrap_or(&out);
-    let mut frames = Vec::new();
-    while let Parsed::Frame(frame, used) = parse(rest) {
-        frames.push((frame.kind, frame.flags, frame.stream, frame.payload.len()));
-        rest = &rest[used..];
+    });
+    match ended {
+        Poll::Ready(why) => Err(why),
+        Poll::Pending => Ok(events),
     }
-    assert!(rest.is_empty());
-    frames
 }
 
-fn ready(rows: &[(u16, u32)]) -> Http2<u32> {
-    let mut client = client();
-    assert!(!client.is_ready());
-    assert!(events(&mut client, &settings(rows)).is_empty());
-    assert!(client.is_ready());
-    sent(&mut client);
-    client
+/// The frames that the client sends now.
+async fn sent(client: &mut Client, peer: &mut Peer) -> Vec<(u8, u8, u32, usize)> {
+    events(client, peer, &[]).await.unwrap();
+    let frames = peer.received().await;
+    let sized = |(kind, flags, stream, payload): (u8, u8, u32, Vec<u8>)| (kind, flags, stream, payload.len());
+    frames.into_iter().map(sized).collect()
 }
 
-#[test]
-fn it_opens_with_settings_and_acknowledges_those_of_the_peer() {
-    let mut client = client();
-    let kinds: Vec<_> = sent(&mut client).iter().map(|frame| frame.0).collect();
-    assert_eq!(kinds, [kind::SETTINGS, kind::WINDOW_UPDATE]);
-    events(&mut client, &settings(&[(setting::MAX_CONCURRENT_STREAMS, 7)]));
+#[tokio::test]
+async fn it_heeds_the_settings_of_the_peer() {
+    let (client, _peer) = ready(&[(MAX_CONCURRENT_STREAMS, 7)]).await;
     assert_eq!(client.peer_max_streams(), 7);
-    assert_eq!(sent(&mut client), [(kind::SETTINGS, flag::ACK, 0, 0)]);
-    events(&mut client, &frame(kind::PING, 0, 0, b"12345678"));
-    assert_eq!(sent(&mut client), [(kind::PING, flag::ACK, 0, 8)]);
+    let (client, _peer) = ready(&[]).await;
+    assert_eq!(client.peer_max_streams(), usize::MAX);
 }
 
-#[test]
-fn answers_come_in_any_pieces_and_any_order() {
+#[tokio::test]
+async fn answers_come_in_any_pieces_and_any_order() {
     let bytes = [
-        frame(kind::HEADERS, flag::END_HEADERS, 3, OK_HEAD),
+        frame(HEADERS, END_HEADERS, 3, OK_HEAD),
         answer(1, b"one"),
-        frame(kind::DATA, 0, 3, &[0, 0, 0]),
-        frame(kind::DATA, flag::PADDED, 3, &[2, 0, 2, b't', b'w', 0, 0]),
+        frame(DATA, 0, 3, &[0, 0, 0]),
+        frame(DATA, PADDED, 3, &[2, 0, 2, b't', b'w', 0, 0]),
         trailers(3, "0"),
-        trailers(5, "14"),
+        refusal(5, "14"),
     ]
     .concat();
     for size in 1..bytes.len() {
-        let mut client = ready(&[]);
+        let (mut client, mut peer) = ready(&[]).await;
         for own in 1..=3 {
-            client.open(b"\0\0\0\0\x01x", true, own);
+            client.send(EMPTY, true, own).unwrap();
         }
-        let (mut all, mut input) = (Vec::new(), Vec::new());
+        sent(&mut client, &mut peer).await;
+        let mut all = Vec::new();
         for piece in bytes.chunks(size) {
-            input.extend_from_slice(piece);
-            let (used, events) = received(&mut client, &input).unwrap();
-            input.drain(..used);
-            all.extend(events);
+            all.extend(events(&mut client, &mut peer, piece).await.unwrap());
         }
-        assert_eq!(all, ["1: one", "1: ok", "2: tw", "2: ok", "3: UNAVAILABLE"]);
+        // News of one read come by request.
+        all.sort_unstable();
+        assert_eq!(all, ["1: ok", "1: one", "2: ok", "2: tw", "3: UNAVAILABLE"]);
     }
 }
 
-#[test]
-fn nothing_is_sent_beyond_the_windows() {
-    let mut client = ready(&[(setting::INITIAL_WINDOW_SIZE, 10)]);
-    client.open(&[7; 25], true, 1);
+#[tokio::test]
+async fn nothing_goes_out_before_the_turn() {
+    let (mut client, mut peer) = ready(&[]).await;
+    let message = Bytes::from([&[0, 0, 0, 0x10, 0][..], &[7; 0x1000]].concat());
+    for own in 1..=10 {
+        client.send(message.clone(), true, own).unwrap();
+    }
+    client.take_traffic();
+    assert!(peer.received().await.is_empty());
+    let frames = sent(&mut client, &mut peer).await;
+    let data = frames.iter().filter(|frame| frame.0 == DATA);
+    assert_eq!(data.map(|frame| frame.3).sum::<usize>(), 10 * message.len());
+    let (sent, received) = client.take_traffic();
+    assert!(sent > 10 * message.len() as u64 && received == 0);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_beyond_the_windows() {
+    let (mut client, mut peer) = ready(&[(INITIAL_WINDOW_SIZE, 10)]).await;
+    client.send(Bytes::from_static(&[7; 25]), true, 1).unwrap();
     let data = |frames: Vec<(u8, u8, u32, usize)>| -> Vec<(u8, usize)> {
-        let data = frames.into_iter().filter(|frame| frame.0 == kind::DATA);
+        let data = frames.into_iter().filter(|frame| frame.0 == DATA);
         data.map(|(_, flags, _, length)| (flags, length)).collect()
     };
-    assert_eq!(data(sent(&mut client)), [(0, 10)]);
-    events(
-        &mut client,
-        &frame(kind::WINDOW_UPDATE, 0, 1, &4_u32.to_be_bytes()),
-    );
-    assert_eq!(data(sent(&mut client)), [(0, 4)]);
+    assert_eq!(data(sent(&mut client, &mut peer).await), [(0, 10)]);
     // A larger window for all streams applies to the open ones, too.
-    events(&mut client, &settings(&[(setting::INITIAL_WINDOW_SIZE, 100)]));
-    assert_eq!(data(sent(&mut client)), [(flag::END_STREAM, 11)]);
+    let larger = settings(&[(INITIAL_WINDOW_SIZE, 100)]);
+    events(&mut client, &mut peer, &larger).await.unwrap();
+    assert_eq!(data(sent(&mut client, &mut peer).await), [(END_STREAM, 15)]);
 }
 
-#[test]
-fn the_connection_has_a_window_of_its_own() {
-    let mut client = ready(&[(setting::INITIAL_WINDOW_SIZE, 1 << 20)]);
-    let open = |client: &mut Http2<u32>| -> usize {
-        let frames = sent(client).into_iter().filter(|frame| frame.0 == kind::DATA);
-        frames.map(|frame| frame.3).sum()
-    };
-    client.open(&vec![7; 60_000], true, 1);
-    client.open(&vec![7; 60_000], true, 2);
-    assert_eq!(open(&mut client), DEFAULT_WINDOW_BYTES as usize);
-    events(
-        &mut client,
-        &frame(kind::WINDOW_UPDATE, 0, 0, &1_000_000_u32.to_be_bytes()),
+#[tokio::test]
+async fn a_window_is_opened_again_before_it_is_empty() {
+    let (mut client, mut peer) = ready(&[]).await;
+    client.send(EMPTY, false, 1).unwrap();
+    sent(&mut client, &mut peer).await;
+    let head = frame(HEADERS, END_HEADERS, 1, OK_HEAD);
+    events(&mut client, &mut peer, &head).await.unwrap();
+    let message = frame(
+        DATA,
+        0,
+        1,
+        &[&[0, 0, 0, 0x3f, 0xfb][..], &[b'x'; 0x3ffb]].concat(),
     );
-    assert_eq!(open(&mut client), 120_000 - DEFAULT_WINDOW_BYTES as usize);
-}
-
-#[test]
-fn what_was_taken_is_acknowledged_before_the_windows_are_empty() {
-    let mut client = ready(&[]);
-    client.open(b"\0\0\0\0\0", false, 1);
-    sent(&mut client);
-    events(&mut client, &frame(kind::HEADERS, flag::END_HEADERS, 1, OK_HEAD));
-    let message = [&[0, 0, 0, 0x3f, 0xfb][..], &[0; 0x3ffb]].concat();
-    let mut updates = 0;
+    let mut messages = 0;
+    // 32 MB in all: more than the window of a stream, and than that of the connection.
     for _ in 0..2_000 {
-        events(&mut client, &frame(kind::DATA, 0, 1, &message));
-        updates += sent(&mut client).len();
+        messages += events(&mut client, &mut peer, &message).await.unwrap().len();
+        peer.received().await;
     }
-    // 32 MB in all: half a window is 512 KiB for a stream and 8 MiB for the connection.
-    assert!((60..=70).contains(&updates), "{updates}");
+    assert_eq!(messages, 2_000);
 }
 
-#[test]
-fn a_closing_peer_refuses_what_it_did_not_look_at() {
-    let mut client = ready(&[]);
+#[tokio::test]
+async fn a_closing_peer_refuses_what_it_did_not_look_at() {
+    let (mut client, mut peer) = ready(&[]).await;
     for own in 1..=3 {
-        client.open(b"\0\0\0\0\0", true, own);
+        client.send(EMPTY, true, own).unwrap();
     }
-    let mut goaway = 3_u32.to_be_bytes().to_vec();
-    goaway.extend_from_slice(&[0; 4]);
+    sent(&mut client, &mut peer).await;
+    assert!(client.can_open() && !client.is_closing());
+    let goaway = frame(GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 0]);
     assert_eq!(
-        events(&mut client, &frame(kind::GOAWAY, 0, 0, &goaway)),
+        events(&mut client, &mut peer, &goaway).await.unwrap(),
         ["3: refused by a closing connection"]
     );
-    assert!(client.is_closing());
-    assert_eq!(events(&mut client, &answer(1, b"x")), ["1: x", "1: ok"]);
-    let reset = frame(kind::RST_STREAM, 0, 3, &2_u32.to_be_bytes());
-    assert_eq!(events(&mut client, &reset), ["2: stream reset (2)"]);
+    assert!(client.is_closing() && !client.can_open());
+    assert_eq!(
+        events(&mut client, &mut peer, &answer(1, b"x")).await.unwrap(),
+        ["1: x", "1: ok"]
+    );
+    let reset = frame(RST_STREAM, 0, 3, &2_u32.to_be_bytes());
+    peer.line.write_all(&reset).await.unwrap();
+    let mut closed = Vec::new();
+    let ended = poll_fn(|cx| Poll::Ready(client.poll(cx))).await;
+    client.events(|event| closed.push(format!("{event:?}")));
+    assert_eq!(closed, ["Closed(2, Err(Reset(2)))"]);
+    assert_eq!(ended, Poll::Ready("connection closed by peer".to_owned()));
 }
 
-#[test]
-fn answers_that_were_given_up_are_ignored() {
-    let mut client = ready(&[]);
-    client.open(b"\0\0\0\0\0", true, 1);
-    sent(&mut client);
+#[tokio::test]
+async fn a_refused_stream_leaves_the_connection() {
+    let (mut client, mut peer) = ready(&[]).await;
+    client.send(EMPTY, true, 1).unwrap();
+    sent(&mut client, &mut peer).await;
+    let refused = frame(RST_STREAM, 0, 1, &7_u32.to_be_bytes());
+    assert_eq!(
+        events(&mut client, &mut peer, &refused).await.unwrap(),
+        ["1: refused by a closing connection"]
+    );
+    assert!(client.can_open());
+}
+
+#[tokio::test]
+async fn answers_that_were_given_up_are_ignored() {
+    let (mut client, mut peer) = ready(&[]).await;
+    let place = client.send(EMPTY, true, 1).unwrap();
+    sent(&mut client, &mut peer).await;
     let mut gone = Vec::new();
     client.cancel(|own| *own == 1, |own| gone.push(own));
     assert_eq!(gone, [1]);
-    assert_eq!(sent(&mut client), [(kind::RST_STREAM, 0, 1, 4)]);
-    assert!(events(&mut client, &answer(1, b"late")).is_empty());
-}
-
-#[test]
-fn a_stream_ends_when_it_is_finished() {
-    let mut client = ready(&[]);
-    let id = client.open(b"\0\0\0\0\0", false, 1);
-    client.push(id, b"\0\0\0\0\0").unwrap();
-    client.finish(id);
-    client.finish(id);
-    let flags: Vec<_> = sent(&mut client)
-        .into_iter()
-        .map(|frame| (frame.0, frame.1))
-        .collect();
-    let data = (kind::DATA, 0);
+    assert_eq!(sent(&mut client, &mut peer).await, [(RST_STREAM, 0, 1, 4)]);
+    let late = answer(1, b"late");
+    assert!(events(&mut client, &mut peer, &late).await.unwrap().is_empty());
+    // The place is taken by the next request, whose answer is its own.
+    assert_eq!(client.send(EMPTY, true, 2), Ok(place));
+    sent(&mut client, &mut peer).await;
     assert_eq!(
-        flags,
-        [
-            (kind::HEADERS, flag::END_HEADERS),
-            data,
-            data,
-            (kind::DATA, flag::END_STREAM)
-        ]
+        events(&mut client, &mut peer, &answer(3, b"new")).await.unwrap(),
+        ["2: new", "2: ok"]
     );
-    // If the peer ends a stream first, the client resets it.
-    let id = client.open(b"\0\0\0\0\0", false, 2);
-    sent(&mut client);
-    assert_eq!(events(&mut client, &trailers(id, "8")), ["2: RESOURCE_EXHAUSTED"]);
-    assert_eq!(sent(&mut client), [(kind::RST_STREAM, 0, id, 4)]);
-    assert_eq!(client.push(id, b""), None);
 }
 
-#[test]
-fn a_peer_that_breaks_the_protocol_is_left() {
-    let mut large = frame(kind::DATA, 0, 1, &[]);
+#[tokio::test]
+async fn a_stream_ends_when_it_is_finished() {
+    let (mut client, mut peer) = ready(&[]).await;
+    let place = client.send(EMPTY, false, 1).unwrap();
+    client.push(place, &EMPTY).unwrap();
+    client.push(place, &EMPTY).unwrap();
+    client.finish(place);
+    client.finish(place);
+    let frames = sent(&mut client, &mut peer).await;
+    let data: Vec<_> = frames.iter().filter(|frame| frame.0 == DATA).collect();
+    assert_eq!(data, [&(DATA, 0, 1, 5), &(DATA, END_STREAM, 1, 10)]);
+    // If the peer ends a stream first, the client resets it.
+    let place = client.send(EMPTY, false, 2).unwrap();
+    sent(&mut client, &mut peer).await;
+    assert_eq!(
+        events(&mut client, &mut peer, &refusal(3, "8")).await.unwrap(),
+        ["2: RESOURCE_EXHAUSTED"]
+    );
+    assert_eq!(sent(&mut client, &mut peer).await, [(RST_STREAM, 0, 3, 4)]);
+    assert_eq!(client.push(place, &EMPTY), None);
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_the_protocol_is_left() {
+    let mut large = frame(DATA, 0, 1, &[]);
     large[0] = 0xff;
     for bytes in [
         large,
-        frame(kind::PUSH_PROMISE, flag::END_HEADERS, 1, &[0; 4]),
-        frame(kind::CONTINUATION, flag::END_HEADERS, 1, &[]),
-        [frame(kind::HEADERS, 0, 1, &[]), frame(kind::PING, 0, 0, &[0; 8])].concat(),
-        frame(kind::HEADERS, flag::END_HEADERS, 1, &[0x80]),
-        frame(kind::DATA, flag::PADDED, 1, &[9]),
-        frame(kind::GOAWAY, 0, 0, &[0]),
-        settings(&[(setting::INITIAL_WINDOW_SIZE, u32::MAX)]),
+        frame(PUSH_PROMISE, END_HEADERS, 1, &[0; 4]),
+        frame(CONTINUATION, END_HEADERS, 1, &[]),
+        [frame(HEADERS, 0, 1, &[]), frame(PING, 0, 0, &[0; 8])].concat(),
+        frame(HEADERS, END_HEADERS, 1, &[0x80]),
+        frame(DATA, PADDED, 1, &[9]),
+        frame(GOAWAY, 0, 0, &[0]),
+        settings(&[(INITIAL_WINDOW_SIZE, u32::MAX)]),
     ] {
-        assert!(received(&mut ready(&[]), &bytes).is_err(), "{bytes:?}");
+        let (mut client, mut peer) = ready(&[]).await;
+        let why = events(&mut client, &mut peer, &bytes).await.unwrap_err();
+        assert!(
+            why.starts_with("it breaks the rules of HTTP/2"),
+            "{bytes:?}: {why}"
+        );
     }
-    assert!(
-        received(&mut client(), b"HTTP/1.1 400 Bad Request\r\n")
-            .unwrap_err()
-            .contains("HTTP/1")
-    );
-    assert!(received(&mut client(), &frame(kind::PING, 0, 0, &[0; 8])).is_err());
 }
 
 proptest! {
     #[test]
     fn no_bytes_are_a_panic(frames: Vec<(u8, u8, u8, Vec<u8>)>) {
-        let mut client = ready(&[]);
-        client.open(b"\0\0\0\0\x01x", true, 1);
-        client.open(b"\0\0\0\0\x01x", false, 2);
-        for (kind, flags, stream, payload) in frames {
-            let bytes = frame(kind % 12, flags, u32::from(stream % 6), &payload);
-            if received(&mut client, &bytes).is_err() {
-                break;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut client, mut peer) = ready(&[]).await;
+            client.send(EMPTY, true, 1).unwrap();
+            client.send(EMPTY, false, 2).unwrap();
+            for (kind, flags, stream, payload) in frames {
+                let bytes = frame(kind % 12, flags, u32::from(stream % 6), &payload);
+                if events(&mut client, &mut peer, &bytes).await.is_err() {
+                    break;
+                }
             }
-        }
+        });
     }
 }

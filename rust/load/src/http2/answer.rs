@@ -1,4 +1,6 @@
-//! One request and the received part of its answer.
+//! The received part of an answer.
+
+use http::{HeaderMap, StatusCode};
 
 use super::failure::Failure;
 
@@ -8,19 +10,9 @@ const PREFIX_BYTES: usize = 5;
 /// The largest accepted message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// One request and the received part of its answer.
-#[derive(Debug)]
-pub(super) struct Stream<T> {
-    /// The sender's own data.
-    pub(super) own: T,
-    /// Bytes for which the peer's window had no room, and the position of the next one to send.
-    pub(super) unsent: Vec<u8>,
-    pub(super) unsent_from: usize,
-    /// The request has no more messages after `unsent`.
-    pub(super) is_last: bool,
-    pub(super) send_window: i64,
-    /// Bytes received since the window was last opened.
-    pub(super) unacknowledged: usize,
+/// The received part of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
     /// An incomplete message.
     partial: Vec<u8>,
     pub(super) head: Head,
@@ -37,16 +29,28 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads a field of the answer's header blocks.
-    pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
+    /// Reads the HTTP status.
+    pub(super) fn status(&mut self, status: StatusCode) {
+        self.is_ok = status == StatusCode::OK;
+        if !self.is_ok {
+            self.http_status = Some(status.as_str().to_owned());
+        }
+    }
+
+    /// Reads the fields of one of the answer's header blocks.
+    pub(super) fn fields(&mut self, fields: &HeaderMap) {
+        for (name, value) in fields {
+            self.field(name.as_str(), value.as_bytes());
+        }
+    }
+
+    fn field(&mut self, name: &str, value: &[u8]) {
         let text = || String::from_utf8_lossy(value).into_owned();
         match name {
-            b":status" if value == b"200" => self.is_ok = true,
-            b":status" => self.http_status = Some(text()),
-            b"content-type" if !value.starts_with(b"application/grpc") => self.content_type = Some(text()),
-            b"content-type" => self.content_type = None,
-            b"grpc-status" => self.grpc_status = text().parse().ok(),
-            b"grpc-message" => self.grpc_message = percent_decoded(value),
+            "content-type" if !value.starts_with(b"application/grpc") => self.content_type = Some(text()),
+            "content-type" => self.content_type = None,
+            "grpc-status" => self.grpc_status = text().parse().ok(),
+            "grpc-message" => self.grpc_message = percent_decoded(value),
             _ => {}
         }
     }
@@ -64,57 +68,20 @@ impl Head {
     }
 }
 
-impl<T> Stream<T> {
-    pub(super) fn new(own: T, send_window: i64, is_last: bool) -> Self {
-        Self {
-            own,
-            unsent: Vec::new(),
-            unsent_from: 0,
-            is_last,
-            send_window,
-            unacknowledged: 0,
-            partial: Vec::new(),
-            head: Head::default(),
-        }
-    }
-
+impl Answer {
     /// Reads bytes of the answer, and passes each complete message to `take`.
-    pub(super) fn received(
-        &mut self,
-        mut bytes: &[u8],
-        mut take: impl FnMut(&mut T, &[u8]),
-    ) -> Result<(), Failure> {
+    pub(super) fn received(&mut self, mut bytes: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), Failure> {
         if !self.partial.is_empty() {
             let mut joined = std::mem::take(&mut self.partial);
             joined.extend_from_slice(bytes);
-            let used = self.messages(&joined, &mut take)?;
+            let used = messages(&joined, &mut take)?;
             joined.drain(..used);
             self.partial = joined;
             return Ok(());
         }
-        bytes = bytes.get(self.messages(bytes, &mut take)?..).unwrap_or_default();
+        bytes = bytes.get(messages(bytes, &mut take)?..).unwrap_or_default();
         self.partial.extend_from_slice(bytes);
         Ok(())
-    }
-
-    /// Passes on complete messages; returns their length in bytes.
-    fn messages(&mut self, bytes: &[u8], take: &mut impl FnMut(&mut T, &[u8])) -> Result<usize, Failure> {
-        let mut used = 0;
-        while let Some([flag, l0, l1, l2, l3, rest @ ..]) = bytes.get(used..) {
-            if *flag != 0 {
-                return Err(Failure::BadAnswer(
-                    "a message is compressed, which was not offered",
-                ));
-            }
-            let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize;
-            if length > MAX_MESSAGE_BYTES {
-                return Err(Failure::BadAnswer("a message is larger than 64 MiB"));
-            }
-            let Some(message) = rest.get(..length) else { break };
-            take(&mut self.own, message);
-            used += PREFIX_BYTES + length;
-        }
-        Ok(used)
     }
 
     /// The result of the answer, once the peer has ended it.
@@ -126,6 +93,26 @@ impl<T> Stream<T> {
             Err(Failure::BadAnswer("its last message is cut off"))
         }
     }
+}
+
+/// Passes on complete messages; returns their length in bytes.
+fn messages(bytes: &[u8], take: &mut impl FnMut(&[u8])) -> Result<usize, Failure> {
+    let mut used = 0;
+    while let Some([flag, l0, l1, l2, l3, rest @ ..]) = bytes.get(used..) {
+        if *flag != 0 {
+            return Err(Failure::BadAnswer(
+                "a message is compressed, which was not offered",
+            ));
+        }
+        let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize;
+        if length > MAX_MESSAGE_BYTES {
+            return Err(Failure::BadAnswer("a message is larger than 64 MiB"));
+        }
+        let Some(message) = rest.get(..length) else { break };
+        take(message);
+        used += PREFIX_BYTES + length;
+    }
+    Ok(used)
 }
 
 /// The text of a `grpc-message`: percent-encoded UTF-8. Control characters are removed, so that it stays one line.
@@ -151,10 +138,6 @@ fn percent_decoded(value: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn stream() -> Stream<Vec<Vec<u8>>> {
-        Stream::new(Vec::new(), 0, true)
-    }
-
     #[test]
     fn messages_in_any_pieces() {
         let bytes = [
@@ -166,41 +149,42 @@ mod tests {
         ]
         .concat();
         for size in 1..=bytes.len() {
-            let mut stream = stream();
+            let (mut answer, mut messages) = (Answer::default(), Vec::new());
             for piece in bytes.chunks(size) {
-                stream
-                    .received(piece, |messages, message| messages.push(message.to_vec()))
+                answer
+                    .received(piece, |message| messages.push(message.to_vec()))
                     .unwrap();
             }
-            assert_eq!(stream.own, [b"ab".to_vec(), b"".to_vec(), b"c".to_vec()]);
+            assert_eq!(messages, [b"ab".to_vec(), b"".to_vec(), b"c".to_vec()]);
         }
     }
 
     #[test]
     fn verdicts() {
-        let verdict = |fields: &[(&str, &str)]| {
-            let mut stream = stream();
+        let verdict = |status, fields: &[(&str, &str)]| {
+            let mut answer = Answer::default();
+            answer.head.status(status);
             for (name, value) in fields {
-                stream.head.field(name.as_bytes(), value.as_bytes());
+                answer.head.field(name, value.as_bytes());
             }
-            stream.verdict()
+            answer.verdict()
         };
-        let ok = (":status", "200");
+        let ok = StatusCode::OK;
         let grpc = ("content-type", "application/grpc+proto");
-        assert_eq!(verdict(&[ok, grpc, ("grpc-status", "0")]), Ok(()));
+        assert_eq!(verdict(ok, &[grpc, ("grpc-status", "0")]), Ok(()));
         assert_eq!(
-            verdict(&[ok, grpc, ("grpc-status", "16"), ("grpc-message", "who?")]),
+            verdict(ok, &[grpc, ("grpc-status", "16"), ("grpc-message", "who?")]),
             Err(Failure::Status(16, "who?".to_owned()))
         );
         assert_eq!(
-            verdict(&[(":status", "404"), ("content-type", "text/html")]),
+            verdict(StatusCode::NOT_FOUND, &[("content-type", "text/html")]),
             Err(Failure::Http("404".to_owned()))
         );
         assert_eq!(
-            verdict(&[ok, ("content-type", "text/html")]),
+            verdict(ok, &[("content-type", "text/html")]),
             Err(Failure::NotGrpc("text/html".to_owned()))
         );
-        assert!(matches!(verdict(&[ok, grpc]), Err(Failure::BadAnswer(_))));
+        assert!(matches!(verdict(ok, &[grpc]), Err(Failure::BadAnswer(_))));
     }
 
     #[test]
@@ -217,12 +201,11 @@ mod tests {
 
     #[test]
     fn a_message_cut_off_is_no_answer() {
-        let mut stream = stream();
-        stream.head.field(b":status", b"200");
-        stream.head.field(b"grpc-status", b"0");
-        stream.received(&[0, 0, 0, 0, 9, 1], |_, _| ()).unwrap();
-        assert!(stream.verdict().is_err());
-        let mut stream = self::stream();
-        assert!(stream.received(&[1, 0, 0, 0, 0], |_, _| ()).is_err());
+        let mut answer = Answer::default();
+        answer.head.status(StatusCode::OK);
+        answer.head.field("grpc-status", b"0");
+        answer.received(&[0, 0, 0, 0, 9, 1], |_| ()).unwrap();
+        assert!(answer.verdict().is_err());
+        assert!(Answer::default().received(&[1, 0, 0, 0, 0], |_| ()).is_err());
     }
 }
