@@ -262,6 +262,13 @@ bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log b
 bench-control: $(bench_dir)/.stamp bench-control-tools ## approvals, pages, start and memory of the control plane; the data plane beside it
 	@$(bench_run) control $(ARGS)
 
+# The earlier revision that this tree is compared with.
+BEFORE ?=
+.PHONY: bench-before
+bench-before: $(bench_dir)/.stamp bench-tools ## this tree beside an earlier revision, in turns: make bench-before BEFORE=HEAD~9
+	@test -n "$(BEFORE)" || { echo "make: name the earlier revision: make bench-before BEFORE=HEAD~9" >&2; exit 2; }
+	@$(bench_run) before --revision $(BEFORE) $(ARGS)
+
 # Folder of labelled tools, in files of JSON lines.
 LABELS ?= ../shared/labels
 .PHONY: bench-classify

@@ -129,8 +129,9 @@ def sidecar(
     within_seconds: float = START_SECONDS,
     log: Path | None = None,
     before_ready: Callable[[Sidecar], None] = lambda _: None,
+    wait: bool = True,
 ) -> Iterator[Sidecar]:
-    """Starts `callgate serve` with a configuration on free ports, and waits until it is ready.
+    """Starts `callgate serve` with a configuration on free ports, and waits until it is ready unless told otherwise.
 
     What outlives the process goes to `folder`; counters are in memory unless the configuration says otherwise.
     `before_ready` is called as soon as the process has been started.
@@ -151,7 +152,8 @@ def sidecar(
     with _started([*program, "serve", "--config", str(path)], core, {}, log) as running:
         ours = Sidecar(running.process, running.command, address, admin, admin_grpc, path)
         before_ready(ours)
-        ours.wait_until_ready(within_seconds)
+        if wait:
+            ours.wait_until_ready(within_seconds)
         yield ours
 
 
