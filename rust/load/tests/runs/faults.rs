@@ -171,6 +171,44 @@ fn a_target_that_comes_back_is_asked_again() {
     assert!(report.generator.reconnects >= 2, "{report:?}");
 }
 
+/// Requests are due all the while, and cannot be sent: the answers to those in flight must be read nevertheless.
+#[test]
+fn a_target_that_closes_answers_what_is_in_flight() {
+    for rate in [None, Some(1_000.0)] {
+        let mut server = serve(Behaviour {
+            stall: Some((Duration::from_millis(100), Duration::from_millis(400))),
+            stagger: Duration::from_millis(200),
+            ..Behaviour::default()
+        });
+        let run = Run::start(
+            Options {
+                duration_ms: 60_000,
+                rate,
+                ..options(&server.address)
+            },
+            &calls(),
+        )
+        .unwrap();
+        // All that may be in flight waits.
+        while server.seen.waiting.load(Ordering::Relaxed) < 8 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        server.close();
+        let report = run.finish().unwrap();
+        assert_eq!(report.ended, "target vanished");
+        let decided: u64 = report.outcomes.values().sum();
+        assert_eq!(decided, server.seen.calls.load(Ordering::Relaxed));
+        assert!(
+            report
+                .errors
+                .keys()
+                .all(|label| label == "not connected" || label.starts_with("refused")),
+            "{:?}",
+            report.errors
+        );
+    }
+}
+
 #[test]
 fn answers_that_take_too_long_are_timeouts() {
     let server = serve(Behaviour {

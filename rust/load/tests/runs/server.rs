@@ -19,6 +19,8 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 pub(crate) struct Behaviour {
     /// The begin of a silence, counted from the first call, and its length.
     pub(crate) stall: Option<(Duration, Duration)>,
+    /// The additional silence of every other call.
+    pub(crate) stagger: Duration,
     /// The service fails every n-th call with this status.
     pub(crate) fail_every: Option<(u64, tonic::Code)>,
     /// The token that callers must send.
@@ -33,6 +35,8 @@ pub(crate) struct Behaviour {
 pub(crate) struct ReceivedCalls {
     pub(crate) calls: AtomicU64,
     in_flight: AtomicUsize,
+    /// Calls in the silence, so far.
+    pub(crate) waiting: AtomicUsize,
     pub(crate) most_in_flight: AtomicUsize,
     first: std::sync::OnceLock<Instant>,
 }
@@ -53,7 +57,13 @@ impl Service {
         if let Some((after, length)) = self.behaviour.stall
             && first.elapsed() >= after
         {
-            tokio::time::sleep((after + length).saturating_sub(first.elapsed())).await;
+            self.seen.waiting.fetch_add(1, Ordering::Relaxed);
+            let more = if number.is_multiple_of(2) {
+                self.behaviour.stagger
+            } else {
+                Duration::ZERO
+            };
+            tokio::time::sleep((after + length + more).saturating_sub(first.elapsed())).await;
         }
         // Yields to others, so that calls in flight are visible.
         tokio::task::yield_now().await;
@@ -170,10 +180,15 @@ pub(crate) struct Running {
     pub(crate) address: String,
     pub(crate) seen: Arc<ReceivedCalls>,
     runtime: Option<tokio::runtime::Runtime>,
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl Running {
+    /// Closes the listener, and every connection once its calls are answered.
+    pub(crate) fn close(&mut self) {
+        self.stop.take();
+    }
+
     /// Closes every connection and the listener.
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
@@ -221,7 +236,7 @@ pub(crate) fn serve_at(address: &str, behaviour: Behaviour) -> Running {
         address,
         seen,
         runtime: Some(runtime),
-        _stop: stop,
+        stop: Some(stop),
     }
 }
 
