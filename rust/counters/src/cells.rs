@@ -369,7 +369,9 @@ impl Cells {
         agree();
         // Expired units are not moved, and a thread whose clock is behind must not find room for them.
         writer.floor_us = writer.floor_us.max(now.look_us());
-        let taken: Vec<u64> = slots.leave(now.look_us()).collect();
+        let mut taken: Vec<u64> = slots.leave(now.look_us()).collect();
+        // From the oldest on: a new count knows no other order.
+        taken.sort_unstable();
         let layout = match Layout::of(&demand.shape) {
             // More is taken than the new `max`: only a ledger can hold that.
             Layout::Slots { slots, window_us } if taken.len() > slots => Layout::Sliding { window_us },

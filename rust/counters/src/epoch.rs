@@ -75,6 +75,9 @@ pub(crate) struct EndedEpoch {
 impl Epochs {
     /// The first epoch.
     pub(crate) fn new() -> Self {
+        // Now and not in the first call, which would wait for it.
+        #[cfg(not(loom))]
+        places::are_used();
         Self {
             note: AtomicU64::new(store_number() << NUMBER_BITS | 1),
             current: Current::new(Arc::new(())),

@@ -59,23 +59,35 @@ pub(crate) fn settle() -> bool {
 }
 
 #[cfg(not(loom))]
-pub(crate) use threads::{any_note, own};
+pub(crate) use threads::{any_note, are_used, own};
 
 /// The places of all threads.
 #[cfg(not(loom))]
 mod threads {
-    use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU8, Ordering};
+    use std::sync::{Mutex, MutexGuard, TryLockError};
 
     use super::Place;
-    use crate::atomic::has_heavy_barrier;
+    use crate::atomic::{has_heavy_barrier, yield_now};
 
+    /// The places of the process. Nobody waits for the lock: in a forked child it may be held by a thread of the parent, for
+    /// ever.
     static PLACES: Mutex<Places> = Mutex::new(Places {
         all: Vec::new(),
         free: Vec::new(),
     });
 
-    /// True if there are places at all.
-    static ARE_USED: LazyLock<bool> = LazyLock::new(has_heavy_barrier);
+    /// Whether there are places at all: one of the three below.
+    static ARE_USED: AtomicU8 = AtomicU8::new(UNKNOWN);
+    const UNKNOWN: u8 = 0;
+    const USED: u8 = 1;
+    const UNUSED: u8 = 2;
+
+    /// How often a call tries to get a place for its thread; without one it is counted in another way.
+    const FEW: usize = 16;
+    /// How often others try to get the lock.
+    const MANY: usize = 1_000;
 
     struct Places {
         all: Vec<&'static Place>,
@@ -83,51 +95,78 @@ mod threads {
         free: Vec<&'static Place>,
     }
 
-    /// A place, for as long as its thread lasts.
-    struct Lease(Option<&'static Place>);
+    /// A place, for as long as its thread lasts; `None` until it has got one.
+    struct Lease(Cell<Option<&'static Place>>);
 
     impl Lease {
-        fn new() -> Self {
-            if !*ARE_USED {
-                return Self(None);
+        #[cold]
+        fn take(&self) -> Option<&'static Place> {
+            if !are_used() {
+                return None;
             }
-            let mut places = lock();
+            let mut places = try_lock(FEW)?;
             let place = places.free.pop().unwrap_or_else(|| {
                 let new: &Place = Box::leak(Box::new(Place::new()));
                 places.all.push(new);
                 new
             });
-            Self(Some(place))
+            self.0.set(Some(place));
+            Some(place)
         }
     }
 
     impl Drop for Lease {
         fn drop(&mut self) {
             // With a note, a call lasts beyond its thread: the place is lost, so that the note stays true.
-            if let Some(place) = self.0.filter(|place| place.note() == 0) {
-                lock().free.push(place);
+            let Some(place) = self.0.take().filter(|place| place.note() == 0) else {
+                return;
+            };
+            if let Some(mut places) = try_lock(MANY) {
+                places.free.push(place);
             }
         }
     }
 
     thread_local! {
-        static OWN: Lease = Lease::new();
+        static OWN: Lease = const { Lease(Cell::new(None)) };
     }
 
-    /// Returns the place of this thread; `None` while the thread ends, or if there are no places.
+    /// Returns true if there are places, and prepares for them: the first time may take milliseconds.
+    pub(crate) fn are_used() -> bool {
+        // Relaxed, in both: whoever finds nothing finds the same out once more, which does no harm.
+        match ARE_USED.load(Ordering::Relaxed) {
+            UNKNOWN => {
+                let has_barrier = has_heavy_barrier();
+                ARE_USED.store(if has_barrier { USED } else { UNUSED }, Ordering::Relaxed);
+                has_barrier
+            }
+            known => known == USED,
+        }
+    }
+
+    /// Returns the place of this thread; `None` if it can get none now.
     #[inline]
     pub(crate) fn own() -> Option<&'static Place> {
-        OWN.try_with(|lease| lease.0).ok().flatten()
+        OWN.try_with(|lease| lease.0.get().or_else(|| lease.take()))
+            .ok()
+            .flatten()
     }
 
-    /// True if a thread has a note that `is_meant`.
+    /// True if a thread has a note that `is_meant`, or if that cannot be known now.
     pub(crate) fn any_note(is_meant: impl Fn(u64) -> bool) -> bool {
-        lock().all.iter().any(|place| is_meant(place.note()))
+        try_lock(MANY).is_none_or(|places| places.all.iter().any(|place| is_meant(place.note())))
     }
 
-    fn lock() -> MutexGuard<'static, Places> {
-        // No holder panics but for want of memory, and then both lists are as they were.
-        PLACES.lock().unwrap_or_else(PoisonError::into_inner)
+    fn try_lock(attempts: usize) -> Option<MutexGuard<'static, Places>> {
+        for _ in 0..attempts {
+            match PLACES.try_lock() {
+                Ok(places) => return Some(places),
+                // No holder panics but for want of memory, and then both lists are as they were.
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => yield_now(),
+            }
+        }
+        None
     }
 
     #[cfg(test)]
@@ -138,13 +177,13 @@ mod threads {
 
         #[test]
         fn places_are_no_more_than_threads_at_one_time() {
-            if !*ARE_USED {
+            if !are_used() {
                 return;
             }
             let own_number = || std::ptr::from_ref(own().unwrap()) as usize;
             assert_eq!(own_number(), own_number());
             assert_eq!(own_number() % 128, 0);
-            let others = || lock().all.len();
+            let others = || try_lock(MANY).unwrap().all.len();
             thread::spawn(own_number).join().unwrap();
             let before = others();
             for _ in 0..1_000 {

@@ -138,7 +138,7 @@ impl Slots<'_> {
     /// free since the last call follow them. So a call reads a few slots, however many there are.
     ///
     /// What the ring says is checked where a unit depends on it. If another thread took at the same time it may say that
-    /// more or fewer units are left than there are, for a call or a few.
+    /// more or fewer units are left than there are, until the calls after it have come to the slots that it is wrong about.
     #[inline]
     fn take_next(&self, version: u64, look_us: u64, stamp_us: u64) -> Option<(Taken, SlotsView)> {
         let count = self.stamps.len();

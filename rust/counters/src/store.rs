@@ -6,7 +6,7 @@ use std::path::Path;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-use crate::atomic::{Ordering, agree, stall};
+use crate::atomic::{Ordering, agree, fence, stall};
 use crate::cell::{Cell, Count};
 use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
@@ -152,8 +152,12 @@ impl Store {
         if !is_held {
             demand.hold = Hold::None;
             demand.view = view(&count, demand, demand.cost, now);
+            // What was read of the cell comes before what is read of its generation: if that is still the same, the cell was
+            // not another count's.
+            fence(Ordering::Acquire);
+            let is_same = located.cell.generation().load(Ordering::Relaxed) == located.generation;
             // If it need not wait, another call has just released units.
-            return (demand.view.wait_us > 0).then_some(Err(Refusal::RateLimited));
+            return (is_same && demand.view.wait_us > 0).then_some(Err(Refusal::RateLimited));
         }
         // As in `hold_all`.
         agree();

@@ -17,6 +17,8 @@ impl Cells {
     /// ones as for a new one.
     pub(crate) fn first_without_room(&self, demands: &[Demand], owner: &str, now: Now) -> Option<usize> {
         let owner = self.owner_hash(owner);
+        // What is looked up serves no other count meanwhile.
+        let _reading = self.read();
         let mut new = 0;
         demands.iter().position(|demand| {
             if demand.cost.0 == 0 || self.lookup(demand.key).is_some() {
