@@ -59,7 +59,11 @@ impl Idle {
             state.kept.retain(|kept| kept.link.sender.is_ready());
         }
         if state.kept.len() >= self.max {
-            return;
+            // One that another runtime has not used for long makes room for one that is in use here.
+            let Some(oldest) = state.kept.iter().position(|kept| kept.link.home != link.home) else {
+                return;
+            };
+            state.kept.remove(oldest);
         }
         state.kept.push(Kept { link, until });
         if !state.is_watched
@@ -87,11 +91,23 @@ impl Idle {
     }
 }
 
+/// The task that closes connections, which ends with its runtime at the latest.
+struct Watching(Weak<Idle>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if let Some(idle) = self.0.upgrade() {
+            idle.state().is_watched = false;
+        }
+    }
+}
+
 /// Closes connections when their time is over, as long as there are any.
 async fn close_in_time(idle: Weak<Idle>) {
+    let watching = Watching(idle);
     loop {
         let now = Instant::now();
-        let Some(next) = idle.upgrade().and_then(|idle| idle.close_old(now)) else {
+        let Some(next) = watching.0.upgrade().and_then(|idle| idle.close_old(now)) else {
             return;
         };
         tokio::time::sleep_until(next.max(now + PACE)).await;
