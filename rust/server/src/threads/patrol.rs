@@ -28,8 +28,8 @@ pub(crate) struct Patrol {
     window: Duration,
     stuck: Duration,
     seen: Vec<Sighted>,
-    /// Threads that were replaced, and have connections or are stuck still.
-    replaced: Vec<Arc<Worker>>,
+    /// Threads that were replaced and have connections, with their progress then.
+    replaced: Vec<(Arc<Worker>, Progress)>,
 }
 
 /// The work of one thread, over the last time.
@@ -114,25 +114,35 @@ impl Patrol {
             one.look(now, self.window);
         }
         self.shed(now);
-        self.replaced.retain(|worker| {
+        self.replaced.retain(|(worker, then)| {
             let is_over = worker.connections() == 0;
             if is_over {
                 worker.stop();
+            } else if worker.progress() != *then {
+                // It goes on after all.
+                while worker.ask_youngest_to_leave() {}
             }
             !is_over
         });
-        for one in &self.seen {
-            if now.duration_since(one.still_since) < self.stuck || self.replaced.len() >= MAX_STUCK {
+        for one in &mut self.seen {
+            if now.duration_since(one.still_since) < self.stuck {
                 continue;
             }
+            // Told again if it stays where it is.
+            one.still_since = now;
             let fields = vec![
                 ("thread", one.worker.number().into()),
                 ("connections", one.worker.connections().into()),
             ];
+            if self.replaced.len() >= MAX_STUCK {
+                events.push(Level::Error, "thread_stuck", fields);
+                continue;
+            }
             match threads.replace(&one.worker) {
                 Ok(()) => {
                     events.push(Level::Error, "thread_stuck", fields);
-                    self.replaced.push(Arc::clone(&one.worker));
+                    self.replaced
+                        .push((Arc::clone(&one.worker), one.worker.progress()));
                 }
                 Err(error) => {
                     let error = ("error", error.to_string().as_str().into());

@@ -20,20 +20,22 @@ pub(super) struct Connection {
     /// Whether it speaks HTTP/2, whose clients can be told to go elsewhere; unknown until it has said something.
     is_http2: OnceLock<Arc<AtomicBool>>,
     leave: Notify,
+    was_asked: AtomicBool,
 }
 
 impl Connection {
-    /// Asks the client to connect anew; false for one that cannot be asked.
+    /// Asks the client to connect anew; false for one that cannot be asked, or was asked before and has streams that last.
     pub(super) fn ask_to_leave(&self) -> bool {
         // Relaxed: it publishes nothing else.
         let is_http2 = self
             .is_http2
             .get()
             .is_some_and(|is_http2| is_http2.load(Ordering::Relaxed));
-        if is_http2 {
+        let is_asked = is_http2 && !self.was_asked.swap(true, Ordering::Relaxed);
+        if is_asked {
             self.leave.notify_one();
         }
-        is_http2
+        is_asked
     }
 }
 

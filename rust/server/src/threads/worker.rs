@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::seat::Connection;
 
-/// The most threads of one runtime that do large work, look up names, or wait for a disk. They exist while there is some.
-const MAX_APART: usize = 8;
+/// The longest wait of a thread that ends for what it does apart.
+const ENDING_TIME: Duration = Duration::from_secs(1);
 
 /// A thread that serves connections.
 #[derive(Debug)]
@@ -48,7 +48,6 @@ impl Worker {
     pub(super) fn start(number: usize) -> io::Result<Arc<Self>> {
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(MAX_APART)
             .thread_name("callgate-apart")
             .build()?;
         let handle = runtime.handle().clone();
@@ -60,7 +59,7 @@ impl Worker {
                 let _running = running;
                 // A sender that is gone has stopped it, too.
                 let _ = runtime.block_on(stopped);
-                runtime.shutdown_background();
+                runtime.shutdown_timeout(ENDING_TIME);
             })?;
         Ok(Arc::new(Self {
             number,
