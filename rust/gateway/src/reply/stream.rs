@@ -8,6 +8,7 @@ use bytes::Bytes;
 use callgate_mcp::LineBreaks;
 use callgate_mcp::sse::{Event, Events, UNKNOWN_LINE};
 use http_body::{Body, Frame};
+use memchr::memchr2;
 
 use super::{BodyError, Cut, ReplyBody, kept};
 
@@ -112,11 +113,13 @@ impl<C: Cut> Body for CutEvents<C> {
                     None => Piece::End,
                 },
             };
+            // What ends no line ends no event: it is kept, and nothing is worked on.
             let bytes = match &piece {
-                Piece::Bytes(bytes) => bytes.len(),
-                Piece::End => 0,
+                Piece::Bytes(bytes) if memchr2(b'\n', b'\r', bytes).is_some() => held_bytes + bytes.len(),
+                Piece::Bytes(_) => 0,
+                Piece::End => held_bytes,
             };
-            if self.cut.poll_work(context, held_bytes + bytes).is_pending() {
+            if self.cut.poll_work(context, bytes).is_pending() {
                 self.piece = Some(piece);
                 return Poll::Pending;
             }

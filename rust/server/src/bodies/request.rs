@@ -13,7 +13,6 @@ use tonic::Status;
 use super::call_count::CallCounter;
 use super::drain::DrainedBody;
 use super::memory::{ConnectionShare, HeldBytes};
-use crate::apart::poll_apart;
 
 /// One byte that says whether the message is compressed, and four of its length.
 const PREFIX_BYTES: usize = 5;
@@ -41,8 +40,6 @@ pub(crate) enum Kind {
 /// A body that is watched while it is read.
 pub(crate) struct RequestBody {
     inner: DrainedBody,
-    /// A part of a large message, which is read where this does not hold up other connections.
-    arrived: Option<Frame<Bytes>>,
     messages: Messages,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -51,27 +48,9 @@ impl RequestBody {
     pub(crate) const fn new(inner: DrainedBody, kind: Kind, share: Arc<ConnectionShare>) -> Self {
         Self {
             inner,
-            arrived: None,
             messages: Messages::new(kind, share),
             timer: None,
         }
-    }
-
-    /// Ready with the next part of the body; of a large message, where its reader may work on all of it.
-    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = match self.arrived.take() {
-            Some(frame) => frame,
-            None => match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                other => return Poll::Ready(other),
-            },
-        };
-        let bytes = frame.data_ref().map_or(0, Bytes::len);
-        if poll_apart(cx, self.messages.seen_bytes + bytes).is_pending() {
-            self.arrived = Some(frame);
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Ok(frame)))
     }
 
     /// Ready with an error if a message has begun and does not end in time.
@@ -95,7 +74,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = match self.poll_part(cx) {
+        let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
                 return Poll::Ready(Some(Err(Status::from_error(Box::new(error)))));
@@ -116,7 +95,7 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.arrived.is_none() && self.inner.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

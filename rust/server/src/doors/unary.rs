@@ -16,6 +16,7 @@ use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::apart::apart;
 #[cfg(feature = "bench")]
 use crate::bodies::MessageMemory;
 use crate::bodies::{ConnectionShare, HeldBytes, RequestBody};
@@ -33,6 +34,8 @@ const ACCEPTED_ENCODING: &str = "grpc-accept-encoding";
 #[derive(Debug)]
 pub(crate) struct UnaryCall<M> {
     pub(crate) message: M,
+    /// The size of the message.
+    pub(crate) bytes: usize,
     pub(crate) headers: HeaderMap,
     /// The sender, as its header named it; `None` if anybody may ask.
     pub(crate) asker: Option<Asker>,
@@ -71,7 +74,10 @@ impl<M: Message + Default> UnaryCall<M> {
             return Err(unknown_encoding(encoding));
         }
         let message = message(body, sender.limit_bytes).await?;
+        let bytes = message.len();
+        apart(bytes).await;
         Ok(Self {
+            bytes,
             message: M::decode(message).map_err(|error| {
                 Status::invalid_argument(format!("the message cannot be decoded: {error}"))
             })?,
@@ -86,6 +92,7 @@ impl<M: Message + Default> UnaryCall<M> {
     #[cfg(feature = "bench")]
     pub(crate) fn of_anybody(message: M) -> Self {
         Self {
+            bytes: 0,
             message,
             headers: HeaderMap::new(),
             asker: None,
@@ -96,7 +103,7 @@ impl<M: Message + Default> UnaryCall<M> {
 
     /// Counts the message's bytes while its call waits; the error is the status of a call for which there is no room.
     pub(crate) fn keep(&self) -> Result<HeldBytes, Status> {
-        HeldBytes::of(&self.share, self.message.encoded_len())
+        HeldBytes::of(&self.share, self.bytes)
     }
 
     /// Refuses a call for whose answer nobody waits any more.

@@ -14,6 +14,9 @@ use std::task::{Context, Poll};
 use futures_util::stream::{FuturesUnordered, Stream as _};
 use hyper::rt::Executor;
 
+/// The most new requests of one turn: others of the same thread wait meanwhile.
+const TURN: usize = 128;
+
 /// A request on the way to its reply.
 type Answering = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -53,6 +56,10 @@ impl Requests {
     /// Polls the requests that are new or were woken. Those that wait wake the task again.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         self.turn = std::mem::replace(&mut *self.new.list(), take(&mut self.turn));
+        if self.turn.len() > TURN {
+            self.new.list().extend(self.turn.drain(TURN..));
+            cx.waker().wake_by_ref();
+        }
         for request in self.turn.drain(..) {
             let mut request = Guarded(request);
             // With the task's own waker: one of its own is made for a request that waits.
@@ -99,9 +106,13 @@ mod tests {
         requests.poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(*seen.lock().unwrap(), [1, 2]);
         assert!(requests.waiting.is_empty());
-        executor.execute(see(3));
+        // No more than one turn's at once.
+        (0..=TURN).for_each(|number| executor.execute(see(number)));
+        seen.lock().unwrap().clear();
         requests.poll(&mut Context::from_waker(Waker::noop()));
-        assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
+        assert!(seen.lock().unwrap().iter().copied().eq(0..TURN));
+        requests.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(seen.lock().unwrap().iter().copied().eq(0..=TURN));
     }
 
     #[tokio::test]

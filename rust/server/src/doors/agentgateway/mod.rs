@@ -161,7 +161,7 @@ impl McpPolicy {
         let answer = settled(
             &self.gate,
             call.deadline,
-            params.len(),
+            call.bytes,
             keep,
             |configuration, asking| {
                 let admission =
@@ -180,7 +180,7 @@ impl McpPolicy {
         call: &UnaryCall<McpResponse>,
     ) -> Result<McpResponseResult, Status> {
         let response = &call.message;
-        apart(response.mcp_response.len()).await;
+        apart(call.bytes).await;
         let configuration = self.gate.configuration();
         let asking = Asking::default();
         let admission = Admission::of_call(&configuration, &asking, (call.asker.as_ref(), call.deadline))?;

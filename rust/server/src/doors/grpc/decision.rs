@@ -201,7 +201,7 @@ impl Decisions {
         call.in_time()?;
         let asked = (call.asker.as_ref(), self.ingress(&call.headers));
         let keep = || call.keep().map_err(|full| Box::new(Err(full)));
-        let (message, bytes) = (&call.message, call.message.args_json.len());
+        let (message, bytes) = (&call.message, call.bytes);
         let answer = settled(&self.gate, call.deadline, bytes, keep, |configuration, asking| {
             self.decide((configuration, asking), asked, message)
         });
@@ -220,7 +220,7 @@ impl Decisions {
     }
 
     pub(crate) async fn peek(&self, call: &UnaryCall<pb::PeekRequest>) -> Result<pb::PeekResponse, Status> {
-        apart(call.message.args_json.len()).await;
+        apart(call.bytes).await;
         self.look(call.asker.as_ref(), &call.message)
     }
 

@@ -60,11 +60,17 @@ impl Authorizer {
         let attributes = call.message.attributes.as_ref().and_then(HttpAttributes::of);
         let attributes = attributes.as_ref();
         let keep = || call.keep().map_err(|full| Box::new(Err(full)));
-        let bytes = attributes.map_or(0, |attributes| attributes.http.raw_body.len());
-        let answer = settled(&self.gate, call.deadline, bytes, keep, |configuration, asking| {
-            let admission = Admission::of_call(configuration, asking, (call.asker.as_ref(), call.deadline))?;
-            Ok(self.judge(&admission, attributes, &ExtAuthz { attributes }))
-        });
+        let answer = settled(
+            &self.gate,
+            call.deadline,
+            call.bytes,
+            keep,
+            |configuration, asking| {
+                let admission =
+                    Admission::of_call(configuration, asking, (call.asker.as_ref(), call.deadline))?;
+                Ok(self.judge(&admission, attributes, &ExtAuthz { attributes }))
+            },
+        );
         answer.await
     }
 }

@@ -139,6 +139,17 @@ impl Exchange {
         }
     }
 
+    /// Returns false for a piece of a body that is only kept until others follow.
+    pub(super) fn works_on(&self, message: &ProcessingRequest) -> bool {
+        match (&self.stage, &message.request) {
+            (Stage::Body(_), Some(Request::RequestBody(piece))) => {
+                piece.end_of_stream || self.modes.request != BodySendMode::FullDuplexStreamed
+            }
+            (Stage::Reply(reply), Some(Request::ResponseBody(piece))) => reply.works_on(piece),
+            _ => true,
+        }
+    }
+
     /// Answers the next message.
     pub(super) fn take(&mut self, message: ProcessingRequest) -> Result<(), Status> {
         self.answer(message)?;

@@ -158,6 +158,14 @@ impl Reply {
         }
     }
 
+    /// Returns false for a piece that is only kept until others follow.
+    pub(super) fn works_on(&self, piece: &HttpBody) -> bool {
+        let ends_line = || piece.body.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+        piece.end_of_stream
+            || self.mode == BodySendMode::Buffered
+            || matches!(&self.form, Form::Listing(listing) if matches!(listing.body, Body::Stream(_)) && ends_line())
+    }
+
     /// Answers the next piece of the body; returns true if it was the last one.
     pub(super) fn body(
         &mut self,

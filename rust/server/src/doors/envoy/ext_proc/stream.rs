@@ -143,7 +143,7 @@ impl Stream for Answers {
             match next {
                 Poll::Ready(Some(Ok(message))) => {
                     let bytes = self.exchange.held_bytes() + body_bytes(&message);
-                    if poll_apart(cx, bytes).is_pending() {
+                    if self.exchange.works_on(&message) && poll_apart(cx, bytes).is_pending() {
                         self.large = Some(message);
                         return Poll::Pending;
                     }
