@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
@@ -21,6 +22,8 @@ const UNIT: u64 = Micros::ONE.0;
 thread_local! {
     /// The state of this thread's generator; 0 if the thread does not stall.
     static STATE: Cell<u64> = const { Cell::new(0) };
+    /// The work of others, as far as this thread sees it, at its next stall.
+    static MEANWHILE: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
 }
 
 /// A number below `bound`.
@@ -35,6 +38,9 @@ fn random(bound: u64) -> u64 {
 
 /// Holds this thread up, if it takes part in a test of contention.
 pub(crate) fn stall() {
+    if let Some(meanwhile) = MEANWHILE.take() {
+        meanwhile();
+    }
     if STATE.get() == 0 {
         return;
     }
@@ -63,7 +69,7 @@ impl Limit {
     }
 }
 
-/// What one thread was admitted: count, stamp and amount.
+/// The units that one thread was admitted: count, stamp and amount.
 type Admitted = Vec<(usize, u64, u64)>;
 
 /// Calls from all threads, each for some of these limits; a fifth of what is admitted is given back. Then no interval of a
@@ -145,6 +151,41 @@ fn contend(capacity: usize, limits: &[Limit], demands: impl Fn() -> Vec<(usize, 
     }
     counters.sweep(end, 10_000);
     assert!(counters.is_empty(), "a counter is believed to be in use");
+}
+
+#[test]
+fn a_call_is_not_refused_by_the_count_that_its_cell_serves_meanwhile() {
+    for whole_units in [true, false] {
+        let limit = Limit {
+            max: 3 * UNIT,
+            whole_units,
+        };
+        let counters = Arc::new(Counters::new(8, 8, &[5; 16]));
+        let begin = Now::from_unix_us(10 * WINDOW_US);
+        let later = Now::from_unix_us(12 * WINDOW_US);
+        let mut idle = [limit.demand(0, UNIT)];
+        assert!(counters.take(&mut idle, "g", begin).is_ok());
+        let of_others = Arc::clone(&counters);
+        MEANWHILE.set(Some(Box::new(move || {
+            // Its counter is in use no more, and another one takes the cell.
+            for _ in 0..2 {
+                of_others.sweep(later, 1_000);
+            }
+            assert!(of_others.is_empty());
+            assert!(
+                of_others
+                    .take(&mut [limit.demand(1, limit.max)], "g", later)
+                    .is_ok()
+            );
+        })));
+        let mut held_up = [limit.demand(0, UNIT)];
+        assert!(
+            counters.take(&mut held_up, "g", later).is_ok(),
+            "whole units: {whole_units}"
+        );
+        assert_eq!(held_up[0].view.remaining.0, 2 * UNIT);
+        assert!(MEANWHILE.take().is_none());
+    }
 }
 
 #[test]
