@@ -261,12 +261,12 @@ impl Services {
             Ok(asker) => asker,
             Err(unknown) => return (Box::pin(ready(Ok(unauthenticated(unknown)))), None),
         };
+        let Some(method) = method else {
+            return (self.of_the_protocol(request), None);
+        };
         let deadline = match Deadline::of(request.headers()) {
             Ok(deadline) => deadline,
             Err(status) => return (refused(status), None),
-        };
-        let Some(method) = method else {
-            return (self.of_the_protocol(request), None);
         };
         let kind = match method {
             Method::CheckBatch => Kind::Batch {
