@@ -16,7 +16,7 @@ MATURIN = machine.ROOT / ".venv/bin/maturin"
 
 @dataclass(frozen=True)
 class Tree:
-    """What a tree has built."""
+    """The built programs of a tree."""
 
     name: str
     # Of an environment that has the wheel and nothing else of callgate.

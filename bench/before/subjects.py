@@ -1,4 +1,4 @@
-"""What is measured of a tree: each function is one round of one subject."""
+"""The measurements of a tree: each function is one round of one subject."""
 
 from __future__ import annotations
 

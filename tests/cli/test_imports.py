@@ -33,10 +33,10 @@ LATER = (
     "uvicorn",
     "watchfiles",
 )
-"""What decisions of `callgate serve` do not need."""
+"""Modules that decisions of `callgate serve` do not need."""
 
 EMBEDDED = (*LATER, "callgate.cli", "callgate.config", "inspect", "json", "logging", "pydantic", "typer")
-"""What an embedded engine does not need."""
+"""Modules that an embedded engine does not need."""
 
 SERVE = """
 import json, sys

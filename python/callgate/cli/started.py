@@ -1,4 +1,4 @@
-"""What a start has built before it serves decisions."""
+"""The objects that a start builds before it serves decisions."""
 
 from __future__ import annotations
 

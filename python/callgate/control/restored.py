@@ -1,4 +1,4 @@
-"""What the store held when an earlier run read it last: obeyed before calls are answered and the store is open."""
+"""The state of the store as an earlier run read it last: in force before the store is open."""
 
 from __future__ import annotations
 

@@ -78,15 +78,15 @@ mod threads {
         free: Vec::new(),
     });
 
-    /// Whether there are places at all: one of the three below.
+    /// The state of the barrier that places need: one of the three below.
     static ARE_USED: AtomicU8 = AtomicU8::new(UNKNOWN);
     const UNKNOWN: u8 = 0;
     const USED: u8 = 1;
     const UNUSED: u8 = 2;
 
-    /// How often a call tries to get a place for its thread; without one it is counted in another way.
+    /// Attempts of a call to lock the places; without one it is counted in another way.
     const FEW: usize = 16;
-    /// How often others try to get the lock.
+    /// Attempts of others to lock the places.
     const MANY: usize = 1_000;
 
     struct Places {

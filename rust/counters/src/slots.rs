@@ -79,7 +79,7 @@ const MOVED: u64 = 1 << 63;
 /// The low bits of `given_back` are nobody's: files have other values there.
 const VERSION_SHIFT: u32 = 8;
 
-/// What one reading of all slots found.
+/// The result of reading all slots once.
 #[derive(Clone, Copy, Debug)]
 struct Survey {
     /// Slots free.
@@ -137,8 +137,8 @@ impl Slots<'_> {
     /// Takes the oldest slot where the order of all is known: then those that are free follow it, and whichever have become
     /// free since the last call follow them. So a call reads a few slots, however many there are.
     ///
-    /// What the ring says is checked where a unit depends on it. If another thread took at the same time it may say that
-    /// more or fewer units are left than there are, until the calls after it have come to the slots that it is wrong about.
+    /// A unit never depends on the ring alone. If two threads take at the same time, the ring may show more or fewer units
+    /// left than there are, until later calls have come to the slots that it is wrong about.
     #[inline]
     fn take_next(&self, version: u64, look_us: u64, stamp_us: u64) -> Option<(Taken, SlotsView)> {
         let count = self.stamps.len();

@@ -313,7 +313,7 @@ fn poll_all<W: AsyncRead + AsyncWrite + Unpin>(
 struct Ended {
     /// The reason in a few words.
     why: String,
-    /// Whether the peer broke the rules of HTTP/2.
+    /// True if the peer broke the rules of HTTP/2.
     is_against_rules: bool,
 }
 

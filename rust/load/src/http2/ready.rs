@@ -12,8 +12,8 @@ pub(super) struct Ready(Mutex<Vec<usize>>);
 #[derive(Debug)]
 pub(super) struct Bell {
     place: usize,
-    /// Whether it is listed already: an answer's head, message and end often arrive together.
-    has_rung: AtomicBool,
+    /// True if it is listed already: an answer's head, message and end often arrive together.
+    is_listed: AtomicBool,
     ready: Arc<Ready>,
 }
 
@@ -22,7 +22,7 @@ impl Ready {
     pub(super) fn bell(self: &Arc<Self>, place: usize) -> (Arc<Bell>, Waker) {
         let bell = Arc::new(Bell {
             place,
-            has_rung: AtomicBool::new(false),
+            is_listed: AtomicBool::new(false),
             ready: Arc::clone(self),
         });
         (Arc::clone(&bell), Waker::from(bell))
@@ -38,7 +38,7 @@ impl Bell {
     /// Lets the place be listed again; called before its news are looked at.
     pub(super) fn heard(&self) {
         // Relaxed, as in `wake_by_ref`: the list itself is behind a lock.
-        self.has_rung.store(false, Ordering::Relaxed);
+        self.is_listed.store(false, Ordering::Relaxed);
     }
 }
 
@@ -48,7 +48,7 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.has_rung.swap(true, Ordering::Relaxed) {
+        if !self.is_listed.swap(true, Ordering::Relaxed) {
             let mut list = self.ready.0.lock().unwrap_or_else(PoisonError::into_inner);
             list.push(self.place);
         }

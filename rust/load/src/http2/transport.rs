@@ -15,7 +15,7 @@ const HELD_BYTES: usize = 64 * 1024;
 /// each frame that is not small, and each would be a system call.
 pub(super) struct Transport<W>(pub(super) Rc<RefCell<Line<W>>>);
 
-/// What is behind the stream, and sends what is held back.
+/// The wire behind the stream, which sends the bytes that are held back.
 pub(super) struct Line<W> {
     wire: W,
     held: Vec<u8>,
@@ -24,7 +24,7 @@ pub(super) struct Line<W> {
     /// Bytes sent and received since they were last taken.
     sent: u64,
     received: u64,
-    /// Whether the first bytes received are those of an answer by HTTP/1; `None` before there are any.
+    /// True if the first bytes received are those of an answer by HTTP/1; `None` before there are any.
     is_http1: Option<bool>,
 }
 

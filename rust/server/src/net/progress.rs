@@ -42,7 +42,7 @@ impl Progress {
         self.is_http2.load(Ordering::Relaxed)
     }
 
-    /// Where it is noted that the client speaks HTTP/2.
+    /// The flag that is true once the client speaks HTTP/2.
     pub(super) fn http2_note(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_http2)
     }

@@ -22,7 +22,7 @@ const STUCK: Duration = Duration::from_secs(5);
 /// The most threads that are stuck at once. With more, the fault is not theirs, and further ones would not help.
 const MAX_STUCK: usize = 16;
 
-/// What is remembered of the threads between two looks.
+/// The memory of the threads between two looks.
 #[derive(Debug)]
 pub(crate) struct Patrol {
     window: Duration,

@@ -17,7 +17,7 @@ pub(crate) struct Seat {
 /// A connection, as its thread knows it.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
-    /// Whether it speaks HTTP/2, whose clients can be told to go elsewhere; unknown until it has said something.
+    /// True if the client speaks HTTP/2, so that it can be told to go elsewhere; unset until it has sent something.
     is_http2: OnceLock<Arc<AtomicBool>>,
     leave: Notify,
     was_asked: AtomicBool,
@@ -65,7 +65,7 @@ impl Seat {
         self.worker.spawn(work);
     }
 
-    /// Sets where it is noted whether the connection speaks HTTP/2.
+    /// Sets the flag that is true once the client speaks HTTP/2.
     pub(crate) fn set_http2(&self, is_http2: Arc<AtomicBool>) {
         // It is set once.
         let _ = self.connection.is_http2.set(is_http2);
