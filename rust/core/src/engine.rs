@@ -267,7 +267,9 @@ impl Engine {
             let counting = self.counting(state, now);
             let tape = &mut scratch.tape;
             let mut weighed = Weighed::default();
-            if let ControlFlow::Break(decision) = evaluation.weigh(&mut weighed, tape, &mut Silent, see) {
+            if let ControlFlow::Break(decision) =
+                evaluation.weigh(&self.counters, &mut weighed, tape, &mut Silent, see)
+            {
                 return Decided::Decision(decision);
             }
             if let ControlFlow::Break(decision) = counting.look(&mut weighed, &mut Silent) {
@@ -349,7 +351,7 @@ impl Engine {
             force_panic(request);
             let evaluation = self.evaluation(state, request, now);
             let mut weighed = Weighed::default();
-            evaluation.weigh(&mut weighed, &mut scratch.tape, &mut Silent, see)?;
+            evaluation.weigh(&self.counters, &mut weighed, &mut scratch.tape, &mut Silent, see)?;
             self.counting(state, now).look(&mut weighed, &mut Silent)?;
             evaluation.complete(&mut weighed, &mut scratch.tape);
             ControlFlow::Continue(Looked { weighed })
@@ -518,7 +520,8 @@ impl Engine {
         let evaluation = self.evaluation(state, request, now);
         let counting = self.counting(state, now);
         let mut weighed = Weighed::default();
-        if let ControlFlow::Break(decision) = evaluation.weigh(&mut weighed, tape, trace, see) {
+        if let ControlFlow::Break(decision) = evaluation.weigh(&self.counters, &mut weighed, tape, trace, see)
+        {
             return decision;
         }
         match counting.look(&mut weighed, trace) {

@@ -14,7 +14,11 @@ pub(crate) use std::{
 };
 
 #[cfg(not(loom))]
-pub(crate) use callgate_mapped::Words;
+pub(crate) use callgate_mapped::{Words, prefetch};
+
+/// A model has no cache lines.
+#[cfg(loom)]
+pub(crate) const fn prefetch<T>(_place: &T) {}
 
 /// Stands between a `SeqCst` write and the `SeqCst` read of another word, where two threads each write one and read
 /// the other and at least one of them must see the other's write.

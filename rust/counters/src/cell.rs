@@ -5,17 +5,16 @@
 //! hold, which it undoes as soon as it sees that the cell has changed hands, is like any other call's.
 
 use std::hash::Hasher;
-use std::hint::black_box;
 
 use siphasher::sip::SipHasher13;
 
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering, prefetch};
 use crate::blocks::cells_per_block;
 use crate::index::{high, low};
 use crate::ledger::{CALENDAR_ENTRIES, Ledger, SLIDING_ENTRIES, payload_words};
 use crate::quanta::Quanta;
 use crate::slots::{MAX_SLOTS, Slots};
-use crate::{CountKey, CountShape, Micros, Period, Window};
+use crate::{CountKey, CountShape, Micros, Now, Period, Window};
 
 /// The contents of a cell, and their window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -314,17 +313,35 @@ impl<'c> Cell<'c> {
         })
     }
 
+    /// Asks for the cache line of the header, where a take begins.
+    #[inline]
+    pub(crate) fn prefetch_header(self) {
+        prefetch(&self.header[0]);
+    }
+
     /// Asks for the cache lines of the payload that a take reads first, so that they come while the header is waited for:
     /// where to take is read there.
     #[inline]
-    pub(crate) fn touch(self) {
+    pub(crate) fn prefetch_slots(self) {
         // Of larger cells a take reads a few lines, and which ones is not known yet.
         const LINES: usize = 4;
         const LINE_WORDS: usize = 8;
         if self.kind.field(0) == SLOTS {
-            for word in self.payload.iter().step_by(LINE_WORDS).take(LINES) {
-                black_box(word.load(Ordering::Relaxed));
-            }
+            self.payload
+                .iter()
+                .step_by(LINE_WORDS)
+                .take(LINES)
+                .for_each(prefetch);
+        }
+    }
+
+    /// Asks for all cache lines that a take at this time reads, as far as they are known without any of them.
+    #[inline]
+    pub(crate) fn prefetch(self, now: Now) {
+        self.prefetch_header();
+        self.prefetch_slots();
+        if let Count::Ledger(ledger) = self.count() {
+            ledger.prefetch(now);
         }
     }
 

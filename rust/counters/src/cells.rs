@@ -246,6 +246,20 @@ impl Cells {
         }
     }
 
+    /// Asks the processor for the memory of these counts: see [`crate::Counters::prefetch`].
+    #[inline]
+    pub(crate) fn prefetch(&self, keys: &[CountKey], now: Now) {
+        for key in keys {
+            self.index.prefetch(*key);
+        }
+        for key in keys {
+            // A hint: a cell that changes hands meanwhile does no harm.
+            if let Some(cell) = self.index.find(*key, |at| self.blocks.cell(at)) {
+                cell.prefetch(now);
+            }
+        }
+    }
+
     /// Finds the cell of a count, if it has one that fits the demand's shape.
     pub(crate) fn find_fit<'c>(
         &'c self,
@@ -310,7 +324,7 @@ impl Cells {
             // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
             // between shows either another identity now or another generation later.
             let generation = cell.generation().load(Ordering::Acquire);
-            cell.touch();
+            cell.prefetch_slots();
             holds(cell, key).then_some((at, Located { cell, generation }))
         });
         found.filter(|(_, located)| located.generation.is_multiple_of(2))

@@ -14,7 +14,7 @@ use crate::resets::{ResetError, ResetTarget, Resets};
 #[cfg(not(loom))]
 use crate::shared::{ReadClocks, Shared};
 use crate::store::Store;
-use crate::{Demand, Now, Refusal};
+use crate::{CountKey, Demand, Now, Refusal};
 
 /// Live counters by identity.
 #[derive(Debug)]
@@ -56,6 +56,18 @@ impl Counters {
     /// and the reason of the latest failure.
     pub fn growth_failures(&self) -> (u64, String) {
         kept!(self, kept => kept.growth_failures())
+    }
+
+    /// Asks the processor for the memory of these counts, for a call at this time that will use them in some hundred
+    /// nanoseconds and has other things to do until then. Changes nothing; does nothing where another process may keep the
+    /// counts.
+    #[inline]
+    pub fn prefetch(&self, keys: &[CountKey], now: Now) {
+        match &self.0 {
+            Kept::Own(store) => store.prefetch(keys, now),
+            #[cfg(not(loom))]
+            Kept::Shared(_) => {}
+        }
     }
 
     /// Looks at the counts, takes nothing: fills in every `view`.

@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use crate::CountKey;
-use crate::atomic::{AtomicU64, Ordering, zeroed};
+use crate::atomic::{AtomicU64, Ordering, prefetch, zeroed};
 
 /// The place of a cell: its block, and its index there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +81,15 @@ impl Index {
             place.get_or_init(|| zeroed(FIRST_TABLE << level));
             // Release: as in `grow`.
             self.current.store(level as u64, Ordering::Release);
+        }
+    }
+
+    /// Asks for the cache line in which a search for the identity begins.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: CountKey) {
+        let table = self.table();
+        if let Some(slot) = table.get(home(key) & table.len().wrapping_sub(1)) {
+            prefetch(slot);
         }
     }
 

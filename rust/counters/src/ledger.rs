@@ -15,7 +15,7 @@
 //! publishes a tag again. A thread that finds a claimed entry uses another one, so nobody waits.
 
 use crate::Now;
-use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, stall, yield_now};
+use crate::atomic::{AtomicU64, Ordering, agree, prefetch, spin_loop, stall, yield_now};
 use crate::calendar::period_start_us;
 use crate::quanta::{CLAIMED, FREE, Quanta};
 use entries::half;
@@ -100,6 +100,17 @@ impl Ledger<'_> {
         }
     }
 
+    /// Asks for the cache lines in which a hold of this time is written down.
+    pub(crate) fn prefetch(&self, now: Now) {
+        let (exact, entries) = (self.exact_entries(), self.entries());
+        let part = self.part(self.quanta.looked(now));
+        // The tags of the exact entries take two lines at most.
+        for entry in [0, exact, part] {
+            prefetch(self.tag_place(entry.min(entries - 1)).0);
+        }
+        prefetch(&self.payload[part]);
+    }
+
     /// Releases a hold that was not written down.
     pub(crate) fn let_go(&self, amount: u64) {
         // Release: nothing is published by it but the units themselves.
@@ -145,8 +156,7 @@ impl Ledger<'_> {
         if let Some(entry) = own.next() {
             return (quantum, entry);
         }
-        let epoch = self.quanta.epoch(quantum);
-        let part = exact + usize::try_from(epoch % (entries - exact) as u64).unwrap_or(0);
+        let (epoch, part) = (self.quanta.epoch(quantum), self.part(quantum));
         let same_part = |held| self.quanta.epoch(held) == epoch;
         let mut of_part = (part..entries)
             .chain(exact..part)

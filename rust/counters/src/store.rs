@@ -15,7 +15,7 @@ use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreEr
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
-use crate::{Demand, Micros, Now, Refusal, View};
+use crate::{CountKey, Demand, Micros, Now, Refusal, View};
 use views::{ledger_view, slots_view, stamped, units, view};
 
 pub(crate) use views::window_us;
@@ -63,6 +63,12 @@ impl Store {
     /// and the reason of the latest failure.
     pub(crate) fn growth_failures(&self) -> (u64, String) {
         self.cells.growth_failures()
+    }
+
+    /// Asks the processor for the memory of these counts: see [`crate::Counters::prefetch`].
+    #[inline]
+    pub(crate) fn prefetch(&self, keys: &[CountKey], now: Now) {
+        self.cells.prefetch(keys, now);
     }
 
     /// Looks at the counts, takes nothing: fills in every `view`. Returns false in a forked child, which may not look.

@@ -6,8 +6,10 @@
 
 mod file;
 mod owner;
+mod prefetch;
 mod words;
 
 pub use file::{LockError, MappedFile};
 pub use owner::Owner;
+pub use prefetch::prefetch;
 pub use words::Words;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Evaluation, message};
+use super::{Evaluation, INVALID, message};
 use crate::compile::CompiledPolicy;
 use crate::grant::{Grant, KnownToken, Labels};
 use crate::request::DEFAULT_SERVER;
@@ -269,7 +269,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         if self.request.server.is_empty() && grant.own_server().is_none() {
             return Err(AdmissionError {
                 grant_index: Some(index),
-                ..AdmissionError::of("(invalid request)", SERVER_MISSING)
+                ..AdmissionError::of(INVALID, SERVER_MISSING)
             });
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use callgate_counters::{CountKey, CountShape, Demand, KeyHasher, Micros, Resets};
 use smallvec::SmallVec;
 
+use super::admission::AdmittedRequest;
 use super::call::EvaluatedCall;
 use super::explain::{StepKind, StepResult};
 use super::message;
@@ -19,14 +20,18 @@ use crate::policy::ast::{Cost, Path, Scope};
 
 /// Most units that one call may cost: 1e12.
 const MAX_COST: Micros = Micros(1_000_000_000_000 * Micros::ONE.0);
+/// Most counts of a call whose memory is asked for early. One more is found as well, a little later.
+const EARLY: usize = 4;
 /// Decimals that a cost may have.
 const COST_DECIMALS: u32 = 6;
 
-/// The parts of every count's identity that no policy and no call knows.
+/// The parts of every count's identity that no policy and no call knows, and the identities that are known already.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keys<'k> {
     pub(super) hash_key: &'k [u8; 16],
     pub(super) resets: Option<&'k Resets>,
+    /// Those of the first limits of the call: see [`early_keys`].
+    pub(super) early: &'k [CountKey],
 }
 
 /// The use of one count by the call: the limit whose rule is reported if the count refuses.
@@ -154,6 +159,18 @@ pub(super) fn first_waiting(demands: &[Demand], among: usize) -> Option<usize> {
         .position(|demand| demand.view.wait_us > 0)
 }
 
+/// The counts of the limits that need no argument to be known, in the order of the limits, up to the first that does.
+pub(super) fn early_keys(
+    request: &AdmittedRequest<'_>,
+    keys: Keys<'_>,
+    policy: &CompiledPolicy,
+    places: &Places<'_>,
+) -> SmallVec<[CountKey; EARLY]> {
+    let limits = places.iter().flat_map(|place| policy.limits_of(place));
+    let keys = limits.map_while(|(_, limit)| key(request, None, keys, limit).ok());
+    keys.take(EARLY).collect()
+}
+
 /// Resolves every limit into `counts`: its scope, its cost, its cost against `max` unless a person may allow more. The first
 /// fault denies.
 pub(super) fn resolve<'s, T: Trace>(
@@ -166,9 +183,10 @@ pub(super) fn resolve<'s, T: Trace>(
     trace: &mut T,
 ) -> Flow<'s> {
     let mut order = 0;
+    let mut early = keys.early.iter();
     for place in places.iter() {
         for (index, limit) in policy.limits_of(place) {
-            match resolve_one(call, keys, limit) {
+            match resolve_one(call, keys, early.next(), limit) {
                 Ok((key, cost)) => {
                     let one = Use {
                         limit: index,
@@ -218,9 +236,14 @@ impl LimitFault<'_> {
 fn resolve_one<'s>(
     call: &EvaluatedCall<'_>,
     keys: Keys<'_>,
+    early: Option<&CountKey>,
     limit: &'s CompiledLimit,
 ) -> Result<(CountKey, Micros), (&'s str, LimitFault<'s>)> {
-    let key = key(call, keys, limit).map_err(|path| (&*limit.rule, LimitFault::Scope(path)))?;
+    let key = match early {
+        Some(key) => *key,
+        None => key(call.request, Some(call.args), keys, limit)
+            .map_err(|path| (&*limit.rule, LimitFault::Scope(path)))?,
+    };
     let cost = cost(call, limit).map_err(|path| (&*limit.cost_rule, LimitFault::Cost(path)))?;
     if cost > limit.shape.max && limit.at_max.is_none() {
         return Err((&limit.rule, LimitFault::AboveMax));
@@ -228,36 +251,38 @@ fn resolve_one<'s>(
     Ok((key, cost))
 }
 
-/// The count that a limit keeps for a call, or the path of its scope at which the call has no value.
+/// The count that a limit keeps for a call, or the path of its scope at which the call has no value; without `args`, the
+/// first path of its scope.
 pub(super) fn key<'s>(
-    call: &EvaluatedCall<'_>,
-    Keys { hash_key, resets }: Keys<'_>,
+    request: &AdmittedRequest<'_>,
+    args: Option<Value<'_>>,
+    Keys { hash_key, resets, .. }: Keys<'_>,
     limit: &'s CompiledLimit,
 ) -> Result<CountKey, &'s Path> {
     let mut hasher = KeyHasher::new(hash_key, &limit.spec);
     for scope in &limit.scope {
         match scope {
-            Scope::Grant => hasher.str(call.request.grant),
+            Scope::Grant => hasher.str(request.grant),
             // Sessions belong to their grant: one caller's session id means nothing to another.
             Scope::Session => {
-                hasher.str(call.request.grant);
-                match call.request.session {
+                hasher.str(request.grant);
+                match request.session {
                     Some(session) => hasher.str(session),
                     None => hasher.none(),
                 }
             }
-            Scope::Tool => hasher.str(call.request.tool),
-            Scope::Server => hasher.str(call.request.server),
+            Scope::Tool => hasher.str(request.tool),
+            Scope::Server => hasher.str(request.server),
             Scope::Global => {}
-            Scope::Args(path) => match walk(call.args, path, 0) {
-                Reached::Value(value) => hash_argument(&mut hasher, value),
+            Scope::Args(path) => match args.map(|args| walk(args, path, 0)) {
+                Some(Reached::Value(value)) => hash_argument(&mut hasher, value),
                 _ => return Err(path),
             },
         }
     }
     if let Some(resets) = resets {
-        let grant = limit.counts_by_grant().then_some(call.request.grant);
-        let tool = limit.counts_by_tool().then_some(call.request.tool);
+        let grant = limit.counts_by_grant().then_some(request.grant);
+        let tool = limit.counts_by_tool().then_some(request.tool);
         hasher.reset(resets.number(&limit.spec, grant, tool));
     }
     Ok(hasher.finish())

@@ -50,6 +50,9 @@ pub use look::Looked;
 pub(crate) use trace::{Peeking, Silent, Trace};
 pub(crate) use weigh::Weighed;
 
+/// The rule of a denial because the request is malformed.
+const INVALID: &str = "(invalid request)";
+
 /// One request, and the compiled state that judges it.
 #[derive(Debug)]
 pub(crate) struct Evaluation<'e, 's, 'r> {
@@ -76,6 +79,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         limits::Keys {
             hash_key: &self.hash_key,
             resets: self.resets.as_deref(),
+            early: &[],
         }
     }
 
@@ -83,7 +87,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     pub(crate) fn recognise(&self) -> Decision<'s> {
         let fault = self.request.name_fault_without_tool();
         if let Some(fault) = fault.or_else(|| self.caller_fault()) {
-            return self.refuse_request("(invalid request)", Cow::Borrowed(fault), &mut Silent);
+            return self.refuse_request(INVALID, Cow::Borrowed(fault), &mut Silent);
         }
         match self.admit() {
             Ok((admitted, Decider { policy, policy_index })) => Decision {

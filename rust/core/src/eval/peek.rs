@@ -6,10 +6,11 @@ use callgate_counters::{Counters, Demand, Micros, View};
 
 use super::admission::Decider;
 use super::call::EvaluatedCall;
+use super::stages::Places;
 use super::trace::Silent;
 use super::walk::{Reached, walk};
 use super::weigh::Weighed;
-use super::{Evaluation, frozen, limits, stages};
+use super::{Evaluation, INVALID, frozen, limits};
 use crate::compile::{CompiledLimit, CompiledPolicy};
 use crate::json::{ObjectWriter, Tape, ValueWriter};
 use crate::policy::ast::Scope;
@@ -81,7 +82,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         let args = match self.arguments(tape, fault) {
             Ok(args) => args,
             Err(message) => {
-                let denial = self.refuse_request("(invalid request)", message, &mut Silent);
+                let denial = self.refuse_request(INVALID, message, &mut Silent);
                 return ControlFlow::Break(denial);
             }
         };
@@ -101,7 +102,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         };
         let peek = |limit, shadowed| self.peek_limit(counters, &call, limit, shadowed);
         let limits = if has_tool {
-            let places = stages::places(&call, policy, policy.names.find(admitted.tool));
+            let places = Places::find(policy, call.facts, policy.names.find(admitted.tool));
             let places = places.iter();
             places
                 .flat_map(|place| {
@@ -155,7 +156,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             missing.push(&path.text);
         }
         let cost = cost.ok().filter(|cost| *cost <= limit.shape.max);
-        let key = limits::key(call, self.keys(), limit).ok();
+        let key = limits::key(call.request, Some(call.args), self.keys(), limit).ok();
         let count = key.filter(|_| has_scope).map(|key| {
             let mut demand = Demand::new(key, limit.shape, cost.unwrap_or_default());
             counters.look(std::slice::from_mut(&mut demand), self.now);

@@ -12,7 +12,9 @@ use super::trace::Trace;
 use super::truth::Truth;
 use super::{message, schema};
 use crate::Outcome;
-use crate::compile::{CategoryPlace, Check, CompiledPolicy, CompiledSchema, NameFacts, Need, Place};
+use crate::compile::{
+    CategoryPlace, Check, CompiledPolicy, CompiledSchema, NameFacts, Need, Place, ToolFactsCompiled,
+};
 
 /// The rule of a denial because the arguments that the rules need are not known.
 pub(super) const UNSEEN: &str = "(invalid request)";
@@ -22,11 +24,37 @@ const TOOL_CHANGED: &str = "(tool changed)";
 
 /// The places whose rules apply: the tool's entry, its category, `all_tools`, in this order.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Places<'s>([Option<&'s Place>; 3]);
+pub(super) struct Places<'s> {
+    rules: [Option<&'s Place>; 3],
+    /// The tool is hidden, by its name or by its category.
+    is_hidden: bool,
+    /// The policy has an entry for the tool or for its category.
+    is_named: bool,
+}
 
 impl<'s> Places<'s> {
+    /// Finds the places for a tool: `facts` are those of the catalogue, `found` those of the policy about its name.
+    pub(super) fn find(
+        policy: &'s CompiledPolicy,
+        facts: Option<&ToolFactsCompiled>,
+        found: NameFacts,
+    ) -> Self {
+        let entry = found.entry.and_then(|entry| policy.tool(entry));
+        let category = facts.and_then(|facts| facts.category);
+        let category = category.map_or(&CategoryPlace::Absent, |name| policy.category(name));
+        let category_rules = match category {
+            CategoryPlace::Rules(place) => Some(&**place),
+            CategoryPlace::Absent | CategoryPlace::Hide => None,
+        };
+        Self {
+            rules: [entry, category_rules, policy.all_tools()],
+            is_hidden: found.hidden || matches!(category, CategoryPlace::Hide),
+            is_named: entry.is_some() || !matches!(category, CategoryPlace::Absent),
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &'s Place> {
-        self.0.iter().copied().flatten()
+        self.rules.iter().copied().flatten()
     }
 }
 
@@ -34,11 +62,11 @@ impl<'s> Places<'s> {
 pub(super) fn before_limits<'s, T: Trace>(
     call: &EvaluatedCall<'_>,
     policy: &'s CompiledPolicy,
-    found: NameFacts,
+    places: &Places<'s>,
     shadowing: &mut Shadowing<'s>,
     trace: &mut T,
-) -> Flow<'s, Places<'s>> {
-    let places = admit(call, policy, found, shadowing, trace)?;
+) -> Flow<'s> {
+    admit(call, policy, places, shadowing, trace)?;
     for place in places.iter() {
         if let Some(deny) = &place.deny {
             trace.step(StepKind::Action, &deny.rule, place.shadowed, StepResult::Stopped);
@@ -48,7 +76,7 @@ pub(super) fn before_limits<'s, T: Trace>(
             })?;
         }
     }
-    unseen(call, &places, shadowing)?;
+    unseen(call, places, shadowing)?;
     for (kind, quantifier) in [
         (StepKind::Require, Quantifier::Every),
         (StepKind::DenyIf, Quantifier::Some),
@@ -64,21 +92,19 @@ pub(super) fn before_limits<'s, T: Trace>(
             }
         }
     }
-    schemas(call, &places, shadowing, trace)?;
-    ControlFlow::Continue(places)
+    schemas(call, places, shadowing, trace)
 }
 
 /// Evaluates hidden tools, pinned tools and the default.
 fn admit<'s, T: Trace>(
     call: &EvaluatedCall<'_>,
     policy: &'s CompiledPolicy,
-    found: NameFacts,
+    places: &Places<'s>,
     shadowing: &mut Shadowing<'s>,
     trace: &mut T,
-) -> Flow<'s, Places<'s>> {
-    let (entry, category) = entry_and_category(call, policy, found);
+) -> Flow<'s> {
     let tool = call.request.tool;
-    let hidden = found.hidden || matches!(category, CategoryPlace::Hide);
+    let hidden = places.is_hidden;
     trace.step(
         StepKind::Hidden,
         "(hidden)",
@@ -91,8 +117,7 @@ fn admit<'s, T: Trace>(
         })?;
     }
     changed(call)?;
-    let unmatched = entry.is_none() && matches!(category, CategoryPlace::Absent);
-    let refused = unmatched && policy.default_deny;
+    let refused = !places.is_named && policy.default_deny;
     trace.step(
         StepKind::Default,
         "(default deny)",
@@ -104,7 +129,7 @@ fn admit<'s, T: Trace>(
             Cow::Owned(message::not_allowed(tool))
         })?;
     }
-    ControlFlow::Continue(places(call, policy, found))
+    ControlFlow::Continue(())
 }
 
 /// Denies a tool that is not as a person accepted it. Never in shadow: the policy was written for another tool.
@@ -117,30 +142,6 @@ fn changed<'s>(call: &EvaluatedCall<'_>) -> Flow<'s> {
             message: Cow::Owned(message),
         })
     })
-}
-
-/// Finds the places whose rules apply to a call of this tool.
-pub(super) fn places<'s>(
-    call: &EvaluatedCall<'_>,
-    policy: &'s CompiledPolicy,
-    found: NameFacts,
-) -> Places<'s> {
-    let (entry, category) = entry_and_category(call, policy, found);
-    let category = match category {
-        CategoryPlace::Rules(place) => Some(&**place),
-        CategoryPlace::Absent | CategoryPlace::Hide => None,
-    };
-    Places([entry, category, policy.all_tools()])
-}
-
-fn entry_and_category<'s>(
-    call: &EvaluatedCall<'_>,
-    policy: &'s CompiledPolicy,
-    found: NameFacts,
-) -> (Option<&'s Place>, &'s CategoryPlace) {
-    let category = call.facts.and_then(|facts| facts.category);
-    let category = category.map_or(&CategoryPlace::Absent, |name| policy.category(name));
-    (found.entry.and_then(|entry| policy.tool(entry)), category)
 }
 
 /// Denies by rules that read arguments which nobody has seen: nothing is allowed without reading them.

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use callgate_counters::{CountKey, Counters};
+
 use super::admission::{AdmittedRequest, Decider};
 use super::call::EvaluatedCall;
 use super::explain::{StepKind, StepResult};
@@ -13,9 +15,10 @@ use super::limits::{self, Counts};
 use super::need::{self, Needs};
 use super::ruling::{Flow, Shadowing};
 use super::seen::Seen;
+use super::stages::Places;
 use super::trace::Trace;
-use super::{Evaluation, frozen, message, operand, stages};
-use crate::compile::{AppliedEntry, CompiledPolicy, NameFacts};
+use super::{Evaluation, INVALID, frozen, message, operand, stages};
+use crate::compile::{AppliedEntry, CompiledPolicy};
 use crate::decision::Fingerprint;
 use crate::freeze::FROZEN;
 use crate::json::{Kind, Tape, Value};
@@ -124,6 +127,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     /// call to `see`. Breaks with the decision if the state alone refuses.
     pub(crate) fn weigh<'c, T: Trace>(
         &self,
+        counters: &Counters,
         weighed: &mut Weighed<'s, 'c>,
         tape: &mut Tape,
         trace: &mut T,
@@ -133,15 +137,16 @@ impl<'s> Evaluation<'_, 's, '_> {
         Self: 'c,
         's: 'c,
     {
-        let args = match self.arguments(tape, self.request.name_fault()) {
-            Ok(args) => args,
-            Err(message) => {
-                return ControlFlow::Break(self.refuse_request("(invalid request)", message, trace));
-            }
-        };
-        let (admitted, decider) = match self.admit() {
+        if let Some(fault) = self.fault(self.request.name_fault()) {
+            return ControlFlow::Break(self.refuse_request(INVALID, Cow::Borrowed(fault), trace));
+        }
+        let (admitted, Decider { policy, policy_index }) = match self.admit() {
             Ok(admitted) => admitted,
             Err(refusal) => {
+                let args = match self.read_arguments(tape) {
+                    Ok(args) => args,
+                    Err(message) => return ControlFlow::Break(self.refuse_request(INVALID, message, trace)),
+                };
                 see(Seen::new(args, None));
                 let decision = self.refuse_request(refusal.rule, refusal.message, trace);
                 return ControlFlow::Break(Decision {
@@ -150,8 +155,17 @@ impl<'s> Evaluation<'_, 's, '_> {
                 });
             }
         };
-        trace.step(StepKind::Request, "", false, StepResult::Passed);
         let facts = self.state.facts().of(admitted.server, admitted.tool);
+        let found = policy.names.find(admitted.tool);
+        let places = Places::find(policy, facts, found);
+        // Before the arguments are read: so the memory of the counts comes meanwhile.
+        let early = limits::early_keys(&admitted, self.keys(), policy, &places);
+        counters.prefetch(&early, self.now);
+        let args = match self.read_arguments(tape) {
+            Ok(args) => args,
+            Err(message) => return ControlFlow::Break(self.refuse_request(INVALID, message, trace)),
+        };
+        trace.step(StepKind::Request, "", false, StepResult::Passed);
         let call = EvaluatedCall {
             request: &admitted,
             args,
@@ -159,9 +173,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             facts,
             now: self.now,
         };
-        let Decider { policy, policy_index } = decider;
         see(Seen::new(args, Some(policy)));
-        let found = policy.names.find(admitted.tool);
         weighed.admit(&admitted, policy_index, found.listed);
         weighed.pep = self.request.pep.id;
         weighed.reserve = self.request.reserve;
@@ -174,7 +186,7 @@ impl<'s> Evaluation<'_, 's, '_> {
                 return ControlFlow::Break(decision);
             }
         }
-        let ControlFlow::Break(refused) = self.judge(&call, policy, found, weighed, trace) else {
+        let ControlFlow::Break(refused) = self.judge(&call, policy, &places, &early, weighed, trace) else {
             return ControlFlow::Continue(());
         };
         let mut decision = Decision::bare(refused.outcome, refused.rule, refused.message, self.now.unix_us());
@@ -186,16 +198,18 @@ impl<'s> Evaluation<'_, 's, '_> {
         &self,
         call: &EvaluatedCall<'_>,
         policy: &'s CompiledPolicy,
-        found: NameFacts,
+        places: &Places<'s>,
+        early: &[CountKey],
         weighed: &mut Weighed<'s, '_>,
         trace: &mut T,
     ) -> Flow<'s> {
         let Weighed {
             counts, shadowing, ..
         } = weighed;
-        let places = stages::before_limits(call, policy, found, shadowing, trace)?;
-        limits::resolve(call, self.keys(), policy, &places, shadowing, counts, trace)?;
-        let (needs, shadowed) = stages::needs(call, &places, trace);
+        stages::before_limits(call, policy, places, shadowing, trace)?;
+        let keys = limits::Keys { early, ..self.keys() };
+        limits::resolve(call, keys, policy, places, shadowing, counts, trace)?;
+        let (needs, shadowed) = stages::needs(call, places, trace);
         if !needs.is_empty() || weighed.counts.can_ask() {
             weighed.entries = places.iter().filter_map(|place| place.entry.clone()).collect();
         }
@@ -235,9 +249,21 @@ impl<'s> Evaluation<'_, 's, '_> {
     where
         Self: 't,
     {
-        if let Some(fault) = name_fault.or_else(|| self.caller_fault()) {
-            return Err(Cow::Borrowed(fault));
+        match self.fault(name_fault) {
+            Some(fault) => Err(Cow::Borrowed(fault)),
+            None => self.read_arguments(tape),
         }
+    }
+
+    /// Returns the fault of a request that is malformed whatever its arguments are: that of its names, if there is one.
+    fn fault(&self, name_fault: Option<&'static str>) -> Option<&'static str> {
+        name_fault.or_else(|| self.caller_fault())
+    }
+
+    fn read_arguments<'t>(&self, tape: &'t mut Tape) -> Result<Value<'t>, Cow<'s, str>>
+    where
+        Self: 't,
+    {
         let json: &[u8] = match self.request.args {
             Args::Read(value) => return object(value),
             Args::Json([]) | Args::Unseen => b"{}",

@@ -14,6 +14,13 @@ impl Ledger<'_> {
         self.entries() / 6
     }
 
+    /// The entry of the ring in which admissions of this quantum are merged.
+    pub(super) fn part(&self, quantum: u64) -> usize {
+        let exact = self.exact_entries();
+        let ring = (self.entries() - exact) as u64;
+        exact + usize::try_from(self.quanta.epoch(quantum) % ring).unwrap_or(0)
+    }
+
     pub(super) fn tag_place(&self, entry: usize) -> (&AtomicU64, u32) {
         (
             &self.payload[self.entries() + entry / 2],

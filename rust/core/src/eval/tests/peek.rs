@@ -219,3 +219,27 @@ fn a_peek_as_json() {
         ])
     );
 }
+
+#[test]
+fn counts_that_are_known_before_the_arguments_are_the_same_ones() {
+    // More of them than are looked for early, before one that counts by an argument and after it.
+    let limit_by = |number: usize, scope: &str| {
+        format!(r#"{{"counter": "c{number}", "max": 9, "window": "hour", "scope": {scope}}}"#)
+    };
+    let scopes = ["\"grant\"", "\"tool\"", "\"server\"", "\"global\"", "\"session\""];
+    let args = "[\"grant\", \"args.region\"]";
+    for place in 0..=scopes.len() {
+        let mut all = scopes.to_vec();
+        all.insert(place, args);
+        let limits: Vec<String> = (0..).zip(&all).map(|(n, scope)| limit_by(n, scope)).collect();
+        let desk = Desk::rules(&format!(r#"{{"limits": [{}]}}"#, limits.join(",")));
+        let call = call_of("x", r#"{"region": "eu"}"#);
+        assert_eq!(outcome(&desk, &call), Outcome::Allow);
+        assert_eq!(desk.engine.counters().0, all.len());
+        // A peek finds each count by itself.
+        peek(&desk, &call, |peek| {
+            let left: Vec<Option<u64>> = told(&peek).into_iter().map(|(_, left, ..)| left).collect();
+            assert_eq!(left, vec![Some(8); all.len()], "{place}");
+        });
+    }
+}
