@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use callgate_core::Now;
 use callgate_counters::ClockReading;
@@ -26,6 +27,25 @@ impl Clock {
         }
     }
 
+    /// The start of a measurement at an instant that this clock has just told: for the system's clock it costs no reading.
+    pub(crate) fn started(&self, now: Now) -> Started {
+        match self {
+            Self::System(_) => Started::Boot(now.boot_ns),
+            Self::Manual(_) => Started::Other(Instant::now()),
+        }
+    }
+
+    /// The time that a measurement has taken so far; real time, whatever a clock that is set by hand says.
+    pub(crate) fn since(&self, started: Started) -> Duration {
+        match (self, started) {
+            (Self::System(clock), Started::Boot(then_ns)) => {
+                Duration::from_nanos(clock.boot_ns().saturating_sub(then_ns))
+            }
+            (_, Started::Other(then)) => then.elapsed(),
+            (Self::Manual(_), Started::Boot(_)) => Duration::ZERO,
+        }
+    }
+
     /// This clock for counters in a file, whose stamps lie `shift_us` from the boot clock; a clock that is set by
     /// hand stays as it is.
     #[must_use]
@@ -35,6 +55,14 @@ impl Clock {
             manual @ Self::Manual(_) => manual,
         }
     }
+}
+
+/// The start of a measurement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Started {
+    /// Nanoseconds of the system's boot clock, shifted like all its times.
+    Boot(u64),
+    Other(Instant),
 }
 
 impl Default for Clock {
@@ -109,9 +137,17 @@ impl SystemClock {
         }
         let offset_us = self.offset.unix_us.load(Ordering::Relaxed);
         Now {
-            boot_ns: boot_ns.saturating_add_signed(self.shift_us.saturating_mul(1_000)),
+            boot_ns: self.shifted_ns(boot_ns),
             unix_offset_us: offset_us.wrapping_sub(self.shift_us),
         }
+    }
+
+    fn boot_ns(&self) -> u64 {
+        self.shifted_ns(read_ns(ClockId::Boottime))
+    }
+
+    const fn shifted_ns(&self, boot_ns: u64) -> u64 {
+        boot_ns.saturating_add_signed(self.shift_us.saturating_mul(1_000))
     }
 
     #[cold]

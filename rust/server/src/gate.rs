@@ -225,7 +225,7 @@ impl Gate {
         let mut entry = self.audit.as_ref().and_then(Audit::begin);
         let is_unavailable = entry.is_none() && self.audit.as_ref().is_some_and(Audit::is_required);
         let now = self.clock.now();
-        let started = Instant::now();
+        let started = self.clock.started(now);
         let answered = asking.take_answered();
         let before = answered.as_ref().map_or(Duration::ZERO, |answered| answered.took);
         let see = |seen: Seen<'_>| {
@@ -252,7 +252,7 @@ impl Gate {
         let decision = match decided {
             Decided::Decision(decision) => decision,
             Decided::Asked(asked) if self.approvals.is_some() => {
-                asking.wait(asked, ingress.protocol, started.elapsed());
+                asking.wait(asked, ingress.protocol, self.clock.since(started));
                 // The door throws away what it makes of this, and comes back with the answer.
                 return render(&denial(UNAVAILABLE, Cow::Borrowed(""), now));
             }
@@ -260,7 +260,7 @@ impl Gate {
                 self.settle(state, asked.looked, Reply::without_use(Answer::Unavailable), now)
             }
         };
-        let took = before + started.elapsed();
+        let took = before + self.clock.since(started);
         self.record(ingress.protocol, configuration, request, &decision, now, took);
         if let Some(entry) = entry {
             let asked = asked(ingress, configuration, request, &decision);

@@ -22,10 +22,10 @@ use std::time::Duration;
 use ::http::{Request, Response, Version, header};
 use agentgateway::McpPolicy;
 use hyper::body::Incoming;
-use prost::Message;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codec::Codec;
 use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 use tower_service::Service;
@@ -45,6 +45,7 @@ use envoy::ext_proc::Processor;
 use envoy::rate_limit::{self, RateLimits};
 use grpc::decision::Decisions;
 use grpc::health;
+use grpc::written::StreamCodec;
 use unary::{Sender, UnaryCall};
 
 pub(crate) use self::http::{Access, HttpContext};
@@ -298,12 +299,12 @@ impl Services {
             Method::Settle => unary!(request, sender, |call| decisions.settle(&call)),
             Method::GetApproval => unary!(request, sender, |call| decisions.get_approval(&call).await),
             Method::CheckStream => {
-                let mut grpc = self.streaming();
+                let mut grpc = self.streaming(StreamCodec);
                 request.extensions_mut().insert(sender);
                 Box::pin(async move { Ok(grpc.streaming(decisions, request).await) })
             }
             Method::WatchApproval => {
-                let mut grpc = self.streaming();
+                let mut grpc = self.streaming(ProstCodec::default());
                 request.extensions_mut().insert(sender);
                 Box::pin(async move { Ok(grpc.server_streaming(decisions, request).await) })
             }
@@ -336,8 +337,8 @@ impl Services {
     }
 
     /// tonic's side of a stream.
-    fn streaming<E: Message + 'static, D: Message + Default + 'static>(&self) -> Grpc<ProstCodec<E, D>> {
-        let grpc = Grpc::new(ProstCodec::default());
+    fn streaming<C: Codec>(&self, codec: C) -> Grpc<C> {
+        let grpc = Grpc::new(codec);
         grpc.apply_max_message_size_config(Some(self.body_limit_bytes), None)
     }
 

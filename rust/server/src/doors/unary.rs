@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, header};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use prost::Message;
@@ -216,10 +216,28 @@ fn unknown_encoding(encoding: &HeaderValue) -> Status {
     status
 }
 
+/// A message that answers a call.
+pub(crate) trait Answered {
+    /// The number of bytes that [`Self::write`] writes.
+    fn length(&self) -> usize;
+
+    fn write(&self, out: &mut impl BufMut);
+}
+
+impl<M: Message> Answered for M {
+    fn length(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn write(&self, out: &mut impl BufMut) {
+        self.encode_raw(out);
+    }
+}
+
 /// The answer to a call.
-pub(crate) fn answer<M: Message>(answered: Result<M, Status>) -> Response<Body> {
+pub(crate) fn answer(answered: Result<impl Answered, Status>) -> Response<Body> {
     match answered {
-        Ok(message) => encoded(framed(message.encoded_len(), |buffer| message.encode_raw(buffer))),
+        Ok(message) => encoded(framed(message.length(), |buffer| message.write(buffer))),
         Err(status) => status.into_http(),
     }
 }

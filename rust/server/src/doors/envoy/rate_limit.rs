@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::Instant;
 
 use callgate_core::State;
 use callgate_core::rate::{
@@ -92,12 +91,12 @@ impl RateLimits {
         request: RateRequest<'_, '_>,
     ) -> Result<RateAnswer<'s>, UnknownDomainError> {
         let now = self.gate.clock.now();
-        let started = Instant::now();
+        let started = self.gate.clock.started(now);
         let answer = self.gate.engine.rate_limit(&configuration.state, request, now);
         let fault = if let Ok(answer) = &answer {
             self.gate.metrics.rate_limited(&configuration.cells, answer);
             if answer.over_limit {
-                let took = started.elapsed();
+                let took = self.gate.clock.since(started);
                 self.gate.log_refused_limits(
                     ingress,
                     || refused_limits::decision(answer, &request, now),

@@ -7,6 +7,7 @@ use crate::apart::apart;
 use crate::bodies::HeldBytes;
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::{Begun, Decisions};
+use crate::doors::grpc::written::{WrittenBatch, WrittenDecision};
 use crate::doors::turn::Turn;
 use crate::identity::Asker;
 use crate::ingress::Ingress;
@@ -20,7 +21,7 @@ pub(crate) async fn check(
     (asker, ingress): (Option<&Asker>, Ingress),
     (calls, mut held): (Vec<pb::CheckRequest>, HeldBytes),
     deadline: Option<Deadline>,
-) -> Result<pb::CheckBatchResponse, Status> {
+) -> Result<WrittenBatch, Status> {
     let mut answers = Vec::with_capacity(calls.len());
     let mut waiting = Vec::new();
     let mut turn = Turn::default();
@@ -33,10 +34,10 @@ pub(crate) async fn check(
         }
         turn.spend(call.args_json.len());
         match decisions.begin((asker, ingress), &call)? {
-            Begun::Answered(answer) => answers.push(*answer),
+            Begun::Answered(answer) => answers.push(answer),
             Begun::Waiting(begun, configuration) => {
                 waiting.push((answers.len(), (call, begun, configuration)));
-                answers.push(pb::CheckResponse::default());
+                answers.push(WrittenDecision::default());
             }
         }
     }
@@ -57,5 +58,5 @@ pub(crate) async fn check(
             *slot = answer;
         }
     }
-    Ok(pb::CheckBatchResponse { decisions: answers })
+    Ok(WrittenBatch(answers))
 }

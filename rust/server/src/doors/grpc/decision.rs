@@ -22,6 +22,7 @@ use crate::deadline::Deadline;
 use crate::doors::grpc::batch;
 use crate::doors::grpc::stream::Answers;
 use crate::doors::grpc::watching::{self, ApprovalStates};
+use crate::doors::grpc::written::{WrittenAnswer, WrittenBatch, WrittenDecision};
 use crate::doors::unary::{Sender, UnaryCall};
 use crate::gate::{Gate, work_on};
 use crate::identity::Asker;
@@ -34,7 +35,7 @@ use crate::random::random_reservation_id;
 
 /// One of several calls after its first pass.
 pub(crate) enum Begun {
-    Answered(Box<pb::CheckResponse>),
+    Answered(WrittenDecision),
     /// People are asked about it; it is decided by the configuration of its begin.
     Waiting(WaitingCall, Arc<Configuration>),
 }
@@ -58,13 +59,13 @@ impl Decisions {
         (configuration, asking): (&Configuration, &Asking),
         (asker, ingress): (Option<&Asker>, Ingress),
         call: &pb::CheckRequest,
-    ) -> Result<pb::CheckResponse, Status> {
+    ) -> Result<WrittenDecision, Status> {
         let pep = pep(configuration, asker)?;
         with_request(call, pep, |request| {
             work_on(&call.args_json, |buffers| {
                 let pass = (&mut buffers.scratch, asking);
                 self.gate
-                    .decide_over(ingress, configuration, request, pass, message)
+                    .decide_over(ingress, configuration, request, pass, WrittenDecision::of)
             })
         })
     }
@@ -79,7 +80,7 @@ impl Decisions {
         let configuration = self.gate.configuration();
         let answer = self.decide((&configuration, &asking), (asker, ingress), call)?;
         Ok(match asking.take_question() {
-            None => Begun::Answered(Box::new(answer)),
+            None => Begun::Answered(answer),
             Some(waiting) => Begun::Waiting(waiting, Guard::into_inner(configuration)),
         })
     }
@@ -91,7 +92,7 @@ impl Decisions {
         ingress: Ingress,
         (call, waiting, configuration): (pb::CheckRequest, WaitingCall, Arc<Configuration>),
         until: Instant,
-    ) -> impl Future<Output = Result<pb::CheckResponse, Status>> + Send + use<> {
+    ) -> impl Future<Output = Result<WrittenDecision, Status>> + Send + use<> {
         let answered = passes::answered(waiting, &self.gate, until);
         let decisions = self.clone();
         async move {
@@ -129,8 +130,8 @@ impl Decisions {
     }
 
     /// Makes the denial of a message that holds no call.
-    pub(crate) fn refuse(&self, ingress: Ingress, reason: &str) -> pb::CheckResponse {
-        self.gate.refuse(ingress, reason.to_owned(), message)
+    pub(crate) fn refuse(&self, ingress: Ingress, reason: &str) -> WrittenDecision {
+        self.gate.refuse(ingress, reason.to_owned(), WrittenDecision::of)
     }
 
     /// The ingress of the calls of a request with these header fields.
@@ -194,10 +195,7 @@ fn labels(labels: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
 
 /// The methods of one message and one answer.
 impl Decisions {
-    pub(crate) async fn check(
-        &self,
-        call: &UnaryCall<pb::CheckRequest>,
-    ) -> Result<pb::CheckResponse, Status> {
+    pub(crate) async fn check(&self, call: &UnaryCall<pb::CheckRequest>) -> Result<WrittenDecision, Status> {
         call.in_time()?;
         let asked = (call.asker.as_ref(), self.ingress(&call.headers));
         let keep = || call.keep().map_err(|full| Box::new(Err(full)));
@@ -211,7 +209,7 @@ impl Decisions {
     pub(crate) async fn check_batch(
         &self,
         call: UnaryCall<pb::CheckBatchRequest>,
-    ) -> Result<pb::CheckBatchResponse, Status> {
+    ) -> Result<WrittenBatch, Status> {
         let ingress = self.ingress(&call.headers);
         // From the beginning, because a refusal at the first call that waits would come after others took units.
         let held = call.keep()?;
@@ -255,7 +253,7 @@ impl Decisions {
 
 /// `CheckStream`, as tonic serves it.
 impl StreamingService<pb::CheckStreamRequest> for Decisions {
-    type Response = pb::CheckStreamResponse;
+    type Response = WrittenAnswer;
     type ResponseStream = Answers;
     type Future = Ready<Result<Response<Answers>, Status>>;
 
@@ -319,7 +317,7 @@ pub(crate) const fn our_code(code: Code) -> Code {
     }
 }
 
-fn message(decision: &Decision<'_>) -> pb::CheckResponse {
+pub(super) fn message(decision: &Decision<'_>) -> pb::CheckResponse {
     pb::CheckResponse {
         outcome: outcome(decision.outcome).into(),
         rule: decision.rule.to_string(),
@@ -382,11 +380,11 @@ fn peeked_limit(limit: &PeekedLimit<'_>) -> pb::PeekedLimit {
     clippy::cast_precision_loss,
     reason = "the message says `double`: exact up to 2^53 millionths, near beyond"
 )]
-const fn units(amount: Micros) -> f64 {
+pub(super) const fn units(amount: Micros) -> f64 {
     amount.0 as f64 / 1e6
 }
 
-const fn outcome(outcome: Outcome) -> pb::Outcome {
+pub(super) const fn outcome(outcome: Outcome) -> pb::Outcome {
     match outcome {
         Outcome::Allow => pb::Outcome::Allow,
         Outcome::Deny => pb::Outcome::Deny,

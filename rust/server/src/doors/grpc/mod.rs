@@ -5,3 +5,4 @@ pub(super) mod decision;
 pub(super) mod health;
 mod stream;
 mod watching;
+pub(super) mod written;

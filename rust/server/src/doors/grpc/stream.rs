@@ -21,6 +21,7 @@ use crate::apart::poll_apart;
 use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::{Begun, Decisions, our_code};
+use crate::doors::grpc::written::{WrittenAnswer, WrittenDecision};
 use crate::doors::turn::Turn;
 use crate::identity::Asker;
 use crate::ingress::Ingress;
@@ -51,11 +52,11 @@ pub(crate) struct Answers {
 
 /// An answer behind one that waits, or that one itself.
 enum HeldAnswer {
-    Ready(Box<pb::CheckStreamResponse>),
+    Ready(WrittenAnswer),
     Waiting(u64, PendingDecision),
 }
 
-type PendingDecision = Pin<Box<dyn Future<Output = Result<pb::CheckResponse, Status>> + Send>>;
+type PendingDecision = Pin<Box<dyn Future<Output = Result<WrittenDecision, Status>> + Send>>;
 
 /// The stage of a stream.
 enum Life {
@@ -105,7 +106,7 @@ impl Answers {
         self.turn.spend(call.args_json.len());
         let begun = self.decisions.begin((self.asker.as_ref(), self.ingress), &call)?;
         Ok(match begun {
-            Begun::Answered(answer) => decided(id, *answer),
+            Begun::Answered(answer) => decided(id, answer),
             Begun::Waiting(waiting, configuration) => {
                 let held = match HeldBytes::of(&self.share, prost::Message::encoded_len(&call)) {
                     Ok(held) => held,
@@ -132,20 +133,19 @@ impl Answers {
     }
 
     /// Ready with the next answer in order; pending while its call waits for an approval; `None` if no answer is held.
-    fn poll_held(&mut self, cx: &mut Context<'_>) -> Option<Poll<Result<pb::CheckStreamResponse, Status>>> {
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Option<Poll<Result<WrittenAnswer, Status>>> {
         if let HeldAnswer::Waiting(id, decision) = self.held.front_mut()? {
             let id = *id;
             let Poll::Ready(decided) = decision.as_mut().poll(cx) else {
                 return Some(Poll::Pending);
             };
             self.held.pop_front();
-            return Some(Poll::Ready(decided.map(|decision| pb::CheckStreamResponse {
-                id,
-                decision: Some(decision),
-            })));
+            return Some(Poll::Ready(
+                decided.map(|decision| WrittenAnswer { id, decision }),
+            ));
         }
         match self.held.pop_front()? {
-            HeldAnswer::Ready(answer) => Some(Poll::Ready(Ok(*answer))),
+            HeldAnswer::Ready(answer) => Some(Poll::Ready(Ok(answer))),
             HeldAnswer::Waiting(..) => None,
         }
     }
@@ -187,14 +187,14 @@ impl Answers {
     fn poll_end_while_waiting(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<pb::CheckStreamResponse, Status>>> {
+    ) -> Poll<Option<Result<WrittenAnswer, Status>>> {
         if self.poll_deadline(cx) {
             return self.end(Some(deadline::over()));
         }
         Poll::Pending
     }
 
-    fn end(&mut self, status: Option<Status>) -> Poll<Option<Result<pb::CheckStreamResponse, Status>>> {
+    fn end(&mut self, status: Option<Status>) -> Poll<Option<Result<WrittenAnswer, Status>>> {
         self.life = Life::Over;
         self.decisions
             .count_stream(status.as_ref().map_or(Code::Ok, Status::code));
@@ -203,7 +203,7 @@ impl Answers {
 }
 
 impl Stream for Answers {
-    type Item = Result<pb::CheckStreamResponse, Status>;
+    type Item = Result<WrittenAnswer, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if matches!(self.life, Life::Over) {
@@ -248,7 +248,7 @@ impl Stream for Answers {
                     return self.end(Some(stopped()));
                 }
                 match self.answer(message) {
-                    Ok(HeldAnswer::Ready(answer)) if !waits => Poll::Ready(Some(Ok(*answer))),
+                    Ok(HeldAnswer::Ready(answer)) if !waits => Poll::Ready(Some(Ok(answer))),
                     Ok(held) => {
                         self.held.push_back(held);
                         // The next call may be there already, and a new wait is not polled yet.
@@ -297,11 +297,8 @@ fn args_bytes(message: &pb::CheckStreamRequest) -> usize {
 }
 
 /// The answer to a call that is decided.
-fn decided(id: u64, decision: pb::CheckResponse) -> HeldAnswer {
-    HeldAnswer::Ready(Box::new(pb::CheckStreamResponse {
-        id,
-        decision: Some(decision),
-    }))
+fn decided(id: u64, decision: WrittenDecision) -> HeldAnswer {
+    HeldAnswer::Ready(WrittenAnswer { id, decision })
 }
 
 /// Bytes in front of each message.
