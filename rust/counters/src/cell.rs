@@ -14,7 +14,7 @@ use crate::index::{high, low};
 use crate::ledger::{CALENDAR_ENTRIES, Ledger, SLIDING_ENTRIES, payload_words};
 use crate::quanta::Quanta;
 use crate::slots::{MAX_SLOTS, Slots};
-use crate::{CountKey, CountShape, Micros, Now, Period, Window};
+use crate::{CountKey, CountShape, Micros, Period, Window};
 
 /// The contents of a cell, and their window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -313,12 +313,6 @@ impl<'c> Cell<'c> {
         })
     }
 
-    /// Asks for the cache line of the header, where a take begins.
-    #[inline]
-    pub(crate) fn prefetch_header(self) {
-        prefetch(&self.header[0]);
-    }
-
     /// Asks for the cache lines of the payload that a take reads first, so that they come while the header is waited for:
     /// where to take is read there.
     #[inline]
@@ -335,13 +329,17 @@ impl<'c> Cell<'c> {
         }
     }
 
-    /// Asks for all cache lines that a take at this time reads, as far as they are known without any of them.
+    /// Asks for the cache lines that a take reads first.
     #[inline]
-    pub(crate) fn prefetch(self, now: Now) {
-        self.prefetch_header();
+    pub(crate) fn prefetch(self) {
+        prefetch(&self.header[0]);
         self.prefetch_slots();
-        if let Count::Ledger(ledger) = self.count() {
-            ledger.prefetch(now);
+        if self.kind.field(0) != SLOTS {
+            // The tags of the exact entries.
+            self.payload
+                .get(self.payload.len() / 3 * 2)
+                .into_iter()
+                .for_each(prefetch);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::epoch::{EndedEpoch, Epochs, Reading};
 use crate::index::{CellRef, Index, MAX_COUNTERS, high, low};
 use crate::owners::Owners;
 use crate::spaces::{Hand, Spaces};
-use crate::{CountKey, Demand, Micros, Now};
+use crate::{CountKey, Demand, Expected, Micros, Now};
 
 mod room;
 
@@ -246,16 +246,17 @@ impl Cells {
         }
     }
 
-    /// Asks the processor for the memory of these counts: see [`crate::Counters::prefetch`].
+    /// Finds counts, and asks for their memory: see [`crate::Counters::expect`].
     #[inline]
-    pub(crate) fn prefetch(&self, keys: &[CountKey], now: Now) {
-        for key in keys {
-            self.index.prefetch(*key);
+    pub(crate) fn expect(&self, counts: &mut [Expected]) {
+        for count in &*counts {
+            self.index.prefetch(count.key);
         }
-        for key in keys {
-            // A hint: a cell that changes hands meanwhile does no harm.
-            if let Some(cell) = self.index.find(*key, |at| self.blocks.cell(at)) {
-                cell.prefetch(now);
+        for count in counts {
+            // Whoever uses the cell looks whether it serves the count.
+            count.at = self.index.find(count.key, Some);
+            if let Some(cell) = count.at.and_then(|at| self.blocks.cell(at)) {
+                cell.prefetch();
             }
         }
     }
@@ -280,7 +281,7 @@ impl Cells {
     #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
     #[inline(always)]
     pub(crate) fn find_as_it_is<'c>(&'c self, _reading: &'c Reading, demand: &Demand) -> Option<Located<'c>> {
-        let (_, located) = self.lookup(demand.key)?;
+        let located = self.located(demand)?;
         located.cell.fits(&demand.shape).then_some(located)
     }
 
@@ -298,8 +299,8 @@ impl Cells {
         owner: &str,
         now: Now,
     ) -> Result<Located<'c>, NoRoom> {
-        match self.lookup(demand.key) {
-            Some((_, located)) if located.cell.fits(&demand.shape) => Ok(located),
+        match self.located(demand) {
+            Some(located) if located.cell.fits(&demand.shape) => Ok(located),
             _ => self.make(demand, owner, now),
         }
     }
@@ -316,17 +317,31 @@ impl Cells {
         self.lookup(key).map(|(at, _)| at)
     }
 
+    /// The cell of a demand's count: that which served it a moment ago, if it still does.
+    #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
+    #[inline(always)]
+    fn located(&self, demand: &Demand) -> Option<Located<'_>> {
+        let still = demand.at.and_then(|at| self.serving(at, demand.key));
+        let still = still.filter(|located| located.generation.is_multiple_of(2));
+        still.or_else(|| self.lookup(demand.key).map(|(_, located)| located))
+    }
+
+    /// The cell at a place, if it serves this count or has served it last.
+    #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
+    #[inline(always)]
+    fn serving(&self, at: CellRef, key: CountKey) -> Option<Located<'_>> {
+        let cell = self.blocks.cell(at)?;
+        // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
+        // between shows either another identity now or another generation later.
+        let generation = cell.generation().load(Ordering::Acquire);
+        cell.prefetch_slots();
+        holds(cell, key).then_some(Located { cell, generation })
+    }
+
     #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
     #[inline(always)]
     fn lookup(&self, key: CountKey) -> Option<(CellRef, Located<'_>)> {
-        let found = self.index.find(key, |at| {
-            let cell = self.blocks.cell(at)?;
-            // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
-            // between shows either another identity now or another generation later.
-            let generation = cell.generation().load(Ordering::Acquire);
-            cell.prefetch_slots();
-            holds(cell, key).then_some((at, Located { cell, generation }))
-        });
+        let found = self.index.find(key, |at| Some((at, self.serving(at, key)?)));
         found.filter(|(_, located)| located.generation.is_multiple_of(2))
     }
 

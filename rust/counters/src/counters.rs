@@ -14,7 +14,7 @@ use crate::resets::{ResetError, ResetTarget, Resets};
 #[cfg(not(loom))]
 use crate::shared::{ReadClocks, Shared};
 use crate::store::Store;
-use crate::{CountKey, Demand, Now, Refusal};
+use crate::{Demand, Expected, Now, Refusal};
 
 /// Live counters by identity.
 #[derive(Debug)]
@@ -58,13 +58,12 @@ impl Counters {
         kept!(self, kept => kept.growth_failures())
     }
 
-    /// Asks the processor for the memory of these counts, for a call at this time that will use them in some hundred
-    /// nanoseconds and has other things to do until then. Changes nothing; does nothing where another process may keep the
-    /// counts.
+    /// Finds counts that a call will use in some hundred nanoseconds, and asks the processor for their memory, which comes
+    /// while the call does other things. Changes no count; does nothing where another process may keep the counts.
     #[inline]
-    pub fn prefetch(&self, keys: &[CountKey], now: Now) {
+    pub fn expect(&self, counts: &mut [Expected]) {
         match &self.0 {
-            Kept::Own(store) => store.prefetch(keys, now),
+            Kept::Own(store) => store.expect(counts),
             #[cfg(not(loom))]
             Kept::Shared(_) => {}
         }

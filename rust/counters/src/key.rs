@@ -109,6 +109,21 @@ mod tests {
     }
 
     #[test]
+    fn identities_never_change() {
+        // Files hold them.
+        let short = key(|hasher| hasher.str("grant-1"));
+        let long = key(|hasher| {
+            hasher.str(&"g".repeat(200));
+            hasher.none();
+            hasher.reset(3);
+            hasher.text("eu");
+        });
+        let hex = |key: CountKey| format!("{:032x}", key.0);
+        assert_eq!(hex(short), "07d53dc336e0972505971499ccc1b76c");
+        assert_eq!(hex(long), "248037e49d6196c244463a51bd578421");
+    }
+
+    #[test]
     fn the_key_of_the_store_and_the_spec_count() {
         let with = |hash_key: [u8; 16], spec: SpecDigest| KeyHasher::new(&hash_key, &spec).finish();
         assert_ne!(with([1; 16], [1; 16]), with([2; 16], [1; 16]));

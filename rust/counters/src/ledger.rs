@@ -15,7 +15,7 @@
 //! publishes a tag again. A thread that finds a claimed entry uses another one, so nobody waits.
 
 use crate::Now;
-use crate::atomic::{AtomicU64, Ordering, agree, prefetch, spin_loop, stall, yield_now};
+use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, stall, yield_now};
 use crate::calendar::period_start_us;
 use crate::quanta::{CLAIMED, FREE, Quanta};
 use entries::half;
@@ -100,17 +100,6 @@ impl Ledger<'_> {
         }
     }
 
-    /// Asks for the cache lines in which a hold of this time is written down.
-    pub(crate) fn prefetch(&self, now: Now) {
-        let (exact, entries) = (self.exact_entries(), self.entries());
-        let part = self.part(self.quanta.looked(now));
-        // The tags of the exact entries take two lines at most.
-        for entry in [0, exact, part] {
-            prefetch(self.tag_place(entry.min(entries - 1)).0);
-        }
-        prefetch(&self.payload[part]);
-    }
-
     /// Releases a hold that was not written down.
     pub(crate) fn let_go(&self, amount: u64) {
         // Release: nothing is published by it but the units themselves.
@@ -147,13 +136,12 @@ impl Ledger<'_> {
         let (exact, entries) = (self.exact_entries(), self.entries());
         // Most are other stamps' if any is, and that is seen without a claim.
         let own_tag = Quanta::tag(quantum);
-        let mut own = (0..exact).filter(|&entry| {
-            matches!(self.tag(entry), tag if tag == FREE || tag == own_tag || tag == CLAIMED)
-                && self
-                    .record_in(entry, amount, quantum, |held| held == quantum)
-                    .is_some()
+        let may_be_ours = |tag| tag == FREE || tag == own_tag || tag == CLAIMED;
+        let own = self.find_tag(exact, may_be_ours, |entry| {
+            self.record_in(entry, amount, quantum, |held| held == quantum)
+                .is_some()
         });
-        if let Some(entry) = own.next() {
+        if let Some(entry) = own {
             return (quantum, entry);
         }
         let (epoch, part) = (self.quanta.epoch(quantum), self.part(quantum));

@@ -15,7 +15,7 @@ use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreEr
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
-use crate::{CountKey, Demand, Micros, Now, Refusal, View};
+use crate::{Demand, Expected, Micros, Now, Refusal, View};
 use views::{ledger_view, slots_view, stamped, units, view};
 
 pub(crate) use views::window_us;
@@ -65,10 +65,10 @@ impl Store {
         self.cells.growth_failures()
     }
 
-    /// Asks the processor for the memory of these counts: see [`crate::Counters::prefetch`].
+    /// Finds counts, and asks for their memory: see [`crate::Counters::expect`].
     #[inline]
-    pub(crate) fn prefetch(&self, keys: &[CountKey], now: Now) {
-        self.cells.prefetch(keys, now);
+    pub(crate) fn expect(&self, counts: &mut [Expected]) {
+        self.cells.expect(counts);
     }
 
     /// Looks at the counts, takes nothing: fills in every `view`. Returns false in a forked child, which may not look.

@@ -1,8 +1,8 @@
 //! The entries of a ledger in its words: amounts, then tags, two to a word.
 
-use super::Ledger;
+use super::{Ledger, SLIDING_ENTRIES};
 use crate::atomic::{AtomicU64, Ordering, stall};
-use crate::quanta::CLAIMED;
+use crate::quanta::{CLAIMED, Quanta};
 
 impl Ledger<'_> {
     pub(super) fn entries(&self) -> usize {
@@ -17,8 +17,16 @@ impl Ledger<'_> {
     /// The entry of the ring in which admissions of this quantum are merged.
     pub(super) fn part(&self, quantum: u64) -> usize {
         let exact = self.exact_entries();
-        let ring = (self.entries() - exact) as u64;
-        exact + usize::try_from(self.quanta.epoch(quantum) % ring).unwrap_or(0)
+        let epoch = self.quanta.epoch(quantum);
+        let part = match self.quanta {
+            // A known number, so that it is no division.
+            Quanta::Sliding { .. } if self.entries() == SLIDING_ENTRIES => {
+                const RING: u64 = (SLIDING_ENTRIES - SLIDING_ENTRIES / 6) as u64;
+                epoch % RING
+            }
+            _ => epoch % (self.entries() - exact) as u64,
+        };
+        exact + usize::try_from(part).unwrap_or(0)
     }
 
     pub(super) fn tag_place(&self, entry: usize) -> (&AtomicU64, u32) {
@@ -32,6 +40,26 @@ impl Ledger<'_> {
         let (word, shift) = self.tag_place(entry);
         // Acquire: pairs with `publish`, so the amount is seen with its tag. SeqCst: see `refresh`.
         half(word.load(Ordering::SeqCst), shift)
+    }
+
+    /// The first of the first `among` entries whose tag `is_wanted` and that can be `used`. Reads each word once.
+    pub(super) fn find_tag(
+        &self,
+        among: usize,
+        is_wanted: impl Fn(u32) -> bool,
+        used: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let words = self.payload.get(self.entries()..).unwrap_or_default();
+        for (word, first) in words.iter().zip((0..among).step_by(2)) {
+            // SeqCst: as in `tag`.
+            let tags = word.load(Ordering::SeqCst);
+            for (entry, shift) in [(first, 0), (first + 1, 32)] {
+                if is_wanted(half(tags, shift)) && entry < among && used(entry) {
+                    return Some(entry);
+                }
+            }
+        }
+        None
     }
 
     /// Swaps one tag of the two in a word; fails only when this tag has changed.
@@ -60,6 +88,7 @@ impl Ledger<'_> {
 }
 
 /// The tag of a word at a shift, 0 or 32.
-pub(super) fn half(word: u64, shift: u32) -> u32 {
-    u32::try_from(word >> shift & u64::from(u32::MAX)).unwrap_or(0)
+#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+pub(super) const fn half(word: u64, shift: u32) -> u32 {
+    (word >> shift) as u32
 }
