@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -327,3 +329,34 @@ def test_threads_share_limits() -> None:
 def test_policy_schema_is_a_schema() -> None:
     schema = json.loads(callgate.policy_schema())
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+IDS_AFTER_A_FORK = """
+import os
+from callgate import Engine
+
+engine = Engine.from_dict({"version": "1", "name": "p", "default": "allow"})
+
+def reservations():
+    return {engine.check(grant="g", tool="t", reserve=True).reservation for _ in range(200)}
+
+# Some are made in advance, which the child has as well.
+engine.check(grant="g", tool="t", reserve=True)
+read, write = os.pipe()
+if os.fork() == 0:
+    with os.fdopen(write, "w") as out:
+        out.write("\\n".join(reservations()))
+    os._exit(0)
+os.close(write)
+mine = reservations()
+with os.fdopen(read) as told:
+    other = set(told.read().split())
+assert os.wait()[1] == 0
+assert len(mine) == len(other) == 200 and not mine & other, mine & other
+"""
+
+
+def test_a_forked_child_gives_out_reservations_of_its_own() -> None:
+    command = [sys.executable, "-c", IDS_AFTER_A_FORK]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

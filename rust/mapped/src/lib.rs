@@ -1,4 +1,4 @@
-//! Runs of atomic words, on the heap or in a file mapping: the memory of the counters.
+//! Runs of atomic words, on the heap or in a file mapping: the memory of the counters, and early requests for it.
 //!
 //! This is the only crate of the workspace with `unsafe` code. Its interface is safe: [`Words`] is a slice of atomics
 //! that keeps its memory alive. A [`MappedFile`] hands out words of a file that is locked against other processes and
