@@ -1,6 +1,6 @@
 //! Every hostile request, as Envoy would ask about it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use callgate_core::State;
@@ -97,7 +97,7 @@ fn with_headers(mut http: HttpRequest, headers: Vec<(String, Vec<u8>)>, form: Fo
             });
         }
         Form::Joined => {
-            let mut joined: HashMap<String, String> = HashMap::new();
+            let mut joined: BTreeMap<String, String> = BTreeMap::new();
             for (name, value) in headers {
                 let value = String::from_utf8_lossy(&value);
                 joined

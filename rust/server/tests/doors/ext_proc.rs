@@ -1,6 +1,6 @@
 //! Envoy's external processing, called as Envoy calls it: requests, and their results.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use callgate_core::policy::Catalogue;
@@ -456,7 +456,7 @@ async fn what_the_mcp_filter_has_read_counts_where_it_is_named() {
 }
 
 /// The attributes that Envoy sends about a reply that it made itself.
-fn attributes(flags: f64, details: &str) -> HashMap<String, Struct> {
+fn attributes(flags: f64, details: &str) -> BTreeMap<String, Struct> {
     let fields = [
         ("response.flags", Kind::NumberValue(flags)),
         ("response.code_details", Kind::StringValue(details.to_owned())),
@@ -481,7 +481,7 @@ async fn units_come_back_only_where_nobody_was_reached() {
         (Some(attributes(32.0, REFUSED)), true),
         (Some(attributes(0.0, "via_upstream")), false),
         (Some(attributes(4.0, "response_timeout")), false),
-        (Some(HashMap::new()), false),
+        (Some(BTreeMap::new()), false),
         // The client went away, or Envoy did.
         (None, false),
     ] {

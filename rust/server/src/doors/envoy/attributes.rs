@@ -1,6 +1,6 @@
 //! The attributes that Envoy sends of a request.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use callgate_proto::pb::envoy::config::core::v3::Metadata;
 use callgate_proto::pb::envoy::service::auth::v3::AttributeContext;
@@ -14,7 +14,7 @@ use crate::proxy::{Attributes, Found, Singles, single};
 #[derive(Debug)]
 pub(super) struct HttpAttributes<'a> {
     pub(super) http: &'a HttpRequest,
-    extensions: &'a HashMap<String, String>,
+    extensions: &'a BTreeMap<String, String>,
     pub(super) metadata: Option<&'a Metadata>,
     principal: &'a str,
     singles: Singles<'a>,

@@ -1,6 +1,6 @@
 //! The facts of a request that Envoy sends at its beginning.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use callgate_proto::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
 use callgate_proto::pb::google::protobuf::Struct;
@@ -17,7 +17,7 @@ const PRINCIPAL: &str = "connection.uri_san_peer_certificate";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
     pub(super) headers: HeaderMap,
-    pub(super) attributes: HashMap<String, Struct>,
+    pub(super) attributes: BTreeMap<String, Struct>,
     pub(super) metadata: Option<Metadata>,
     /// The values that the proxy's configuration adds on this route: the metadata with which it opened this stream.
     pub(super) extensions: MetadataMap,
@@ -51,7 +51,7 @@ pub(super) fn value(header: &HeaderValue) -> Option<&str> {
 }
 
 /// Finds an attribute, under the name of any filter.
-pub(super) fn attribute<'a>(attributes: &'a HashMap<String, Struct>, name: &str) -> Option<&'a Kind> {
+pub(super) fn attribute<'a>(attributes: &'a BTreeMap<String, Struct>, name: &str) -> Option<&'a Kind> {
     let mut filters = attributes.values();
     filters.find_map(|filter| filter.fields.get(name)?.kind.as_ref())
 }

@@ -3,7 +3,7 @@
 //! Needs `response_attributes: [response.flags, response.code_details, upstream.request_attempt_count]`. Without them, and
 //! whenever anything may have been sent (a time-out, a connection that was cut, a second attempt), nothing is proven.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use callgate_proto::pb::google::protobuf::Struct;
 use callgate_proto::pb::google::protobuf::value::Kind;
@@ -48,7 +48,7 @@ const NO_CONNECTION: [&str; 5] = [
 ];
 
 /// Returns true if these attributes of a response prove that its request never reached an upstream.
-pub(super) fn never_reached(attributes: &HashMap<String, Struct>) -> bool {
+pub(super) fn never_reached(attributes: &BTreeMap<String, Struct>) -> bool {
     let Some(Kind::StringValue(details)) = attribute(attributes, DETAILS) else {
         return false;
     };
@@ -149,6 +149,6 @@ mod tests {
         ] {
             assert!(!told(flags, details, Some(1.0)), "{flags} {details}");
         }
-        assert!(!never_reached(&HashMap::new()));
+        assert!(!never_reached(&BTreeMap::new()));
     }
 }
