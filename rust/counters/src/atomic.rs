@@ -102,6 +102,17 @@ impl Words {
         Self(zeroed(words).into())
     }
 
+    /// A model has no pages.
+    pub(crate) fn zeroed_in_huge_pages(words: usize) -> Self {
+        Self::zeroed(words)
+    }
+
+    /// A part is a copy, so no model makes as many blocks as have one.
+    pub(crate) fn part(&self, first: usize, len: usize) -> Option<Self> {
+        let end = first.checked_add(len)?;
+        (end <= self.len()).then(|| Self::zeroed(len))
+    }
+
     /// Zeroes the words.
     pub(crate) fn release_pages(&self) {
         self.iter().for_each(|word| word.store(0, Ordering::Relaxed));

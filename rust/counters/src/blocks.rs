@@ -16,6 +16,10 @@ pub(crate) const BLOCK_WORDS: usize = 8 * 1024;
 /// Words before the cells: a cache line that belongs to the file.
 pub(crate) const BLOCK_HEADER_WORDS: usize = 8;
 
+/// Blocks that are made at once when there are as many already: a huge page of 2 MiB on most machines.
+const REGION_BLOCKS: u32 = 32;
+const REGION_WORDS: usize = REGION_BLOCKS as usize * BLOCK_WORDS;
+
 /// Descriptors in the first chunk of the table; each further one is as large as all before.
 const FIRST_CHUNK: u32 = 64;
 const CHUNKS: usize = 23;
@@ -156,6 +160,8 @@ pub(crate) struct NoBlock {
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
     blocks: u32,
+    /// Words for further blocks, and the number of blocks that have been cut off them.
+    region: Option<(Words, usize)>,
     /// Blocks that were taken back: zeroed, their pages with the system.
     free: Vec<(u32, Words)>,
 }
@@ -172,12 +178,31 @@ impl Source for Heap {
             });
         }
         self.blocks += 1;
-        Ok((number, Words::zeroed(BLOCK_WORDS)))
+        Ok((number, self.words(number)))
     }
 
     fn take_back(&mut self, number: u32, block: &Block) {
         block.words.release_pages();
         self.free.push((number, block.words.clone()));
+    }
+}
+
+impl Heap {
+    /// The words of the next block. Many blocks lie in huge pages, which make a counter cheaper to find among a million; a
+    /// process with few needs no 2 MiB for them.
+    fn words(&mut self, number: u32) -> Words {
+        if number < REGION_BLOCKS {
+            return Words::zeroed(BLOCK_WORDS);
+        }
+        let (region, used) = self
+            .region
+            .get_or_insert_with(|| (Words::zeroed_in_huge_pages(REGION_WORDS), 0));
+        if let Some(words) = region.part(*used * BLOCK_WORDS, BLOCK_WORDS) {
+            *used += 1;
+            return words;
+        }
+        self.region = None;
+        self.words(number)
     }
 }
 
@@ -238,6 +263,30 @@ mod tests {
             assert!(words.iter().all(|word| word.load(Ordering::Relaxed) <= 1));
             assert!(BLOCK_WORDS - used < BLOCK_WORDS / 30, "little is wasted");
         }
+    }
+
+    #[test]
+    fn blocks_of_a_region_share_no_word() {
+        let layout = Layout::Sliding { window_us: 1 };
+        let mut heap = Heap::default();
+        let made: Vec<(u32, Words)> = (0..=3 * REGION_BLOCKS)
+            .map(|_| heap.next_block(layout).unwrap())
+            .collect();
+        for ((number, words), expected) in made.iter().zip(0_u32..) {
+            assert_eq!((*number, words.len()), (expected, BLOCK_WORDS));
+            assert_eq!(words.as_ptr() as usize % 64, 0);
+            words.iter().for_each(|word| {
+                word.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        for (number, words) in made {
+            assert!(words.iter().all(|word| word.load(Ordering::Relaxed) == 1));
+            // Whoever gets a block back finds it empty, and no other block is.
+            heap.take_back(number, &Block::new(words.clone(), layout));
+            assert!(words.iter().all(|word| word.load(Ordering::Relaxed) == 0));
+        }
+        let again = heap.next_block(layout).unwrap();
+        assert_eq!(again.0, 3 * REGION_BLOCKS, "a free block comes before a new one");
     }
 
     #[test]

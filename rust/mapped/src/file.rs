@@ -416,6 +416,16 @@ impl Mapping {
     }
 }
 
+/// Asks the system to keep these words, which are on the heap, in huge pages where it can.
+pub(crate) fn ask_for_huge_pages(words: &[AtomicU64]) {
+    let start = words.as_ptr().cast_mut().cast::<c_void>();
+    #[expect(unsafe_code, reason = "changes nothing but the size of pages")]
+    // SAFETY: the range is that of the words, and what they hold stays.
+    let asked = unsafe { madvise(start, size_of_val(words), Advice::LinuxHugepage) };
+    // A system without huge pages keeps small ones.
+    let _ = asked;
+}
+
 /// Tells the system that the whole pages among these words, which are zero and on the heap, are not needed for now.
 pub(crate) fn release_pages(words: &[AtomicU64]) {
     let page = rustix::param::page_size();

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::file::{Mapping, release_pages};
+use crate::file::{Mapping, ask_for_huge_pages, release_pages};
 
 /// A run of atomic words, on the heap initially zero. Clones and parts share the same words.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ struct Heap {
 
 /// The alignment of words: a cache line.
 const ALIGN: usize = 64;
+/// The size of huge pages on most machines, 2 MiB.
+const HUGE_PAGE: usize = 2 * 1024 * 1024;
 /// Words per page on machines with the smallest pages.
 const LEAST_PAGE_WORDS: usize = 512;
 
@@ -42,7 +44,23 @@ impl Words {
     ///
     /// If the words exceed the address space.
     pub fn zeroed(len: usize) -> Self {
-        let heap = Heap::zeroed(len);
+        Self::on_heap(len, ALIGN)
+    }
+
+    /// The same for many words that are read at random: the system is asked for huge pages, of which fewer addresses have
+    /// to be looked up. It gives them, and so 2 MiB at a time, if it has some.
+    ///
+    /// # Panics
+    ///
+    /// If the words exceed the address space.
+    pub fn zeroed_in_huge_pages(len: usize) -> Self {
+        let words = Self::on_heap(len, HUGE_PAGE);
+        ask_for_huge_pages(&words);
+        words
+    }
+
+    fn on_heap(len: usize, align: usize) -> Self {
+        let heap = Heap::zeroed(len, align);
         Self {
             start: heap.start,
             len,
@@ -134,9 +152,9 @@ unsafe impl Send for Heap {}
 unsafe impl Sync for Heap {}
 
 impl Heap {
-    fn zeroed(len: usize) -> Self {
+    fn zeroed(len: usize, align: usize) -> Self {
         // At least one word, because an empty allocation is not allowed.
-        let layout = Layout::array::<AtomicU64>(len.max(1)).and_then(|layout| layout.align_to(ALIGN));
+        let layout = Layout::array::<AtomicU64>(len.max(1)).and_then(|layout| layout.align_to(align));
         let Ok(layout) = layout else {
             capacity_overflow(len)
         };
@@ -184,6 +202,19 @@ mod tests {
         let other = words.clone();
         other[7].store(5, Relaxed);
         assert_eq!(words[7].load(Relaxed), 5);
+    }
+
+    #[test]
+    fn words_in_huge_pages_are_like_others() {
+        let words = Words::zeroed_in_huge_pages(2 * HUGE_PAGE / size_of::<AtomicU64>());
+        assert_eq!(words.as_ptr() as usize % HUGE_PAGE, 0);
+        assert!(words.iter().all(|word| word.load(Relaxed) == 0));
+        let part = words.part(100_000, 8_192).unwrap();
+        part[0].store(5, Relaxed);
+        words[0].store(6, Relaxed);
+        part.release_pages();
+        assert_eq!((words[100_000].load(Relaxed), words[0].load(Relaxed)), (0, 6));
+        assert_eq!(Words::zeroed_in_huge_pages(3).len(), 3);
     }
 
     #[test]
