@@ -26,6 +26,8 @@ START_SECONDS = 30.0
 # Between two questions whether a program is ready: also what its start is measured to.
 ASK_EVERY_SECONDS = 0.001
 CALLGATE = Path(sys.executable).parent / "callgate"
+# A sidecar that opens no store: what the data plane takes by itself.
+WITHOUT_CONTROL_PLANE = (sys.executable, "-m", "control.alone")
 
 
 @dataclass

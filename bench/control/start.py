@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from common import report
+from common import programs, report
 
 from control import world as worlds
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 START_WITHIN_SECONDS = 3.0
 ADDED_MIB = 60.0
 MIB = 1024 * 1024
-ALONE = (sys.executable, "-m", "control.alone")
 READY, OPEN, ADMITTED = "ready", "store open", "a grant of the store admitted"
 # Memory is looked at when everything that is read after a start was read.
 _SETTLED_SECONDS, _QUICK_SECONDS = 5.0, 0.5
@@ -75,7 +74,7 @@ def _start(world: World) -> dict[str, float]:
 def _memory(results: Report, subjects: dict[str, World], seconds: float) -> None:
     rows: list[tuple[report.Cell, ...]] = []
     for name, world in subjects.items():
-        with worlds.serving(world, program=ALONE) as sidecar:
+        with worlds.serving(world, program=programs.WITHOUT_CONTROL_PLANE) as sidecar:
             time.sleep(seconds)
             without = sidecar.resident_bytes()["total"] / MIB
         with worlds.serving(world) as sidecar:

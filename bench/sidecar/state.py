@@ -1,5 +1,7 @@
 """Start to the first decision and to ready, and resident memory: idle, with 100,000 and with a million counters.
 
+Memory is that of a sidecar without its control plane, which `make bench-control` adds.
+
 Counters are in memory and in a file, each an exact one of 30 calls an hour. The file is opened again after a stop and
 after SIGKILL, with a million counters in it; what that adds to an empty start is the time to map them.
 """
@@ -65,7 +67,7 @@ def starts_of(settings: Mapping[str, object], folder: Path, rounds: int, *, kill
 def memory(settings: Mapping[str, object], folder: Path, sizes: list[int]) -> list[tuple[int, dict[str, int]]]:
     """Resident bytes with so many counters, in one process that makes more and more."""
     seen = []
-    with programs.sidecar(settings, folder, core=None) as running:
+    with programs.sidecar(settings, folder, core=None, program=programs.WITHOUT_CONTROL_PLANE) as running:
         made = 0
         for size in sizes:
             if size > made:
