@@ -15,7 +15,7 @@ use crate::epoch::{EndedEpoch, Epochs, Reading};
 use crate::index::{CellRef, Index, MAX_COUNTERS, high, low};
 use crate::owners::Owners;
 use crate::spaces::{Hand, Spaces};
-use crate::{CountKey, Demand, Expected, Micros, Now};
+use crate::{CountKey, Demand, Micros, Now};
 
 mod room;
 
@@ -246,16 +246,17 @@ impl Cells {
         }
     }
 
-    /// Finds counts, and asks for their memory: see [`crate::Counters::expect`].
+    /// Asks the processor for the memory of these counts: see [`crate::Counters::prefetch`].
+    ///
+    /// What is found is not passed on. A cell may be used by the call alone that found it, while it has its share of the
+    /// epoch: see `epoch`.
     #[inline]
-    pub(crate) fn expect(&self, counts: &mut [Expected]) {
-        for count in &*counts {
-            self.index.prefetch(count.key);
+    pub(crate) fn prefetch(&self, keys: &[CountKey]) {
+        for key in keys {
+            self.index.prefetch(*key);
         }
-        for count in counts {
-            // Whoever uses the cell looks whether it serves the count.
-            count.at = self.index.find(count.key, Some);
-            if let Some(cell) = count.at.and_then(|at| self.blocks.cell(at)) {
+        for key in keys {
+            if let Some(cell) = self.index.find(*key, |at| self.blocks.cell(at)) {
                 cell.prefetch();
             }
         }
@@ -281,7 +282,7 @@ impl Cells {
     #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
     #[inline(always)]
     pub(crate) fn find_as_it_is<'c>(&'c self, _reading: &'c Reading, demand: &Demand) -> Option<Located<'c>> {
-        let located = self.located(demand)?;
+        let (_, located) = self.lookup(demand.key)?;
         located.cell.fits(&demand.shape).then_some(located)
     }
 
@@ -299,8 +300,8 @@ impl Cells {
         owner: &str,
         now: Now,
     ) -> Result<Located<'c>, NoRoom> {
-        match self.located(demand) {
-            Some(located) if located.cell.fits(&demand.shape) => Ok(located),
+        match self.lookup(demand.key) {
+            Some((_, located)) if located.cell.fits(&demand.shape) => Ok(located),
             _ => self.make(demand, owner, now),
         }
     }
@@ -317,31 +318,17 @@ impl Cells {
         self.lookup(key).map(|(at, _)| at)
     }
 
-    /// The cell of a demand's count: that which served it a moment ago, if it still does.
-    #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
-    #[inline(always)]
-    fn located(&self, demand: &Demand) -> Option<Located<'_>> {
-        let still = demand.at.and_then(|at| self.serving(at, demand.key));
-        let still = still.filter(|located| located.generation.is_multiple_of(2));
-        still.or_else(|| self.lookup(demand.key).map(|(_, located)| located))
-    }
-
-    /// The cell at a place, if it serves this count or has served it last.
-    #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
-    #[inline(always)]
-    fn serving(&self, at: CellRef, key: CountKey) -> Option<Located<'_>> {
-        let cell = self.blocks.cell(at)?;
-        // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
-        // between shows either another identity now or another generation later.
-        let generation = cell.generation().load(Ordering::Acquire);
-        cell.prefetch_slots();
-        holds(cell, key).then_some(Located { cell, generation })
-    }
-
     #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
     #[inline(always)]
     fn lookup(&self, key: CountKey) -> Option<(CellRef, Located<'_>)> {
-        let found = self.index.find(key, |at| Some((at, self.serving(at, key)?)));
+        let found = self.index.find(key, |at| {
+            let cell = self.blocks.cell(at)?;
+            // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
+            // between shows either another identity now or another generation later.
+            let generation = cell.generation().load(Ordering::Acquire);
+            cell.prefetch_slots();
+            holds(cell, key).then_some((at, Located { cell, generation }))
+        });
         found.filter(|(_, located)| located.generation.is_multiple_of(2))
     }
 

@@ -14,7 +14,7 @@ use crate::resets::{ResetError, ResetTarget, Resets};
 #[cfg(not(loom))]
 use crate::shared::{ReadClocks, Shared};
 use crate::store::Store;
-use crate::{Demand, Expected, Now, Refusal};
+use crate::{CountKey, Demand, Now, Refusal};
 
 /// Live counters by identity.
 #[derive(Debug)]
@@ -58,12 +58,12 @@ impl Counters {
         kept!(self, kept => kept.growth_failures())
     }
 
-    /// Finds counts that a call will use in some hundred nanoseconds, and asks the processor for their memory, which comes
-    /// while the call does other things. Changes no count; does nothing where another process may keep the counts.
+    /// Asks the processor for the memory of counts that a call will use in some hundred nanoseconds: it comes while the call
+    /// does other things. Changes nothing, and nothing relies on it; does nothing where another process may keep the counts.
     #[inline]
-    pub fn expect(&self, counts: &mut [Expected]) {
+    pub fn prefetch(&self, keys: &[CountKey]) {
         match &self.0 {
-            Kept::Own(store) => store.expect(counts),
+            Kept::Own(store) => store.prefetch(keys),
             #[cfg(not(loom))]
             Kept::Shared(_) => {}
         }

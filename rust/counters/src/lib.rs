@@ -55,7 +55,7 @@ pub use key::{CountKey, KeyHasher, SpecDigest};
 pub use reservation::{PepId, ReservationId, ReservationIdError, ReservationLimits, Reservations};
 #[cfg(not(loom))]
 pub use resets::{ResetError, ResetTarget, Resets};
-pub use shape::{CountShape, Demand, Expected, Refusal, View};
+pub use shape::{CountShape, Demand, Refusal, View};
 #[cfg(not(loom))]
 pub use shared::ReadClocks;
 pub use store::until_period_end_us;

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::index::CellRef;
 use crate::slots::Taken;
 use crate::{CountKey, Micros, Window};
 
@@ -34,41 +33,18 @@ pub struct Demand {
     /// Filled in by [`crate::Counters::look`] and [`crate::Counters::take`].
     pub view: View,
     pub(crate) hold: Hold,
-    /// The cell that served the count a moment ago.
-    pub(crate) at: Option<CellRef>,
-}
-
-/// A count that a call is about to use: see [`crate::Counters::expect`].
-#[derive(Clone, Copy, Debug)]
-pub struct Expected {
-    /// The identity of the count.
-    pub key: CountKey,
-    pub(crate) at: Option<CellRef>,
-}
-
-impl Expected {
-    /// A count that was not looked for yet.
-    pub const fn new(key: CountKey) -> Self {
-        Self { key, at: None }
-    }
 }
 
 impl Demand {
     /// A demand that has not been looked up yet.
     pub const fn new(key: CountKey, shape: CountShape, cost: Micros) -> Self {
-        Self::of(Expected::new(key), shape, cost)
-    }
-
-    /// A demand on a count that may have been looked for.
-    pub const fn of(count: Expected, shape: CountShape, cost: Micros) -> Self {
         Self {
-            key: count.key,
+            key,
             shape,
             cost,
             beyond: false,
             view: View::EMPTY,
             hold: Hold::None,
-            at: count.at,
         }
     }
 

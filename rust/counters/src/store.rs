@@ -15,7 +15,7 @@ use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreEr
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
-use crate::{Demand, Expected, Micros, Now, Refusal, View};
+use crate::{CountKey, Demand, Micros, Now, Refusal, View};
 use views::{ledger_view, slots_view, stamped, units, view};
 
 pub(crate) use views::window_us;
@@ -65,10 +65,10 @@ impl Store {
         self.cells.growth_failures()
     }
 
-    /// Finds counts, and asks for their memory: see [`crate::Counters::expect`].
+    /// Asks the processor for the memory of these counts: see [`crate::Counters::prefetch`].
     #[inline]
-    pub(crate) fn expect(&self, counts: &mut [Expected]) {
-        self.cells.expect(counts);
+    pub(crate) fn prefetch(&self, keys: &[CountKey]) {
+        self.cells.prefetch(keys);
     }
 
     /// Looks at the counts, takes nothing: fills in every `view`. Returns false in a forked child, which may not look.

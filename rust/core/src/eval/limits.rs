@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use callgate_counters::{CountKey, CountShape, Demand, Expected, KeyHasher, Micros, Resets};
+use callgate_counters::{CountKey, CountShape, Demand, KeyHasher, Micros, Resets};
 use smallvec::SmallVec;
 
 use super::admission::AdmittedRequest;
@@ -30,8 +30,8 @@ const COST_DECIMALS: u32 = 6;
 pub(super) struct Keys<'k> {
     pub(super) hash_key: &'k [u8; 16],
     pub(super) resets: Option<&'k Resets>,
-    /// The counts of the first limits of the call: see [`expected`].
-    pub(super) early: &'k [Expected],
+    /// The counts of the first limits of the call: see [`early_keys`].
+    pub(super) early: &'k [CountKey],
 }
 
 /// The use of one count by the call: the limit whose rule is reported if the count refuses.
@@ -120,16 +120,16 @@ impl Counts {
     /// Adds a limit. If one call uses a count twice, it takes the larger cost, once, under the first limit's rule. A
     /// count of both enforced and shadowed limits is enforced, under the rule and the cost of the first enforced one
     /// alone.
-    fn add(&mut self, new: Use, count: Expected, shape: CountShape, cost: Micros) {
-        let known = self.demands.iter().position(|demand| demand.key == count.key);
+    fn add(&mut self, new: Use, key: CountKey, shape: CountShape, cost: Micros) {
+        let known = self.demands.iter().position(|demand| demand.key == key);
         let known = known.and_then(|index| Some((self.uses.get_mut(index)?, self.demands.get_mut(index)?)));
         match known {
             Some((one, demand)) if one.enforced == new.enforced => demand.cost = demand.cost.max(cost),
-            Some((one, demand)) if new.enforced => (*one, *demand) = (new, Demand::of(count, shape, cost)),
+            Some((one, demand)) if new.enforced => (*one, *demand) = (new, Demand::new(key, shape, cost)),
             Some(_) => {}
             None => {
                 self.uses.push(new);
-                self.demands.push(Demand::of(count, shape, cost));
+                self.demands.push(Demand::new(key, shape, cost));
             }
         }
     }
@@ -160,15 +160,15 @@ pub(super) fn first_waiting(demands: &[Demand], among: usize) -> Option<usize> {
 }
 
 /// The counts of the limits that need no argument to be known, in the order of the limits, up to the first that does.
-pub(super) fn expected(
+pub(super) fn early_keys(
     request: &AdmittedRequest<'_>,
     keys: Keys<'_>,
     policy: &CompiledPolicy,
     places: &Places<'_>,
-) -> SmallVec<[Expected; EARLY]> {
+) -> SmallVec<[CountKey; EARLY]> {
     let limits = places.iter().flat_map(|place| policy.limits_of(place));
     let keys = limits.map_while(|(_, limit)| key(request, None, keys, limit).ok());
-    keys.map(Expected::new).take(EARLY).collect()
+    keys.take(EARLY).collect()
 }
 
 /// Resolves every limit into `counts`: its scope, its cost, its cost against `max` unless a person may allow more. The first
@@ -187,14 +187,14 @@ pub(super) fn resolve<'s, T: Trace>(
     for place in places.iter() {
         for (index, limit) in policy.limits_of(place) {
             match resolve_one(call, keys, early.next(), limit) {
-                Ok((count, cost)) => {
+                Ok((key, cost)) => {
                     let one = Use {
                         limit: index,
                         order,
                         enforced: !place.shadowed,
                         asks: limit.at_max.is_some(),
                     };
-                    counts.add(one, count, limit.shape, cost);
+                    counts.add(one, key, limit.shape, cost);
                 }
                 Err((rule, fault)) => {
                     trace.step(StepKind::Limit, rule, place.shadowed, StepResult::Error);
@@ -236,20 +236,19 @@ impl LimitFault<'_> {
 fn resolve_one<'s>(
     call: &EvaluatedCall<'_>,
     keys: Keys<'_>,
-    early: Option<&Expected>,
+    early: Option<&CountKey>,
     limit: &'s CompiledLimit,
-) -> Result<(Expected, Micros), (&'s str, LimitFault<'s>)> {
-    let count = match early {
-        Some(count) => *count,
+) -> Result<(CountKey, Micros), (&'s str, LimitFault<'s>)> {
+    let key = match early {
+        Some(key) => *key,
         None => key(call.request, Some(call.args), keys, limit)
-            .map(Expected::new)
             .map_err(|path| (&*limit.rule, LimitFault::Scope(path)))?,
     };
     let cost = cost(call, limit).map_err(|path| (&*limit.cost_rule, LimitFault::Cost(path)))?;
     if cost > limit.shape.max && limit.at_max.is_none() {
         return Err((&limit.rule, LimitFault::AboveMax));
     }
-    Ok((count, cost))
+    Ok((key, cost))
 }
 
 /// The count that a limit keeps for a call, or the path of its scope at which the call has no value; without `args`, the

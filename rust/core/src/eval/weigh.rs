@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use callgate_counters::{Counters, Expected};
+use callgate_counters::{CountKey, Counters};
 
 use super::admission::{AdmittedRequest, Decider};
 use super::call::EvaluatedCall;
@@ -159,8 +159,8 @@ impl<'s> Evaluation<'_, 's, '_> {
         let found = policy.names.find(admitted.tool);
         let places = Places::find(policy, facts, found);
         // Before the arguments are read: so the memory of the counts comes meanwhile.
-        let mut early = limits::expected(&admitted, self.keys(), policy, &places);
-        counters.expect(&mut early);
+        let early = limits::early_keys(&admitted, self.keys(), policy, &places);
+        counters.prefetch(&early);
         let args = match self.read_arguments(tape) {
             Ok(args) => args,
             Err(message) => return ControlFlow::Break(self.refuse_request(INVALID, message, trace)),
@@ -199,7 +199,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         call: &EvaluatedCall<'_>,
         policy: &'s CompiledPolicy,
         places: &Places<'s>,
-        early: &[Expected],
+        early: &[CountKey],
         weighed: &mut Weighed<'s, '_>,
         trace: &mut T,
     ) -> Flow<'s> {
