@@ -114,8 +114,13 @@ impl Words {
     }
 
     /// Zeroes the words.
-    pub(crate) fn release_pages(&self) {
+    pub(crate) fn clear(&self) {
         self.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
+    /// The same.
+    pub(crate) fn release_pages(&self) {
+        self.clear();
     }
 }
 

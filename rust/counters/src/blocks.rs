@@ -156,20 +156,65 @@ pub(crate) struct NoBlock {
     pub(crate) reason: String,
 }
 
-/// Blocks of this process's memory.
+/// Blocks of this process's memory: the first few one by one, the others in regions.
+///
+/// Counters that are read at random are found in less time in huge pages, which regions ask for. A process with few
+/// counters needs no 2 MiB for them.
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
     blocks: u32,
-    /// Words for further blocks, and the number of blocks that have been cut off them.
-    region: Option<(Words, usize)>,
-    /// Blocks that were taken back: zeroed, their pages with the system.
+    regions: Vec<Region>,
+    /// Blocks that were taken back: zeroed.
     free: Vec<(u32, Words)>,
+}
+
+/// The words of as many blocks as fill a huge page.
+#[derive(Debug)]
+struct Region {
+    words: Words,
+    /// Blocks of it that are free. Its memory is with the system while all are: of a part of a huge page, what is given
+    /// back comes again when the system puts the page together.
+    free: u32,
+}
+
+impl Heap {
+    /// The number of a block's region, and that of the block in it; `None` for the first blocks.
+    fn place(number: u32) -> Option<(usize, usize)> {
+        let number = number.checked_sub(REGION_BLOCKS)?;
+        let (region, block) = (number / REGION_BLOCKS, number % REGION_BLOCKS);
+        Some((region as usize, block as usize))
+    }
+
+    /// The words of a block that is made now.
+    fn words(&mut self, number: u32) -> Words {
+        let Some((region, block)) = Self::place(number) else {
+            return Words::zeroed(BLOCK_WORDS);
+        };
+        if region == self.regions.len() {
+            self.regions.push(Region {
+                words: Words::zeroed_in_huge_pages(REGION_WORDS),
+                free: 0,
+            });
+        }
+        let region = self.regions.get(region);
+        let words = region.and_then(|region| region.words.part(block * BLOCK_WORDS, BLOCK_WORDS));
+        // Blocks are made in the order of their numbers, so there is a region with room.
+        words.unwrap_or_else(|| Words::zeroed(BLOCK_WORDS))
+    }
+
+    fn region_of(&mut self, number: u32) -> Option<&mut Region> {
+        let (region, _) = Self::place(number)?;
+        self.regions.get_mut(region)
+    }
 }
 
 impl Source for Heap {
     fn next_block(&mut self, _layout: Layout) -> Result<(u32, Words), NoBlock> {
-        if let Some(taken_back) = self.free.pop() {
-            return Ok(taken_back);
+        if let Some((number, words)) = self.free.pop() {
+            if let Some(region) = self.region_of(number) {
+                region.free -= 1;
+            }
+            return Ok((number, words));
         }
         let number = self.blocks;
         if number >= MAX_BLOCKS {
@@ -182,27 +227,16 @@ impl Source for Heap {
     }
 
     fn take_back(&mut self, number: u32, block: &Block) {
-        block.words.release_pages();
+        if let Some(region) = self.region_of(number) {
+            block.words.clear();
+            region.free += 1;
+            if region.free == REGION_BLOCKS {
+                region.words.release_pages();
+            }
+        } else {
+            block.words.release_pages();
+        }
         self.free.push((number, block.words.clone()));
-    }
-}
-
-impl Heap {
-    /// The words of the next block. Many blocks lie in huge pages, which make a counter cheaper to find among a million; a
-    /// process with few needs no 2 MiB for them.
-    fn words(&mut self, number: u32) -> Words {
-        if number < REGION_BLOCKS {
-            return Words::zeroed(BLOCK_WORDS);
-        }
-        let (region, used) = self
-            .region
-            .get_or_insert_with(|| (Words::zeroed_in_huge_pages(REGION_WORDS), 0));
-        if let Some(words) = region.part(*used * BLOCK_WORDS, BLOCK_WORDS) {
-            *used += 1;
-            return words;
-        }
-        self.region = None;
-        self.words(number)
     }
 }
 
@@ -266,10 +300,10 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_a_region_share_no_word() {
+    fn blocks_of_a_region_share_no_word_and_go_back_together() {
         let layout = Layout::Sliding { window_us: 1 };
         let mut heap = Heap::default();
-        let made: Vec<(u32, Words)> = (0..=3 * REGION_BLOCKS)
+        let made: Vec<(u32, Words)> = (0..3 * REGION_BLOCKS)
             .map(|_| heap.next_block(layout).unwrap())
             .collect();
         for ((number, words), expected) in made.iter().zip(0_u32..) {
@@ -279,14 +313,27 @@ mod tests {
                 word.fetch_add(1, Ordering::Relaxed);
             });
         }
-        for (number, words) in made {
+        for (number, words) in &made {
             assert!(words.iter().all(|word| word.load(Ordering::Relaxed) == 1));
             // Whoever gets a block back finds it empty, and no other block is.
-            heap.take_back(number, &Block::new(words.clone(), layout));
+            heap.take_back(*number, &Block::new(words.clone(), layout));
             assert!(words.iter().all(|word| word.load(Ordering::Relaxed) == 0));
         }
-        let again = heap.next_block(layout).unwrap();
-        assert_eq!(again.0, 3 * REGION_BLOCKS, "a free block comes before a new one");
+        let free = |heap: &Heap| {
+            heap.regions
+                .iter()
+                .map(|region| region.free)
+                .collect::<Vec<u32>>()
+        };
+        assert_eq!(free(&heap), [REGION_BLOCKS; 2]);
+        // Used again before any other is made.
+        let mut again: Vec<u32> = (0..3 * REGION_BLOCKS)
+            .map(|_| heap.next_block(layout).unwrap().0)
+            .collect();
+        again.sort_unstable();
+        assert!(again.into_iter().eq(0..3 * REGION_BLOCKS));
+        assert_eq!(free(&heap), [0; 2]);
+        assert_eq!(heap.next_block(layout).unwrap().0, 3 * REGION_BLOCKS);
     }
 
     #[test]

@@ -89,16 +89,22 @@ impl Words {
         }
     }
 
-    /// Zeroes the words, and gives the pages of words on the heap back to the system until they are used again.
+    /// Zeroes the words.
     ///
     /// Writes of other threads meanwhile may be lost or stay.
-    pub fn release_pages(&self) {
+    pub fn clear(&self) {
         for word in self.iter() {
             // Relaxed: whoever uses the words again learns of them in another way. Where nothing is, no page is touched.
             if word.load(Ordering::Relaxed) != 0 {
                 word.store(0, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Zeroes the words as [`Self::clear`] does, and gives the pages of words on the heap back to the system until they are
+    /// used again.
+    pub fn release_pages(&self) {
+        self.clear();
         if matches!(*self.memory, Memory::Heap(_)) {
             release_pages(self);
         }

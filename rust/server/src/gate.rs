@@ -29,6 +29,7 @@ use crate::ingress::Ingress;
 use crate::listed_tools::ListedTools;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
+use crate::random::keep_ids_in_stock;
 
 /// Message of a denial because the decision could not be logged.
 const UNAVAILABLE_MESSAGE: &str = "every decision has to be logged and the decision log cannot be written; try again later, and tell callgate's operator";
@@ -128,6 +129,7 @@ pub(crate) fn work_on<R>(bytes: &[u8], work: impl FnOnce(&mut Buffers) -> R) -> 
 
 impl Gate {
     pub(crate) fn new(engine: Arc<Engine>, clock: Clock, parts: Parts) -> Self {
+        keep_ids_in_stock();
         let metrics = Metrics::default();
         let in_force = ConfigurationSwap::new(&engine, &metrics, parts);
         Self {

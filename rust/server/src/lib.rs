@@ -70,6 +70,6 @@ pub use metrics::{
 };
 pub use net::descriptor_limit;
 pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};
-pub use random::{new_token, random_key, random_reservation_id};
+pub use random::{keep_ids_in_stock, new_token, random_key, random_reservation_id};
 pub use server::{Reload, Server};
 pub use tls::{TlsError, TlsPem};

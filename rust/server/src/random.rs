@@ -27,11 +27,18 @@ fn next_of(ids: &mut Vec<[u8; ID_BYTES]>) -> Result<[u8; ID_BYTES], getrandom::E
     ids.pop().ok_or(getrandom::Error::UNEXPECTED)
 }
 
+/// The process that keeps ids in stock. A forked child has them as well, and its parent gives them away.
+static OWNER: OnceLock<Owner> = OnceLock::new();
+
+/// Lets threads of this process keep ids in stock. Called where an engine or a server is made and not by the first call
+/// that wants an id: a child that is forked meanwhile would wait for it for ever.
+pub fn keep_ids_in_stock() {
+    OWNER.get_or_init(Owner::new);
+}
+
 /// A fresh id for a reservation.
 pub fn random_reservation_id() -> Result<ReservationId, getrandom::Error> {
-    static OWNER: OnceLock<Owner> = OnceLock::new();
-    // A forked child has the ids of its parent, who gives them away as well.
-    let bits = if OWNER.get_or_init(Owner::new).is_here() {
+    let bits = if OWNER.get().is_some_and(Owner::is_here) {
         IDS.with_borrow_mut(next_of)
     } else {
         random_key()
@@ -88,6 +95,7 @@ mod tests {
 
     #[test]
     fn ids_never_repeat() {
+        keep_ids_in_stock();
         let own = || (0..STOCK * 3).map(|_| random_reservation_id().unwrap().to_string());
         let threads: Vec<_> = (0..4)
             .map(|_| std::thread::spawn(move || own().collect()))

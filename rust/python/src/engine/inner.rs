@@ -8,7 +8,7 @@ use std::time::Instant;
 use callgate_core::approval::{Answer, Decided, HeldCall};
 use callgate_core::engine::Policies;
 use callgate_core::{Now, Outcome, Request, ReservationId, Scratch, State};
-use callgate_server::{Approvals, ApprovalsConfig};
+use callgate_server::{Approvals, ApprovalsConfig, keep_ids_in_stock};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
@@ -41,6 +41,7 @@ impl Engine {
             Queue::Said(_) => Vec::new(),
         };
         let core = sizes.engine(py, state)?;
+        keep_ids_in_stock();
         warn_of_unanswered(py, &asking)?;
         let clock = system().shifted(core.store().clock_shift_us());
         Ok(Self {
