@@ -85,10 +85,14 @@ serve: build ## build, start the sidecar with an example policy, print a command
 	$(call say,callgate serve (Ctrl-C stops it; .venv/bin/callgate asks it))
 	@exec $(bin)/callgate serve --policy $(POLICY) --catalogue $(CATALOGUE) $(ARGS)
 
+# Merges what an instrumented build records; maturin says what to do where it cannot be had.
+need_profdata := ! command -v rustup >/dev/null || rustup component add llvm-tools
+
 .PHONY: wheel
-wheel: .venv/.stamp-venv ## one abi3 wheel for Python 3.10 and newer, in dist/
-	$(call say,release wheel (fat LTO takes minutes))
-	@$(bin)/maturin build --release --out dist $(locked)
+wheel: .venv/.stamp-venv ## one abi3 wheel for Python 3.10 and newer, optimised by a profile, in dist/
+	$(call say,release wheel (two builds with fat LTO take minutes))
+	@$(need_profdata)
+	@$(bin)/maturin build --release --pgo --out dist $(locked)
 	@ls -l dist/*-abi3-*.whl
 
 version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
@@ -216,6 +220,9 @@ audit: .venv/.stamp-dev ## cargo-deny: bans, licences, sources of every crate
 quick := $(filter 1,$(QUICK))
 bench_dir := target/bench$(if $(quick),-quick)
 bench_profile := $(if $(quick),dev,release)
+# The profile that the wheel of the benches was made by: what it is compared with is made by it as well.
+trained := $(CURDIR)/target/pgo/callgate.profdata
+by_profile := $(if $(quick),,RUSTFLAGS=-Cprofile-use=$(trained))
 bench_run = PYTHONPATH=bench $(bench_dir)/venv/bin/python bench/run.py $(if $(quick),--quick)
 
 .PHONY: bench
@@ -299,10 +306,10 @@ profile: $(bench_dir)/.stamp bench-tools bench-gateway-tools ## where the time g
 ghz_version := v0.93.0
 # Load generators, and the bare handlers that the load is compared on.
 .PHONY: bench-tools
-bench-tools:
+bench-tools: | $(bench_dir)/.stamp
 	@scripts/need h2load=nghttp2-client taskset=util-linux
 	$(call say,the bare tonic handlers)
-	@cargo build --profile $(bench_profile) --package callgate-bench-bare
+	@$(by_profile) cargo build --profile $(bench_profile) --package callgate-bench-bare
 	@command -v go >/dev/null || echo "make: ghz is left out: it is built with Go, which is not here" >&2
 	@test -x target/tools/ghz || ! command -v go >/dev/null || \
 		GOBIN=$(CURDIR)/target/tools go install github.com/bojand/ghz/cmd/ghz@$(ghz_version)
@@ -314,7 +321,8 @@ bench-proxy-tools: bench-gateway-tools
 	$(call say,peers)
 	@bench/peers/build $(if $(quick),--quick)
 	$(call say,Envoy's services without a network)
-	@cargo bench --quiet --no-run $(if $(quick),--profile dev) --package callgate-server --features bench --bench envoy
+	@$(by_profile) cargo bench --quiet --no-run $(if $(quick),--profile dev) --package callgate-server --features bench \
+		--bench envoy
 
 # The database beside SQLite, and how it is run by another user than root.
 .PHONY: bench-control-tools
@@ -323,16 +331,18 @@ bench-control-tools:
 
 # The server behind the gateway, and plain proxies before it.
 .PHONY: bench-gateway-tools
-bench-gateway-tools: target/envoy/.stamp
+bench-gateway-tools: target/envoy/.stamp | $(bench_dir)/.stamp
 	@scripts/need nginx
 	$(call say,a fast server and a bare proxy)
-	@cargo build --profile $(bench_profile) --package callgate-bench-echo
+	@$(by_profile) cargo build --profile $(bench_profile) --package callgate-bench-echo
 
 # The wheel, in an environment of its own: .venv holds the quick build that tests use. It keeps its symbols for `perf`.
 $(bench_dir)/.stamp: .venv/.stamp-venv $(rust_inputs)
-	$(call say,the wheel for the benches$(if $(quick),, (fat LTO takes minutes)))
+	$(call say,the wheel for the benches$(if $(quick),, (two builds with fat LTO take minutes)))
 	@rm -rf $(bench_dir)/wheel
-	@$(bin)/maturin build --profile $(bench_profile) --strip false --out $(bench_dir)/wheel
+	@$(if $(quick),true,$(need_profdata))
+	@TRAINED=$(trained) $(bin)/maturin build $(if $(quick),--profile dev,--release --pgo) --strip false \
+		--out $(bench_dir)/wheel
 	@test -x $(bench_dir)/venv/bin/python || $(bin)/python -m venv $(bench_dir)/venv
 	@$(bench_dir)/venv/bin/pip install --quiet --upgrade 'pip>=25.1'
 	@$(bench_dir)/venv/bin/pip install --quiet --group bench

@@ -55,7 +55,12 @@ def of_core(name: str, data: Path, quick: bool) -> None:
     profile = ["--profile", "dev"] if quick else []
     command = ["cargo", "bench", *profile, "--package", core.PACKAGES[bench], "--bench", bench, "--no-run"]
     said = subprocess.run(
-        [*command, "--message-format", "json"], cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True
+        [*command, "--message-format", "json"],
+        cwd=machine.ROOT,
+        env=machine.cargo_environment(quick=quick),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     ).stdout
     built = [json.loads(line) for line in said.splitlines()]
     [program] = [m["executable"] for m in built if m.get("executable") and m["target"]["name"] == bench]

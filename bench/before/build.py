@@ -42,7 +42,8 @@ def commit(revision: str) -> str:
 def this_tree(quick: bool) -> Tree:
     """This tree, whose wheel is in the environment that runs the bench."""
     target = machine.ROOT / "target"
-    return Tree("now", Path(sys.executable), _decide(machine.ROOT, target, quick))
+    environment = {**machine.cargo_environment(quick=quick), "CARGO_TARGET_DIR": str(target)}
+    return Tree("now", Path(sys.executable), _decide(machine.ROOT, environment, quick))
 
 
 def earlier(revision: str, quick: bool) -> Tree:
@@ -57,7 +58,7 @@ def earlier(revision: str, quick: bool) -> Tree:
         archive = subprocess.run(["git", "archive", found], cwd=machine.ROOT, stdout=subprocess.PIPE, check=True)
         subprocess.run(["tar", "--extract", "--directory", str(source)], input=archive.stdout, check=True)
         _wheel(source, target, folder / "wheel", python, quick)
-    decide = _decide(source, target, quick)
+    decide = _decide(source, _environment(target), quick)
     built.touch()
     return Tree("before", python, decide)
 
@@ -71,7 +72,7 @@ def _environment(target: Path) -> dict[str, str]:
 
 
 def _wheel(source: Path, target: Path, out: Path, python: Path, quick: bool) -> None:
-    """Builds the wheel as `make` builds that of this tree, and installs it with what it needs."""
+    """Builds the wheel as `make` did until wheels were optimised by a profile, and installs it with what it needs."""
     command = [str(MATURIN), "build", *_profile(quick), "--strip", "false", "--locked", "--out", str(out)]
     subprocess.run(command, cwd=source, env=_environment(target), check=True)
     [wheel] = out.glob("*.whl")
@@ -79,12 +80,12 @@ def _wheel(source: Path, target: Path, out: Path, python: Path, quick: bool) -> 
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", str(wheel)], check=True)
 
 
-def _decide(source: Path, target: Path, quick: bool) -> Path:
+def _decide(source: Path, environment: dict[str, str], quick: bool) -> Path:
     """Builds the bench of `decide()`, and returns its program."""
     profile = _profile(quick) if quick else []
     command = ["cargo", "bench", "--quiet", "--no-run", "--locked", *profile, "--package", "callgate-core"]
     command += ["--bench", "decide", "--message-format", "json"]
-    done = subprocess.run(command, cwd=source, env=_environment(target), stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, cwd=source, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     for line in done.stdout.splitlines():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == "decide":

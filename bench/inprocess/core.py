@@ -91,7 +91,8 @@ def run(bench: str, quick: bool) -> Ran:
     profile = ["--profile", "dev"] if quick else []
     command = ["cargo", "bench", "--quiet", *profile, "--package", PACKAGES[bench], "--bench", bench, "--"]
     command += ["--json", str(path), *(["--quick"] if quick else [])]
-    done = subprocess.run(command, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    environment = machine.cargo_environment(quick=quick)
+    done = subprocess.run(command, cwd=machine.ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     return Ran(done.stdout, {row["name"]: row["values"] for row in rows})
 

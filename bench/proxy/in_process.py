@@ -28,7 +28,8 @@ def decision(options: argparse.Namespace, folder: Path, results: report.Report) 
     command += ["--package", "callgate-server", "--features", "bench", "--bench", "envoy", "--"]
     command += ["--check", str(check), "--rate-limit", str(rate_limit), "--json", str(written)]
     command += ["--quick"] if options.quick else []
-    subprocess.run(command, cwd=machine.ROOT, stdout=subprocess.DEVNULL, check=True)
+    environment = machine.cargo_environment(quick=options.quick)
+    subprocess.run(command, cwd=machine.ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
     rows = json.loads(written.read_text(encoding="utf-8"))["rows"]
     table = [(row["name"], round(row["p50_ns"]), f"{row['of_scan']:.2f}x") for row in rows]
     results.table("The services without a network", ("", "ns", "of the scan"), table)
