@@ -52,7 +52,7 @@ PROBE = 2_000
 def of_core(name: str, data: Path, quick: bool) -> None:
     """Profiles one subject of a bench of the core."""
     bench, only = CORE[name]
-    profile = ["--profile", "dev"] if quick else []
+    profile = ["--profile", "dev" if quick else "release"]
     command = ["cargo", "bench", *profile, "--package", core.PACKAGES[bench], "--bench", bench, "--no-run"]
     said = subprocess.run(
         [*command, "--message-format", "json"],

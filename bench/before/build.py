@@ -82,8 +82,8 @@ def _wheel(source: Path, target: Path, out: Path, python: Path, quick: bool) -> 
 
 def _decide(source: Path, environment: dict[str, str], quick: bool) -> Path:
     """Builds the bench of `decide()`, and returns its program."""
-    profile = _profile(quick) if quick else []
-    command = ["cargo", "bench", "--quiet", "--no-run", "--locked", *profile, "--package", "callgate-core"]
+    # The profile of the wheel, whose names its recorded profile is by.
+    command = ["cargo", "bench", "--quiet", "--no-run", "--locked", *_profile(quick), "--package", "callgate-core"]
     command += ["--bench", "decide", "--message-format", "json"]
     done = subprocess.run(command, cwd=source, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     for line in done.stdout.splitlines():

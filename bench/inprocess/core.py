@@ -88,7 +88,8 @@ def run(bench: str, quick: bool) -> Ran:
     """Builds a bench as a release build (a quick one without fat LTO) and runs it."""
     path = machine.ROOT / "target" / f"bench-{bench}.json"
     path.unlink(missing_ok=True)
-    profile = ["--profile", "dev"] if quick else []
+    # The profile of the wheel, whose names its recorded profile is by.
+    profile = ["--profile", "dev" if quick else "release"]
     command = ["cargo", "bench", "--quiet", *profile, "--package", PACKAGES[bench], "--bench", bench, "--"]
     command += ["--json", str(path), *(["--quick"] if quick else [])]
     environment = machine.cargo_environment(quick=quick)
