@@ -16,29 +16,22 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
+from common import programs
 from train.documents import GRANTS, POLICY, RATE_LIMITS, any_token, arguments, token, tool
 from train.envoy import AUTHORIZATION, RATE_LIMIT, authorization_question, limit_question
 
 import callgate
 from callgate._callgate import hash_token
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 SECONDS = "2s"
 DECISIONS, CALLS, QUESTIONS, AT_ONCE = 40_000, 4_000, 6_000, 32
-START_SECONDS = 60.0
 
 
 def in_process() -> None:
@@ -72,22 +65,14 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@contextmanager
-def sidecar(folder: Path, upstream: int) -> Iterator[str]:
-    """A sidecar with everything that is asked here; its address."""
+def settings(folder: Path, upstream: int) -> dict[str, object]:
+    """The configuration of a sidecar with everything that is asked here."""
     key = bytes(range(32))
     (folder / "grant.key").write_text(key.hex(), encoding="ascii")
     (folder / "grant.key").chmod(0o600)
     for name, document in (("policy", POLICY), ("limits", RATE_LIMITS)):
         (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
-    ports = [free_port() for _ in range(3)]
-    address = f"127.0.0.1:{ports[0]}"
-    configuration = {
-        "state": str(folder),
-        "listen": address,
-        "socket": str(folder / "callgate.sock"),
-        "admin": {"listen": f"127.0.0.1:{ports[1]}", "grpc_listen": f"127.0.0.1:{ports[2]}"},
-        "counters": "memory",
+    return {
         "servers": {"srv": {"policy": "trained", "upstream": {"url": f"http://127.0.0.1:{upstream}/mcp"}}},
         "policies": {"trained": str(folder / "policy.json")},
         "rate_limits": [str(folder / "limits.json")],
@@ -98,36 +83,6 @@ def sidecar(folder: Path, upstream: int) -> Iterator[str]:
         "grant_key_file": str(folder / "grant.key"),
         "proxies": {"server": ["path"], "paths": ["/mcp/{server}"]},
     }
-    path = folder / "callgate.json"
-    path.write_text(json.dumps(configuration), encoding="utf-8")
-    command = [sys.executable, "-m", "callgate", "serve", "--config", str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + START_SECONDS
-        while not is_open(ports[0]):
-            if process.poll() is not None or time.monotonic() > until:
-                sys.exit("train: the sidecar did not start")
-            time.sleep(0.05)
-        yield address
-    finally:
-        # A profile is written when a process ends by itself.
-        process.terminate()
-        process.wait(START_SECONDS)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def is_open(port: int) -> bool:
-    """True if somebody listens on a port of loopback."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
 
 
 def over_grpc(address: str, folder: Path) -> None:
@@ -149,7 +104,7 @@ def through_the_gateway(address: str) -> None:
     """Calls of tools as MCP clients send them."""
     chance = random.Random(3)
     host, _, port = address.partition(":")
-    connections = [http.client.HTTPConnection(host, int(port), timeout=START_SECONDS) for _ in range(4)]
+    connections = [http.client.HTTPConnection(host, int(port), timeout=programs.START_SECONDS) for _ in range(4)]
     for number in range(CALLS):
         message = {
             "jsonrpc": "2.0",
@@ -188,10 +143,14 @@ def trained() -> None:
     subprocess.run([sys.executable, "-m", "train.main", "in-process"], check=True)
     upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
     threading.Thread(target=upstream.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as name, sidecar(Path(name), upstream.server_address[1]) as address:
-        over_grpc(address, Path(name))
-        through_the_gateway(address)
-        for_proxies(address)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        asked = settings(folder, upstream.server_address[1])
+        # It is ended by a signal that it obeys: only then its profile is written.
+        with programs.sidecar(asked, folder, socket_path=folder / "callgate.sock", core=None) as running:
+            over_grpc(running.address, folder)
+            through_the_gateway(running.address)
+            for_proxies(running.address)
     upstream.shutdown()
 
 

@@ -248,8 +248,7 @@ impl Cells {
 
     /// Asks the processor for the memory of these counts: see [`crate::Counters::prefetch`].
     ///
-    /// What is found is not passed on. A cell may be used by the call alone that found it, while it has its share of the
-    /// epoch: see `epoch`.
+    /// Returns no cell: a call may use the cells alone that it finds while it has its share of the epoch (`epoch`).
     #[inline]
     pub(crate) fn prefetch(&self, keys: &[CountKey]) {
         for key in keys {
