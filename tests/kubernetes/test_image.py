@@ -104,7 +104,7 @@ def test_the_wheel_is_built_as_make_builds_it_but_without_a_profile() -> None:
     recipe = re.search(r"^wheel:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
     assert recipe
     made = next(line for line in recipe[1].splitlines() if "maturin build" in line)
-    # A profile is recorded by running callgate, so two builds by a profile do not give the same bytes; the image's do.
+    # A profile is recorded by running callgate, so no two are alike, and an image built again would have other bytes.
     words = made.split("maturin ")[1].replace(" --pgo", "").replace("$(locked)", "--locked").split()
     ran = [one.text for one in stage("wheel") if one.name == "RUN"]
     assert ran[-1].split() == ["maturin", *words]
