@@ -14,6 +14,10 @@ from callgate.store.place import Place
 from support.planes import wait_until
 from support.program import Sidecar, run, sidecar
 
+_PATIENCE_MS = 20_000
+"""A sidecar waits for the store no longer than the caller does: with a client's usual second, `approvals.deadline` above
+it would mean nothing."""
+
 ALLOW: dict[str, Any] = {"version": "1", "name": "allow", "default": "allow"}
 DENY: dict[str, Any] = {"version": "1", "name": "deny", "default": "deny"}
 ASKS: dict[str, Any] = {
@@ -72,7 +76,7 @@ def replica(folder: Path, place: Place | None, *, waits: bool = True, **keys: An
     (folder / "callgate.json").write_text(json.dumps(document))
     with (
         sidecar("--config", folder / "callgate.json", "--state", folder / "state") as running,
-        Client(running.address) as client,
+        Client(running.address, timeout_ms=_PATIENCE_MS) as client,
     ):
         one = Replica(folder, running, client)
         if waits:
