@@ -384,6 +384,28 @@ class PolicyInfo:
     def __hash__(self) -> int: ...
 
 @type_check_only
+class _SharedStore(TypedDict, total=False):
+    """The store of counters that nodes share; ``docs/scaling.md`` says what each means."""
+
+    url: str
+    password: str | None
+    ca_pem: bytes | None
+    budget_ms: int
+    prefix: str
+    lease_ms: int
+    recovery_ms: int | None
+    grant_key: bytes
+
+@type_check_only
+class _SharedStoreState(TypedDict):
+    """What a server knows of the store of shared counters."""
+
+    fault: str | None
+    calls: int
+    failures: int
+    leased: int
+
+@type_check_only
 class _Sizes(TypedDict, total=False):
     """The sizes of an `Engine`, and the place of its counters; `Engine` says what each means."""
 
@@ -393,6 +415,7 @@ class _Sizes(TypedDict, total=False):
     counters: str | None
     share_counters: bool
     approvals: ApprovalQueue | None
+    shared: _SharedStore | None
     flush_interval_ms: int
     reservations_per_grant: int
     reservations_per_pep: int
@@ -418,6 +441,9 @@ class Engine:
     - `approvals`: The queue of questions about calls that need a person's approval; such a call waits for its answer.
       None denies them, ``(approval store unavailable)``. An engine whose policies may ask logs a warning if this is
       left out; pass None if that is meant, or if a `Server` of this engine asks.
+    - `shared`: The store of counters that several nodes share, with which a `Server` of this engine connects
+      (``docs/scaling.md``): ``url``, ``password``, ``ca_pem``, ``budget_ms``, ``prefix``, ``lease_ms``, ``recovery_ms``
+      and ``grant_key``. Calls that are not a server's find it unavailable. None for counters of this process alone.
     - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
       lose the counts of one interval; a kill loses nothing.
     - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's
@@ -1155,6 +1181,13 @@ class Server:
     @property
     def socket(self) -> str | None:
         """Path of the Unix socket, if there is one."""
+
+    @property
+    def shared_store(self) -> _SharedStoreState | None:
+        """The store of counters that nodes share: ``fault``, the reason for which it is not used now, or None; ``calls`` of
+        scripts that it has answered; ``failures``, those that failed; ``leased``, counts of which this node has a share.
+        None without such a store, and once the server has stopped.
+        """
 
     @property
     def store_failure(self) -> str | None:

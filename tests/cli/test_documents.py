@@ -48,8 +48,8 @@ tools:
       on_store_failure: allow
 """
 WARNING = (
-    "p.yaml:9:7: warning: `on_store_failure` has no effect while counters are this process's own: it is for a shared "
-    "store, which this version does not have; remove it"
+    "p.yaml:9:7: warning: `on_store_failure` has no effect while counters are this process's own: it is for those that "
+    "several nodes share, see `counters.shared` in docs/configuration.md"
 )
 
 

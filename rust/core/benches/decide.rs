@@ -136,6 +136,7 @@ fn floor_subject(names: &'static [String], args: &'static [u8]) -> Subject {
         window: Window::Sliding { window_us },
         max: Micros(max * Micros::ONE.0),
         whole_units: true,
+        sharing: callgate_counters::Sharing::Local,
     };
     let (minute, day) = (shape(60_000_000, 30), shape(86_400_000_000, 100_000));
     let call = move |grant: usize, now: Now| {

@@ -2,19 +2,44 @@
 
 use std::sync::Arc;
 
+use callgate_counters::Demand;
+use callgate_counters::lease::{Counted, SharedPolicy};
+
 use crate::compile::{AppliedEntry, Need};
 use crate::decision::Fingerprint;
 use crate::eval::Looked;
 use crate::policy::ast::{Category, Risk};
 use crate::{Decision, LimitState};
 
-/// A call that waits for people: the state of its decision, and the question for them.
+/// A call that waits: the state of its decision, the question for people, and what the store of shared counts is asked for.
 #[derive(Debug)]
 pub struct HeldCall {
-    /// To be settled with the answer.
+    /// To be settled with the answers.
     pub looked: Looked<'static, 'static>,
-    /// The question.
-    pub question: Question,
+    /// The question; `None` if nobody has to be asked.
+    pub question: Option<Question>,
+    /// To be asked once people have approved; `None` if no count is shared.
+    pub store: Option<StoreAsk>,
+}
+
+/// The units that a call wants from the store of shared counts.
+#[derive(Clone, Debug)]
+pub struct StoreAsk {
+    /// The policy.
+    pub policy: Arc<SharedPolicy>,
+    /// The grant that is charged.
+    pub grant: Arc<str>,
+    /// The counts.
+    pub demands: Vec<Demand>,
+}
+
+/// The answer of that store to a call.
+#[derive(Debug)]
+pub struct StoreAnswer {
+    /// What it was asked for.
+    pub asked: StoreAsk,
+    /// What it says.
+    pub counted: Counted,
 }
 
 /// A call, as the store of approvals receives it.
@@ -96,7 +121,7 @@ pub enum Answer {
     Unavailable,
 }
 
-/// The decision on a call, or the question that comes before it.
+/// The decision on a call, or what it has to wait for.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -105,6 +130,6 @@ pub enum Answer {
 pub enum Decided<'s> {
     /// A decision that needs no approval.
     Decision(Decision<'s>),
-    /// People have to be asked first.
+    /// People have to be asked first, or the store of shared counts.
     Asked(Box<HeldCall>),
 }

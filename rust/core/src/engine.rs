@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use callgate_counters::lease::Shared;
 use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, Reservations, StoreError};
 
-use crate::approval::{Answer, Decided};
+use crate::approval::{Answer, Decided, HeldCall, StoreAnswer};
 use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed, frozen};
 use crate::freeze::{Freeze, FreezeSource, FreezeSwitch};
 use crate::grant::{GrantChange, GrantFault, Grants};
@@ -160,10 +161,29 @@ impl Engine {
         state.generation = before.generation + 1;
         drop(before);
         prepare(state.generation);
+        self.announce(&state);
         retired.push(self.state.swap(Arc::new(state)));
         drop(retired);
         // Room of counters whose `max` was another before the last reload, for instance.
         self.counters.turn(FREED_BY_RELOAD);
+    }
+
+    /// Lets nodes share the counts of the policies of this state that are shared: see [`Counters::share`].
+    fn announce(&self, state: &State) {
+        let Some(shared) = self.counters.shared() else {
+            return;
+        };
+        for policy in state.compiled_policies() {
+            if policy.is_shared() {
+                policy.shared.get_or_init(|| shared.policy(&policy.name));
+            }
+        }
+    }
+
+    /// Shares counts with other nodes from now on; once, before any call.
+    pub fn share(&self, shared: Arc<Shared>) {
+        self.counters.share(shared);
+        self.announce(&self.snapshot());
     }
 
     /// Changes managed grants: those that other programs than the configuration own. They stay when another state is loaded.
@@ -276,7 +296,16 @@ impl Engine {
                 return Decided::Decision(decision);
             }
             if weighed.needs_nobody() {
-                return Decided::Decision(counting.settle::<Silent>(&mut weighed));
+                return match counting.settle_here(&mut weighed) {
+                    Ok(decision) => Decided::Decision(decision),
+                    Err(store) => Decided::Asked(Box::new(HeldCall {
+                        looked: Looked {
+                            weighed: weighed.into_owned(),
+                        },
+                        question: None,
+                        store: Some(store),
+                    })),
+                };
             }
             counting.ask(&evaluation, weighed, tape, max_args_bytes)
         }));
@@ -299,13 +328,15 @@ impl Engine {
         self.evaluation(state, request, now).see(&mut scratch.tape, see);
     }
 
-    /// Decides a call with the answer about its approval. `state` is the one that it was looked at by; freezes and the revocation
-    /// of its grant are those of now, because it may have waited.
+    /// Decides a call with the answer about its approval, if it needs one, and that of the store of shared counts, if it uses
+    /// some. `state` is the one that it was looked at by; freezes and the revocation of its grant are those of now, because it
+    /// may have waited. Units that the store took go back where the call is not allowed.
     pub fn settle_answered<'s>(
         &self,
         state: &'s State,
         looked: Looked<'s, '_>,
-        answer: &Answer,
+        answer: Option<&Answer>,
+        store: Option<StoreAnswer>,
         now: Now,
     ) -> Decision<'s> {
         let counting = self.counting(state, now);
@@ -318,17 +349,24 @@ impl Engine {
                 frozen::decision(freezes, state, &looked.weighed, now)
             };
             let stopped = withdrawn.or_else(frozen);
-            stopped.or_else(|| counting.answered(&looked.weighed, answer))
+            stopped.or_else(|| counting.answered(&looked.weighed, answer?))
         }));
         match settled {
             Ok(Some(decision)) => decision,
             Ok(None) => {
-                let Answer::Approved { id } = answer else {
-                    return internal_error(now);
+                let id = match answer {
+                    Some(Answer::Approved { id }) => Cow::Owned(id.clone()),
+                    Some(_) => return internal_error(now),
+                    None => Cow::Borrowed(""),
                 };
-                let mut decision = self.settle(state, looked.approved(), now);
+                let looked = if answer.is_some() {
+                    looked.approved()
+                } else {
+                    looked
+                };
+                let mut decision = self.settle_counted(state, looked, store, now);
                 if decision.outcome == Outcome::Allow {
-                    decision.approval = Cow::Owned(id.clone());
+                    decision.approval = id;
                 }
                 decision
             }
@@ -372,6 +410,23 @@ impl Engine {
                 return decision;
             }
             self.counting(state, now).settle::<Silent>(&mut looked.weighed)
+        }));
+        settled.unwrap_or_else(|_| internal_error(now))
+    }
+
+    fn settle_counted<'s>(
+        &self,
+        state: &'s State,
+        mut looked: Looked<'s, '_>,
+        store: Option<StoreAnswer>,
+        now: Now,
+    ) -> Decision<'s> {
+        let Some(store) = store else {
+            return self.settle(state, looked, now);
+        };
+        let settled = catch_unwind(AssertUnwindSafe(|| {
+            self.counting(state, now)
+                .settle_counted(&mut looked.weighed, store)
         }));
         settled.unwrap_or_else(|_| internal_error(now))
     }
@@ -474,7 +529,7 @@ impl Engine {
     /// them empty; no other count changes. Blocks as long as the disk takes.
     pub fn reset(&self, state: &State, names: &ResetNames<'_>, now: Now) -> Result<Reset, ResetError> {
         self.counters.check_ours().map_err(reset::store_error)?;
-        reset::select(state, names)?.perform(&self.counters, names, now)
+        reset::select(state, names, self.counters.shared().is_some())?.perform(&self.counters, names, now)
     }
 
     /// Gives a reservation's units back; `false` if the id is unknown, expired, already settled or not `pep`'s.
@@ -544,6 +599,7 @@ impl Engine {
             request,
             now,
             hash_key: self.hash_key,
+            shared_key: self.counters.shared().map(|shared| *shared.hash_key()),
             resets: self.counters.resets(),
             freezes: self.freezes.load(),
         }

@@ -3,7 +3,7 @@
 //! A count that is kept for more than what was named is left alone: a limit for all grants together is not reset for one of
 //! them. Counts by session or by argument are reset for all sessions and all values.
 
-use callgate_counters::{Counters, ResetTarget, StoreError};
+use callgate_counters::{Counters, ResetTarget, Sharing, StoreError};
 
 use crate::Now;
 use crate::compile::{CategoryPlace, CompiledLimit, CompiledPolicy, Place};
@@ -62,6 +62,8 @@ pub enum KeptReason {
     OtherGrants,
     /// The limit counts other tools as well.
     OtherTools,
+    /// The counts are kept in the store that nodes share.
+    Shared,
 }
 
 impl KeptReason {
@@ -70,6 +72,16 @@ impl KeptReason {
         match self {
             Self::OtherGrants => "counts all grants together",
             Self::OtherTools => "counts other tools as well",
+            Self::Shared => "is counted in the store that nodes share, where counts are not reset",
+        }
+    }
+
+    /// The advice to whoever wanted nothing but such limits.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::OtherGrants => "to reset it for all, leave out the grant",
+            Self::OtherTools => "to reset it for all, leave out the tool",
+            Self::Shared => "wait until its window has passed",
         }
     }
 }
@@ -101,11 +113,11 @@ pub enum ResetError {
     Unmatched,
     /// Every limit that the names select counts more than what was named.
     #[error(
-        "nothing was reset: {}{} {}; to reset it for all, leave out the {}",
+        "nothing was reset: {}{} {}; {}",
         first.limit.rule,
         if *others > 0 { format!(" (and {others} more)") } else { String::new() },
         first.reason.as_str(),
-        if first.reason == KeptReason::OtherGrants { "grant" } else { "tool" }
+        first.reason.advice()
     )]
     AllKept {
         /// The first of them.
@@ -128,10 +140,15 @@ pub(crate) const fn store_error(error: StoreError) -> ResetError {
 pub(crate) struct Selection<'s> {
     limits: Vec<(&'s CompiledPolicy, &'s CompiledLimit)>,
     kept: Vec<KeptLimit>,
+    has_store: bool,
 }
 
 /// Selects the limits of the loaded policies that have all of these names.
-pub(crate) fn select<'s>(state: &'s State, names: &ResetNames<'_>) -> Result<Selection<'s>, ResetError> {
+pub(crate) fn select<'s>(
+    state: &'s State,
+    names: &ResetNames<'_>,
+    has_store: bool,
+) -> Result<Selection<'s>, ResetError> {
     if *names == ResetNames::default() {
         return Err(ResetError::Unnamed);
     }
@@ -159,6 +176,7 @@ pub(crate) fn select<'s>(state: &'s State, names: &ResetNames<'_>) -> Result<Sel
     let mut selection = Selection {
         limits: Vec::new(),
         kept: Vec::new(),
+        has_store,
     };
     for policy in policies {
         let places: Vec<&Place> = match names.tool {
@@ -209,7 +227,9 @@ impl<'s> Selection<'s> {
         limit: &'s CompiledLimit,
         names: &ResetNames<'_>,
     ) {
-        let reason = if names.grant.is_some() && !limit.counts_by_grant() {
+        let reason = if self.has_store && limit.shape.sharing != Sharing::Local {
+            Some(KeptReason::Shared)
+        } else if names.grant.is_some() && !limit.counts_by_grant() {
             Some(KeptReason::OtherGrants)
         } else if names.tool.is_some() && !is_of_one_tool(policy, place, limit) {
             Some(KeptReason::OtherTools)
@@ -232,7 +252,7 @@ impl<'s> Selection<'s> {
         names: &ResetNames<'_>,
         now: Now,
     ) -> Result<Reset, ResetError> {
-        let Self { limits, mut kept } = self;
+        let Self { limits, mut kept, .. } = self;
         if limits.is_empty() {
             if kept.is_empty() {
                 return Err(ResetError::Unmatched);

@@ -45,6 +45,7 @@ fn demand(number: u64, max: u64) -> Demand {
         },
         max: Micros(max * Micros::ONE.0),
         whole_units: true,
+        sharing: callgate_counters::Sharing::Local,
     };
     // Well-mixed identities, as hashing gives them.
     let key = (u128::from(number) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);

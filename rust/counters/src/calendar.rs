@@ -10,6 +10,12 @@ const WEEK_DAYS: u64 = 7;
 /// 1970-01-01 was a Thursday: three days after the Monday that begins its week.
 const EPOCH_WEEKDAY: u64 = 3;
 
+/// The Unix microseconds at which the period begins in which this time lies, and at which it ends.
+pub fn period_bounds_us(period: Period, unix_us: u64) -> (u64, u64) {
+    let index = period_index(period, unix_us);
+    (period_start_us(period, index), period_start_us(period, index + 1))
+}
+
 /// Number of the period in which a Unix time lies; consecutive periods have consecutive numbers.
 pub(crate) fn period_index(period: Period, unix_us: u64) -> u64 {
     match period {

@@ -13,8 +13,9 @@ use crate::blocks::cells_per_block;
 use crate::index::{high, low};
 use crate::ledger::{CALENDAR_ENTRIES, Ledger, SLIDING_ENTRIES, payload_words};
 use crate::quanta::Quanta;
+use crate::shape::NO_SHARE;
 use crate::slots::{MAX_SLOTS, Slots};
-use crate::{CountKey, CountShape, Micros, Period, Window};
+use crate::{CountKey, CountShape, Micros, Period, Sharing, Window};
 
 /// The contents of a cell, and their window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +34,13 @@ pub(crate) enum Layout {
     },
     /// Amounts by period.
     Calendar(Period),
+    /// Amounts with stamps, of a count of which this node has a share. Its gate stands at [`NO_SHARE`] without one: what is
+    /// granted is taken off there, what is given back is put on, by the same compare-and-swap as units. So no call can use
+    /// what was given back, however slow its thread is, and a new cell admits nothing.
+    Leased {
+        /// Length of the window in microseconds.
+        window_us: u64,
+    },
 }
 
 impl Layout {
@@ -40,6 +48,7 @@ impl Layout {
     pub(crate) fn of(shape: &CountShape) -> Self {
         match shape.window {
             Window::Calendar(period) => Self::Calendar(period),
+            Window::Sliding { window_us } if shape.sharing == Sharing::Leased => Self::Leased { window_us },
             Window::Sliding { window_us } => {
                 let units = usize::try_from(shape.max.0 / Micros::ONE.0).unwrap_or(usize::MAX);
                 if shape.whole_units && (1..=MAX_SLOTS).contains(&units) {
@@ -59,14 +68,18 @@ impl Layout {
     /// A ledger serves any `max` of its window: a count that is in a ledger stays there until it is idle.
     pub(crate) fn fits(self, shape: &CountShape) -> bool {
         self == Self::of(shape)
-            || matches!((self, shape.window), (Self::Sliding { window_us }, Window::Sliding { window_us: wanted }) if window_us == wanted)
+            || matches!(
+                (self, shape.window),
+                (Self::Sliding { window_us }, Window::Sliding { window_us: wanted })
+                    if window_us == wanted && shape.sharing != Sharing::Leased
+            )
     }
 
     /// Words of payload.
     pub(crate) const fn payload(self) -> usize {
         match self {
             Self::Slots { slots, .. } => slots,
-            Self::Sliding { .. } => payload_words(SLIDING_ENTRIES),
+            Self::Sliding { .. } | Self::Leased { .. } => payload_words(SLIDING_ENTRIES),
             Self::Calendar(_) => payload_words(CALENDAR_ENTRIES),
         }
     }
@@ -77,6 +90,7 @@ impl Layout {
             Self::Slots { window_us, slots } => [1, window_us, slots as u64],
             Self::Sliding { window_us } => [2, window_us, 0],
             Self::Calendar(period) => [3, period_code(period), 0],
+            Self::Leased { window_us } => [4, window_us, 0],
         }
     }
 
@@ -91,6 +105,7 @@ impl Layout {
             }
             [2, window_us @ 1..=u64::MAX, 0] => Some(Self::Sliding { window_us }),
             [3, code, 0] => period_of(code).map(Self::Calendar),
+            [4, window_us @ 1..=u64::MAX, 0] => Some(Self::Leased { window_us }),
             _ => None,
         }
     }
@@ -147,6 +162,8 @@ pub(crate) struct Kind {
 
 const SLOTS: u64 = 1;
 const SLIDING: u64 = 2;
+const CALENDAR: u64 = 3;
+const LEASED: u64 = 4;
 const SHAPE_BITS: u32 = 16;
 const SHAPE_MASK: u64 = (1 << SHAPE_BITS) - 1;
 
@@ -167,7 +184,9 @@ impl Kind {
     pub(crate) fn set(&self, layout: Layout) {
         let [tag, first, _] = layout.to_words();
         let (window_us, period) = match layout {
-            Layout::Slots { window_us, .. } | Layout::Sliding { window_us } => (window_us, 0),
+            Layout::Slots { window_us, .. }
+            | Layout::Sliding { window_us }
+            | Layout::Leased { window_us } => (window_us, 0),
             Layout::Calendar(_) => (0, first),
         };
         let fields = [
@@ -204,6 +223,9 @@ impl Kind {
             SLIDING => Layout::Sliding {
                 window_us: self.window_us.load(Ordering::Relaxed),
             },
+            LEASED => Layout::Leased {
+                window_us: self.window_us.load(Ordering::Relaxed),
+            },
             _ => Layout::Calendar(self.period()),
         }
     }
@@ -227,7 +249,7 @@ impl Kind {
 
     /// Returns the unit of time of the ledgers in this block.
     fn quanta(&self) -> Quanta {
-        if self.field(0) != SLIDING {
+        if self.field(0) == CALENDAR {
             return Quanta::Calendar(self.period());
         }
         let quanta = self.quanta.load(Ordering::Relaxed);
@@ -310,6 +332,7 @@ impl<'c> Cell<'c> {
             last: d,
             payload,
             quanta: self.kind.quanta(),
+            base: if self.kind.field(0) == LEASED { NO_SHARE } else { 0 },
         })
     }
 
@@ -354,11 +377,13 @@ impl<'c> Cell<'c> {
         }
         match self.kind.field(0) {
             // Of `max` only whole units count, as there.
+            SLOTS if shape.sharing == Sharing::Leased => false,
             SLOTS => {
                 let slots = self.payload.len() as u64 * Micros::ONE.0;
                 shape.whole_units && shape.max.0.wrapping_sub(slots) < Micros::ONE.0
             }
-            tag => tag == SLIDING,
+            LEASED => shape.sharing == Sharing::Leased,
+            tag => tag == SLIDING && shape.sharing != Sharing::Leased,
         }
     }
 
@@ -438,6 +463,7 @@ mod tests {
                 slots: 256,
             },
             Layout::Sliding { window_us: u64::MAX },
+            Layout::Leased { window_us: 7 },
         ];
         for layout in calendars.into_iter().chain(others) {
             assert_eq!(Layout::from_words(layout.to_words()), Some(layout));
@@ -452,6 +478,8 @@ mod tests {
             [3, 9, 0],
             [3, 0, 1],
             [4, 0, 0],
+            [4, 5, 1],
+            [5, 0, 0],
         ] {
             assert_eq!(Layout::from_words(words), None, "{words:?}");
         }
@@ -461,15 +489,22 @@ mod tests {
     fn a_kind_is_its_layout_whatever_it_was_before() {
         let kind = Kind::new(Layout::Sliding { window_us: 7 });
         let calendars = Period::ALL.map(Layout::Calendar);
-        let others = [(1, 1), (60_000_000, 30), (366 * 86_400_000_000, 256)]
-            .map(|(window_us, slots)| [Layout::Slots { window_us, slots }, Layout::Sliding { window_us }]);
+        let others = [(1, 1), (60_000_000, 30), (366 * 86_400_000_000, 256)].map(|(window_us, slots)| {
+            [
+                Layout::Slots { window_us, slots },
+                Layout::Sliding { window_us },
+                Layout::Leased { window_us },
+            ]
+        });
         for layout in calendars.into_iter().chain(others.into_iter().flatten()) {
             kind.set(layout);
             assert_eq!(kind.layout(), layout);
             assert_eq!(kind.cells(), cells_per_block(layout));
             assert_eq!(kind.payload(), layout.payload());
             match layout {
-                Layout::Sliding { window_us } => assert_eq!(kind.quanta(), Quanta::sliding(window_us)),
+                Layout::Sliding { window_us } | Layout::Leased { window_us } => {
+                    assert_eq!(kind.quanta(), Quanta::sliding(window_us));
+                }
                 Layout::Calendar(period) => assert_eq!(kind.quanta(), Quanta::Calendar(period)),
                 Layout::Slots { .. } => {}
             }
@@ -483,7 +518,11 @@ mod tests {
         let windows = [1, 60_000_000].map(|window_us| Window::Sliding { window_us });
         let periods = [Period::Minute, Period::Day].map(Window::Calendar);
         let slots = [1, 30, 256].map(|slots| Layout::Slots { window_us: 1, slots });
-        let others = [Layout::Sliding { window_us: 1 }, Layout::Calendar(Period::Day)];
+        let others = [
+            Layout::Sliding { window_us: 1 },
+            Layout::Leased { window_us: 1 },
+            Layout::Calendar(Period::Day),
+        ];
         for layout in slots.into_iter().chain(others) {
             let kind = Kind::new(layout);
             let cell = Cell::new(&header, &payload[..layout.payload()], &kind);
@@ -500,11 +539,14 @@ mod tests {
                     257_000_000,
                     u64::MAX,
                 ]) {
-                    for whole_units in [false, true] {
+                    let kinds =
+                        [false, true].map(|whole| [(whole, Sharing::Local), (whole, Sharing::Leased)]);
+                    for (whole_units, sharing) in kinds.into_iter().flatten() {
                         let shape = CountShape {
                             window,
                             max: Micros(max),
                             whole_units,
+                            sharing,
                         };
                         assert_eq!(cell.fits(&shape), layout.fits(&shape), "{layout:?} {shape:?}");
                     }

@@ -9,13 +9,13 @@ use std::thread;
 use siphasher::sip::SipHasher13;
 
 use crate::atomic::{AtomicU64, Ordering, agree};
-use crate::blocks::{Block, Blocks, Heap, NoBlock, Source};
+use crate::blocks::{Block, Blocks, Heap, NoBlock, Source, cells_per_block};
 use crate::cell::{Cell, Count, Layout, check, check_of, successor};
 use crate::epoch::{EndedEpoch, Epochs, Reading};
 use crate::index::{CellRef, Index, MAX_COUNTERS, high, low};
 use crate::owners::Owners;
 use crate::spaces::{Hand, Spaces};
-use crate::{CountKey, Demand, Micros, Now};
+use crate::{CountKey, Demand, Micros, Now, Sharing};
 
 mod room;
 
@@ -372,6 +372,10 @@ impl Cells {
         now: Now,
     ) -> Result<Located<'c>, NoRoom> {
         let old = located.cell;
+        if matches!(old.layout(), Layout::Leased { .. }) != (demand.shape.sharing == Sharing::Leased) {
+            // One identity stands for one kind: what is lent never becomes what is counted here alone.
+            return Err(NoRoom);
+        }
         let Count::Slots(slots) = old.count() else {
             return Ok(located);
         };
@@ -468,6 +472,16 @@ impl Cells {
             None => {
                 if !self.blocks.put(number, Block::new(words, layout)) {
                     return Err(NoRoom);
+                }
+            }
+        }
+        if let Layout::Leased { .. } = layout {
+            // No call can be reading the block yet.
+            let cells = (0..cells_per_block(layout))
+                .filter_map(|cell| self.blocks.cell(CellRef { block: number, cell }));
+            for cell in cells {
+                if let Count::Ledger(ledger) = cell.count() {
+                    ledger.close_gate();
                 }
             }
         }

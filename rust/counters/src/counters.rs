@@ -4,21 +4,25 @@
 use std::io;
 #[cfg(not(loom))]
 use std::path::Path;
-#[cfg(not(loom))]
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 #[cfg(not(loom))]
 use crate::file::{ClockReading, Sizes, StoreError};
+use crate::lease::{self, Ask, Returned};
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTarget, Resets};
+use crate::shape::Hold;
 #[cfg(not(loom))]
 use crate::shared::{ReadClocks, Shared};
 use crate::store::Store;
-use crate::{CountKey, Demand, Now, Refusal};
+use crate::{CountKey, Demand, LeasedUnits, Micros, Now, Refusal};
 
 /// Live counters by identity.
 #[derive(Debug)]
-pub struct Counters(Kept);
+pub struct Counters {
+    kept: Kept,
+    shared: OnceLock<Arc<lease::Shared>>,
+}
 
 /// The place of the counters.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ enum Kept {
 /// Calls a method of the store or of the shared counters, which have the same name.
 macro_rules! kept {
     ($counters:expr, $kept:ident => $call:expr) => {
-        match &$counters.0 {
+        match &$counters.kept {
             Kept::Own($kept) => $call,
             #[cfg(not(loom))]
             Kept::Shared($kept) => $call,
@@ -47,9 +51,16 @@ macro_rules! kept {
 }
 
 impl Counters {
+    const fn of(kept: Kept) -> Self {
+        Self {
+            kept,
+            shared: OnceLock::new(),
+        }
+    }
+
     /// No counters yet; at most `capacity` in all and `per_grant` made by one grant.
     pub fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
-        Self(Kept::Own(Store::new(capacity, per_grant, hash_key)))
+        Self::of(Kept::Own(Store::new(capacity, per_grant, hash_key)))
     }
 
     /// Returns the number of times that a new count was refused because there was no room for it in memory or on disk,
@@ -62,7 +73,7 @@ impl Counters {
     /// does other things. Changes nothing, and nothing relies on it; does nothing where another process may keep the counts.
     #[inline]
     pub fn prefetch(&self, keys: &[CountKey]) {
-        match &self.0 {
+        match &self.kept {
             Kept::Own(store) => store.prefetch(keys),
             #[cfg(not(loom))]
             Kept::Shared(_) => {}
@@ -94,8 +105,59 @@ impl Counters {
 
     /// Gives back the units that [`Self::take`] took for one demand and that have not expired. Units that another process
     /// keeps stay taken if it does not answer.
-    pub(crate) fn give_back(&self, demand: &Demand, now: Now) {
+    pub fn give_back(&self, demand: &Demand, now: Now) {
+        if let Hold::Remote { stamp_us, policy } = demand.hold {
+            if let Some(shared) = self.shared() {
+                shared.ask(Ask::Return(Returned {
+                    policy,
+                    key: demand.key,
+                    shape: demand.shape,
+                    amount: demand.cost,
+                    stamp_us,
+                }));
+            }
+            return;
+        }
         kept!(self, kept => kept.give_back(demand, now));
+    }
+
+    /// Shares counts with other nodes from now on; once, before any call.
+    pub fn share(&self, shared: Arc<lease::Shared>) {
+        let _ = self.shared.set(shared);
+    }
+
+    /// What is shared with other nodes; `None` if nothing is.
+    #[inline]
+    pub fn shared(&self) -> Option<&Arc<lease::Shared>> {
+        self.shared.get()
+    }
+
+    /// Adds to the share that this node has of a leased count. The counter is made, for the grant `owner`, if there is none.
+    /// Nothing is lent where another process keeps the counts.
+    pub fn lend(&self, demand: &Demand, owner: &str, amount: Micros, now: Now) -> Result<(), Refusal> {
+        match &self.kept {
+            Kept::Own(store) => store.lend(demand, owner, amount, now),
+            #[cfg(not(loom))]
+            Kept::Shared(_) => Err(Refusal::Unavailable),
+        }
+    }
+
+    /// Takes units that are free out of this node's share of a leased count, at most this many. Returns their number.
+    pub fn take_back(&self, key: CountKey, most: Micros, now: Now) -> Micros {
+        match &self.kept {
+            Kept::Own(store) => store.take_back(key, most, now),
+            #[cfg(not(loom))]
+            Kept::Shared(_) => Micros(0),
+        }
+    }
+
+    /// Returns a leased count as this node has it; `None` if it has no counter.
+    pub fn leased(&self, key: CountKey, now: Now) -> Option<LeasedUnits> {
+        match &self.kept {
+            Kept::Own(store) => store.leased(key, now),
+            #[cfg(not(loom))]
+            Kept::Shared(_) => None,
+        }
     }
 
     /// Reclaims idle counters among the next `budget` cells.
@@ -153,7 +215,7 @@ impl Counters {
         clocks: impl Fn() -> io::Result<ClockReading>,
     ) -> Result<Self, StoreError> {
         let sizes = Sizes { capacity, per_grant };
-        Store::open(path, sizes, hash_key, &clocks).map(|store| Self(Kept::Own(store)))
+        Store::open(path, sizes, hash_key, &clocks).map(|store| Self::of(Kept::Own(store)))
     }
 
     /// Opens the counters in the file at `path` like [`Self::open`], or joins the process that has opened them so before: the
@@ -170,12 +232,12 @@ impl Counters {
     ) -> Result<Self, StoreError> {
         let sizes = Sizes { capacity, per_grant };
         let shared = Shared::open(path, sizes, hash_key, clocks)?;
-        Ok(Self(Kept::Shared(Box::new(shared))))
+        Ok(Self::of(Kept::Shared(Box::new(shared))))
     }
 
     /// True for counters in a file.
     pub fn is_durable(&self) -> bool {
-        match &self.0 {
+        match &self.kept {
             Kept::Own(store) => store.hash_key().is_some(),
             Kept::Shared(_) => true,
         }
@@ -183,17 +245,17 @@ impl Counters {
 
     /// True for counters that were opened to share them. Then a call may wait for another process, for a bounded time.
     pub fn is_shared(&self) -> bool {
-        matches!(self.0, Kept::Shared(_))
+        matches!(self.kept, Kept::Shared(_))
     }
 
     /// True while another process keeps the counters.
     pub fn is_follower(&self) -> bool {
-        matches!(&self.0, Kept::Shared(shared) if shared.is_follower())
+        matches!(&self.kept, Kept::Shared(shared) if shared.is_follower())
     }
 
     /// The reason why the counters could not be shared or reached lately; `None` if they are.
     pub fn sharing_fault(&self) -> Option<String> {
-        match &self.0 {
+        match &self.kept {
             Kept::Own(_) => None,
             Kept::Shared(shared) => shared.fault(),
         }
@@ -208,7 +270,7 @@ impl Counters {
     /// Returns the key of the identities in the file, which may differ from the given one; `None` for counters in
     /// memory.
     pub fn hash_key(&self) -> Option<&[u8; 16]> {
-        match &self.0 {
+        match &self.kept {
             Kept::Own(store) => store.hash_key(),
             Kept::Shared(shared) => Some(shared.hash_key()),
         }
@@ -233,7 +295,7 @@ impl Counters {
     /// Lets the counts that these targets name begin anew, for every call that begins after the return. Blocks as long as the
     /// disk takes; after an error some of the targets may have been reset. Shared counters cannot be reset.
     pub fn reset(&self, targets: &[ResetTarget<'_>], now: Now) -> Result<(), ResetError> {
-        match &self.0 {
+        match &self.kept {
             Kept::Own(store) => store.reset(targets, now),
             Kept::Shared(_) => Err(ResetError::Shared),
         }

@@ -14,10 +14,10 @@
 //! Entries are owned by claiming: a thread that wants to change one swaps its tag to `CLAIMED`, has it for itself, and
 //! publishes a tag again. A thread that finds a claimed entry uses another one, so nobody waits.
 
-use crate::Now;
 use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, stall, yield_now};
 use crate::calendar::period_start_us;
 use crate::quanta::{CLAIMED, FREE, Quanta};
+use crate::{Micros, Now};
 use entries::half;
 
 mod entries;
@@ -57,6 +57,8 @@ pub(crate) struct Ledger<'c> {
     pub(crate) payload: &'c [AtomicU64],
     /// The unit of time of the ledger.
     pub(crate) quanta: Quanta,
+    /// The state of the gate if no units are taken and none are lent to this node: see `Layout::Leased`.
+    pub(crate) base: u64,
 }
 
 /// The result of a look at a ledger.
@@ -274,16 +276,17 @@ impl Ledger<'_> {
             self.expired(look)
         };
         let used = self.used.load(Ordering::Relaxed).saturating_sub(expired); // a snapshot, as good as any
-        let reset_after_us = if used == 0 {
-            0
-        } else {
-            let last = match self.last.load(Ordering::Relaxed) {
-                // The first hold is not written down yet.
-                0 => look,
-                last => last,
+        let reset_after_us =
+            if used <= self.base && (self.base == 0 || self.last.load(Ordering::Relaxed) == 0) {
+                0
+            } else {
+                let last = match self.last.load(Ordering::Relaxed) {
+                    // The first hold is not written down yet.
+                    0 => look,
+                    last => last,
+                };
+                self.quanta.until(now, last + self.quanta.window())
             };
-            self.quanta.until(now, last + self.quanta.window())
-        };
         // A call that takes nothing waits for nothing, even while more is taken than a lowered `max`.
         let missing = if amount == 0 {
             0
@@ -319,7 +322,7 @@ impl Ledger<'_> {
     /// True if no units are taken or held.
     pub(crate) fn is_idle(&self, now: Now) -> bool {
         self.refresh(now);
-        self.used.load(Ordering::SeqCst) == 0 // the agreement with `hold`
+        self.used.load(Ordering::SeqCst) == self.base // the agreement with `hold`
     }
 
     /// Stamps nothing earlier than `floor` from now on: boot microseconds, or the period.
@@ -336,10 +339,39 @@ impl Ledger<'_> {
     /// Clears everything except the clock. For a closed cell.
     pub(crate) fn empty(&self) {
         // A write makes a page of a file dirty, so only where there is something.
-        let header = [self.next_expiry, self.last, self.used];
-        for word in self.payload.iter().chain(header) {
+        for word in self.payload.iter().chain([self.next_expiry, self.last]) {
             if word.load(Ordering::SeqCst) != 0 {
                 word.store(0, Ordering::SeqCst);
+            }
+        }
+        self.close_gate();
+    }
+
+    /// Puts the gate where it stands without units and without a share. For a cell that nobody reads.
+    pub(crate) fn close_gate(&self) {
+        if self.used.load(Ordering::SeqCst) != self.base {
+            self.used.store(self.base, Ordering::SeqCst);
+        }
+    }
+
+    /// Adds to the share of this node.
+    pub(crate) fn lend(&self, amount: u64) {
+        self.used.fetch_sub(amount, Ordering::SeqCst); // as in `hold`
+    }
+
+    /// Takes units that are free out of the share of this node, at most this many. Returns their number.
+    pub(crate) fn take_back(&self, most: u64, now: Now) -> u64 {
+        self.refresh(now);
+        let mut used = self.used.load(Ordering::SeqCst);
+        loop {
+            let amount = self.base.saturating_sub(used).min(most);
+            // As in `hold`.
+            match self
+                .used
+                .compare_exchange_weak(used, used + amount, Ordering::SeqCst, Ordering::SeqCst)
+            {
+                Ok(_) => return amount,
+                Err(now_used) => used = now_used,
             }
         }
     }
@@ -351,7 +383,7 @@ impl Ledger<'_> {
     /// back late, never early.
     pub(crate) fn mend(&self) {
         let last = self.last.load(Ordering::SeqCst);
-        let (mut used, mut next_expiry) = (0_u64, u64::MAX);
+        let (mut used, mut next_expiry) = (self.base, u64::MAX);
         for entry in 0..self.entries() {
             let amount = self.payload[entry].load(Ordering::SeqCst);
             let tag = match self.tag(entry) {
@@ -538,6 +570,17 @@ impl Ledger<'_> {
         }
         // The rest is held by calls that are being decided at this moment: worth another try at once.
         1
+    }
+
+    /// Ages in microseconds, rounded down, and amounts of the written entries that have not expired.
+    pub(crate) fn ages(&self, now: Now) -> Vec<(u64, Micros)> {
+        let window_us = self
+            .quanta
+            .until(now, self.quantum_reached(now) + self.quanta.window());
+        let left_us = |quantum| self.quanta.until(now, quantum + self.quanta.window());
+        self.live_entries(now)
+            .map(|(quantum, amount)| (window_us.saturating_sub(left_us(quantum)), Micros(amount)))
+            .collect()
     }
 
     /// Quanta and amounts of the written entries that have not expired.

@@ -24,6 +24,7 @@ mod epoch;
 mod file;
 mod index;
 mod key;
+pub mod lease;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod ledger;
 #[cfg(all(test, loom))]
@@ -47,6 +48,7 @@ mod store;
 mod time;
 mod units;
 
+pub use calendar::period_bounds_us;
 pub use counters::Counters;
 pub use date::CivilDate;
 #[cfg(not(loom))]
@@ -55,7 +57,7 @@ pub use key::{CountKey, KeyHasher, SpecDigest};
 pub use reservation::{PepId, ReservationId, ReservationIdError, ReservationLimits, Reservations};
 #[cfg(not(loom))]
 pub use resets::{ResetError, ResetTarget, Resets};
-pub use shape::{CountShape, Demand, Refusal, View};
+pub use shape::{CountShape, Demand, LeasedUnits, Refusal, Sharing, View};
 #[cfg(not(loom))]
 pub use shared::ReadClocks;
 pub use store::until_period_end_us;

@@ -77,6 +77,7 @@ impl LedgerCell {
             last,
             payload: &self.payload,
             quanta: Quanta::sliding(WINDOW_US),
+            base: 0,
         }
     }
 

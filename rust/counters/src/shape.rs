@@ -5,6 +5,18 @@ use serde::{Deserialize, Serialize};
 use crate::slots::Taken;
 use crate::{CountKey, Micros, Window};
 
+/// The place at which a count is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sharing {
+    /// In this process, or in its file.
+    #[default]
+    Local,
+    /// In a store that several nodes share, which lends this node a share of `max`.
+    Leased,
+    /// In a store that several nodes share: it is asked for every unit.
+    Strict,
+}
+
 /// The window, maximum and kind of units of a count; the same for every limit of a policy that names the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountShape {
@@ -14,7 +26,12 @@ pub struct CountShape {
     pub max: Micros,
     /// Every limit on this count has a fixed cost of whole units.
     pub whole_units: bool,
+    /// The place of the count.
+    pub sharing: Sharing,
 }
+
+/// The units in use of a leased count of which this node has no share: more than any `max`, so that nothing is admitted.
+pub(crate) const NO_SHARE: u64 = 1 << 63;
 
 /// One less than the greatest sum, at which additions saturate.
 const MOST: u64 = u64::MAX - 1;
@@ -50,7 +67,22 @@ impl Demand {
 
     /// The greatest number of units that the count may have in use for this call.
     pub(crate) const fn most(&self) -> u64 {
-        if self.beyond { MOST } else { self.shape.max.0 }
+        match self.shape.sharing {
+            _ if self.beyond => MOST,
+            // What this node has no share of is in use there: see `Layout::Leased`.
+            Sharing::Leased => NO_SHARE,
+            Sharing::Local | Sharing::Strict => self.shape.max.0,
+        }
+    }
+
+    /// True if the store is asked for every unit.
+    pub(crate) const fn is_strict(&self) -> bool {
+        matches!(self.shape.sharing, Sharing::Strict)
+    }
+
+    /// True if the count takes units here: a strict one takes them from the store, before.
+    pub(crate) const fn takes_here(&self) -> bool {
+        self.cost.0 > 0 && !matches!(self.shape.sharing, Sharing::Strict)
     }
 }
 
@@ -71,6 +103,13 @@ pub(crate) enum Hold {
         stamp_us: u64,
         /// The quantum and the entry under which a ledger wrote them down.
         written: Option<(u64, usize)>,
+    },
+    /// Units that a shared store took, under its own stamp.
+    Remote {
+        /// Microseconds of the store's clock.
+        stamp_us: u64,
+        /// The number of the policy, see [`crate::lease::Shared::policy_numbered`].
+        policy: u32,
     },
 }
 
@@ -97,6 +136,15 @@ impl View {
         reset_after_us: 0,
         window_us: 0,
     };
+}
+
+/// A leased count as this node has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeasedUnits {
+    /// The part of this node's share that is free.
+    pub free: Micros,
+    /// The units that are in use: microseconds since their admission, and their number.
+    pub used: Vec<(u64, Micros)>,
 }
 
 /// The reason why nothing was taken.

@@ -64,6 +64,7 @@ impl Limit {
             window: Window::Sliding { window_us: WINDOW_US },
             max: Micros(self.max),
             whole_units: self.whole_units,
+            sharing: crate::Sharing::Local,
         };
         Demand::new(CountKey(number as u128), shape, Micros(cost))
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::atomic::{Ordering, agree, fence, stall};
-use crate::cell::{Cell, Count};
+use crate::cell::{Cell, Count, Layout};
 use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
@@ -15,7 +15,7 @@ use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreEr
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
-use crate::{CountKey, Demand, Micros, Now, Refusal, View};
+use crate::{CountKey, Demand, LeasedUnits, Micros, Now, Refusal, View};
 use views::{ledger_view, slots_view, stamped, units, view};
 
 pub(crate) use views::window_us;
@@ -96,7 +96,8 @@ impl Store {
     }
 
     fn look_at(&self, reading: &Reading, demands: &mut [Demand], now: Now) {
-        for demand in demands {
+        // The views of the others come from their store.
+        for demand in demands.iter_mut().filter(|demand| !demand.is_strict()) {
             demand.view = match self.cells.find_fit(reading, demand, now) {
                 Some(located) => view(&located.cell.count(), demand, demand.cost, now),
                 None => View {
@@ -126,7 +127,7 @@ impl Store {
     /// call. `None` where that is not enough.
     #[inline]
     fn take_alone(&self, reading: &Reading, demand: &mut Demand, now: Now) -> Option<Result<u64, Refusal>> {
-        if demand.cost.0 == 0 {
+        if !demand.takes_here() {
             return None;
         }
         let located = self.cells.find_as_it_is(reading, demand)?;
@@ -249,6 +250,58 @@ impl Store {
         });
     }
 
+    /// Adds to the share that this node has of a leased count, and makes the count if there is none.
+    pub(crate) fn lend(&self, demand: &Demand, owner: &str, amount: Micros, now: Now) -> Result<(), Refusal> {
+        if self.is_inherited() || self.cells.is_closed() {
+            return Err(Refusal::Unavailable);
+        }
+        let reading = &self.cells.read();
+        let mut is_lent = false;
+        for _ in 0..ATTEMPTS {
+            self.cells
+                .find_or_make(reading, demand, owner, now)
+                .map_err(|NoRoom| Refusal::Capacity { demand: 0 })?;
+            // Nothing is reclaimed meanwhile.
+            self.cells.with(demand.key, |cell| {
+                if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
+                    ledger.lend(amount.0);
+                    is_lent = true;
+                }
+            });
+            if is_lent {
+                return Ok(());
+            }
+        }
+        Err(Refusal::Capacity { demand: 0 })
+    }
+
+    /// Takes units that are free out of the share of this node, at most this many. Returns their number.
+    pub(crate) fn take_back(&self, key: CountKey, most: Micros, now: Now) -> Micros {
+        let mut taken = 0;
+        if !self.is_inherited() {
+            self.cells.with(key, |cell| {
+                if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
+                    taken = ledger.take_back(most.0, now);
+                }
+            });
+        }
+        Micros(taken)
+    }
+
+    /// Returns the units of a leased count that are free here, and the admitted ones with their ages in microseconds.
+    pub(crate) fn leased(&self, key: CountKey, now: Now) -> Option<LeasedUnits> {
+        let mut found = None;
+        self.cells.with(key, |cell| {
+            if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
+                found = Some(LeasedUnits {
+                    free: Micros(ledger.look(0, ledger.base, now).free),
+                    used: ledger.ages(now),
+                });
+            }
+        });
+        found
+    }
+
     /// Reclaims idle counters among the next `budget` cells.
     pub(crate) fn sweep(&self, now: Now, budget: usize) {
         self.cells.sweep(now, budget);
@@ -300,15 +353,17 @@ impl Store {
     ) -> Result<u64, Failed> {
         let mut located: smallvec::SmallVec<[Option<Located<'_>>; 4]> = smallvec::SmallVec::new();
         for (demand, wanted) in demands.iter_mut().enumerate() {
-            wanted.hold = Hold::None;
-            located.push(if wanted.cost.0 == 0 {
-                None
-            } else {
+            if !wanted.is_strict() {
+                wanted.hold = Hold::None;
+            }
+            located.push(if wanted.takes_here() {
                 Some(
                     self.cells
                         .find_or_make(reading, wanted, owner, now)
                         .map_err(|NoRoom| Failed::NoRoom { demand })?,
                 )
+            } else {
+                None
             });
         }
         stall();

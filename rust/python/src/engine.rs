@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use callgate_server::{Approvals, Clock};
+use callgate_shared::SharedConfig;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -37,6 +38,9 @@ pub(crate) use inner::compile;
 /// - `approvals`: The queue of questions about calls that need a person's approval; such a call waits for its answer.
 ///   None denies them, ``(approval store unavailable)``. An engine whose policies may ask logs a warning if this is
 ///   left out; pass None if that is meant, or if a `Server` of this engine asks.
+/// - `shared`: The store of counters that several nodes share, with which a `Server` of this engine connects
+///   (``docs/scaling.md``): ``url``, ``password``, ``ca_pem``, ``budget_ms``, ``prefix``, ``lease_ms``, ``recovery_ms``
+///   and ``grant_key``. Calls that are not a server's find it unavailable. None for counters of this process alone.
 /// - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
 ///   lose the counts of one interval; a kill loses nothing.
 /// - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's
@@ -47,6 +51,8 @@ pub(crate) struct Engine {
     pub(crate) core: Arc<callgate_core::Engine>,
     pub(crate) clock: Clock,
     pub(crate) flush_interval_ms: u64,
+    /// For the server, which speaks to the store.
+    pub(crate) shared: Option<SharedConfig>,
     approvals: Option<Approvals>,
     calls: AtomicU32,
 }

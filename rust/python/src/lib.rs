@@ -37,6 +37,7 @@ mod prose;
 mod proxies;
 mod server;
 mod setup;
+mod shared;
 mod sizes;
 mod text;
 mod wrap;

@@ -145,6 +145,7 @@ impl Server {
                 flush_interval_ms: engine.flush_interval_ms,
                 allowed_hosts,
                 approvals: approvals.map(|queue| queue.get().channel()),
+                shared: engine.shared.clone(),
                 freeze_file,
                 audit: audit.map(crate::audit::config).transpose()?,
                 peps: peps.map(setup::peps).transpose()?,
@@ -242,6 +243,22 @@ impl Server {
     #[getter]
     fn store_failure(&self) -> PyResult<Option<String>> {
         Ok(self.started()?.store_failure())
+    }
+
+    /// The store of counters that nodes share: ``fault``, the reason for which it is not used now, or None; ``calls`` of
+    /// scripts that it has answered; ``failures``, those that failed; ``leased``, counts of which this node has a share.
+    /// None without such a store, and once the server has stopped.
+    #[getter]
+    fn shared_store<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(state) = self.started()?.shared_store() else {
+            return Ok(None);
+        };
+        let fields = PyDict::new(py);
+        fields.set_item("fault", state.fault)?;
+        fields.set_item("calls", state.calls)?;
+        fields.set_item("failures", state.failures)?;
+        fields.set_item("leased", state.leased)?;
+        Ok(Some(fields))
     }
 
     /// The freezes in the file, read anew: rows as `freezes_read` returns them, and the fault of the file.

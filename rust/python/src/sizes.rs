@@ -1,6 +1,9 @@
 //! The sizes of an engine, and the place of its counters.
 
+use std::sync::Arc;
+
 use callgate_core::{EngineConfig, State};
+use callgate_counters::lease::Shared;
 use callgate_counters::{ReadClocks, ReservationLimits};
 use callgate_server::random_key;
 use pyo3::exceptions::PyOSError;
@@ -10,6 +13,7 @@ use crate::approvals::ApprovalQueue;
 use crate::counters;
 use crate::error::Error;
 use crate::keywords::keywords;
+use crate::shared::SharedArgument;
 
 /// The limit of open reservations; beyond it the oldest one is committed.
 const RESERVATION_CAPACITY: usize = 1 << 16;
@@ -33,6 +37,8 @@ keywords! {
         flush_interval_ms: u64 = 1_000,
         /// The limit of open reservations per grant.
         reservations_per_grant: usize = 1 << 12,
+        /// The store of counters that nodes share.
+        shared: Option<SharedArgument> = None,
         /// The limit of open reservations per enforcement point.
         reservations_per_pep: usize = 1 << 15,
     }
@@ -66,6 +72,19 @@ impl<'py> FromPyObject<'_, 'py> for Queue {
 impl Sizes {
     /// Makes an engine of these sizes; opens the file of its counters, if they are in one.
     pub(crate) fn engine(&self, py: Python<'_>, state: State) -> PyResult<callgate_core::Engine> {
+        let engine = self.engine_of_one(py, state)?;
+        if let Some(shared) = &self.shared {
+            if self.share_counters {
+                let fault =
+                    "expected counters of this process alone beside a store that nodes share".to_owned();
+                return Err(Error::Value("share_counters".to_owned(), fault).into());
+            }
+            engine.share(Arc::new(Shared::new(shared.hash_key)));
+        }
+        Ok(engine)
+    }
+
+    fn engine_of_one(&self, py: Python<'_>, state: State) -> PyResult<callgate_core::Engine> {
         let config = self.config()?;
         let Some(path) = counters::place(self.counters.as_deref())? else {
             if self.share_counters {

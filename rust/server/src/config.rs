@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use callgate_core::grant::TokenKey;
+use callgate_shared::SharedConfig;
 
 use crate::approvals::ApprovalChannel;
 use crate::audit::AuditConfig;
@@ -31,6 +32,8 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     /// The way to the store of approvals. `None`: calls that need an approval are denied.
     pub approvals: Option<ApprovalChannel>,
+    /// The store of counters that nodes share. `None`: each counts for itself.
+    pub shared: Option<SharedConfig>,
     /// The file of freezes, which is read again while the server runs. `None`: it has none.
     pub freeze_file: Option<PathBuf>,
     /// The decision log. `None`: decisions are not logged.
@@ -58,6 +61,7 @@ impl Default for ServerConfig {
             flush_interval_ms: 1_000,
             allowed_hosts: Vec::new(),
             approvals: None,
+            shared: None,
             freeze_file: None,
             audit: None,
             peps: None,

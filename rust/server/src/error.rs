@@ -15,6 +15,9 @@ pub enum StartError {
     /// Neither an address nor a socket was given.
     #[error("nothing to listen on: expected a TCP address, a Unix socket path, or both")]
     NoListener,
+    /// The store of shared counters cannot be used.
+    #[error(transparent)]
+    Shared(#[from] callgate_shared::SharedError),
     /// A limit is zero.
     #[error("`{name}` is 0; expected at least 1")]
     Limit {

@@ -5,12 +5,13 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callgate_core::approval::{Answer, Decided, Question};
+use callgate_core::approval::{Answer, Decided, Question, StoreAnswer};
 use callgate_core::engine::{Identity, Peek, Seen};
 use callgate_core::json::Tape;
 use callgate_core::{
     Args, Caller, Decision, Engine, Looked, Now, Outcome, Pep, PepId, Request, ReservationId, Scratch, State,
 };
+use callgate_shared::{SharedConfig, SharedError, Worker};
 use http::HeaderMap;
 
 #[cfg(doc)]
@@ -30,6 +31,7 @@ use crate::listed_tools::ListedTools;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
 use crate::random::keep_ids_in_stock;
+use crate::shared_store::SharedStore;
 
 /// Message of a denial because the decision could not be logged.
 const UNAVAILABLE_MESSAGE: &str = "every decision has to be logged and the decision log cannot be written; try again later, and tell callgate's operator";
@@ -72,6 +74,8 @@ pub(crate) struct Gate {
     pub(crate) audit: Option<Audit>,
     /// The way to the store of approvals; `None` where nobody would answer.
     pub(crate) approvals: Option<Approvals>,
+    /// The way to the store of shared counts; `None` where none are shared.
+    pub(crate) shared: Option<SharedStore>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) in_force: ConfigurationSwap,
     /// Keeps apart their sessions of callers that have proven who they are; `None` where there is no gateway.
@@ -139,12 +143,20 @@ impl Gate {
             events: Arc::default(),
             audit: None,
             approvals: None,
+            shared: None,
             feed: Arc::default(),
             in_force,
             sessions: None,
             paces: Paces::default(),
             listed_tools: ListedTools::default(),
         }
+    }
+
+    /// Starts the worker that speaks to the store of shared counts.
+    pub(crate) fn share(&mut self, config: &SharedConfig) -> Result<Worker, SharedError> {
+        let (store, worker) = SharedStore::start(config, &self.engine, &self.clock, &self.events)?;
+        self.shared = Some(store);
+        Ok(worker)
     }
 
     /// The configuration in force; a call goes by one from start to end.
@@ -243,9 +255,11 @@ impl Gate {
                 Decided::Decision(denial(UNAVAILABLE, message, now))
             }
             Some(answered) => {
-                let AnsweredCall { looked, reply, .. } = *answered;
+                let AnsweredCall {
+                    looked, reply, store, ..
+                } = *answered;
                 self.engine.see(state, request, now, scratch, see);
-                Decided::Decision(self.settle(state, looked, reply, now))
+                Decided::Decision(self.settle(state, looked, reply, store, now))
             }
             None => self
                 .engine
@@ -253,13 +267,14 @@ impl Gate {
         };
         let decision = match decided {
             Decided::Decision(decision) => decision,
-            Decided::Asked(asked) if self.approvals.is_some() => {
+            Decided::Asked(asked) if self.approvals.is_some() || asked.question.is_none() => {
                 asking.wait(asked, ingress.protocol, self.clock.since(started));
                 // The door throws away what it makes of this, and comes back with the answer.
                 return render(&denial(UNAVAILABLE, Cow::Borrowed(""), now));
             }
             Decided::Asked(asked) => {
-                self.settle(state, asked.looked, Reply::without_use(Answer::Unavailable), now)
+                let reply = Some(Reply::without_use(Answer::Unavailable));
+                self.settle(state, asked.looked, reply, None, now)
             }
         };
         let took = before + self.clock.since(started);
@@ -271,10 +286,18 @@ impl Gate {
         render(&decision)
     }
 
-    /// Decides a call with the answer that it has waited for. A use that was consumed for it is given back, unless it is allowed.
-    fn settle<'s>(&self, state: &'s State, looked: Looked<'s, '_>, reply: Reply, now: Now) -> Decision<'s> {
-        let decision = self.engine.settle_answered(state, looked, &reply.answer, now);
-        if let (Outcome::Allow, Some(approvals)) = (decision.outcome, &self.approvals) {
+    /// Decides a call with the answers that it has waited for. A use that was consumed for it is given back, unless it is allowed.
+    fn settle<'s>(
+        &self,
+        state: &'s State,
+        looked: Looked<'s, '_>,
+        reply: Option<Reply>,
+        store: Option<StoreAnswer>,
+        now: Now,
+    ) -> Decision<'s> {
+        let answer = reply.as_ref().map(|reply| &reply.answer);
+        let decision = self.engine.settle_answered(state, looked, answer, store, now);
+        if let (Outcome::Allow, Some(approvals), Some(reply)) = (decision.outcome, &self.approvals, reply) {
             let until = Instant::now() + self.engine.reservation_ttl();
             approvals.spend(reply, decision.reservation, until);
         }

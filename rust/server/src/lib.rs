@@ -38,6 +38,7 @@ mod random;
 #[cfg(test)]
 mod rooms;
 mod server;
+mod shared_store;
 #[cfg(test)]
 mod testing;
 mod threads;

@@ -1,4 +1,5 @@
-//! The passes of a door over a request: a second one where its call has to wait for a person's approval.
+//! The passes of a door over a request: a second one where its call has to wait for a person's approval, or for the store of
+//! shared counts.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -7,23 +8,37 @@ use std::time::Instant;
 use arc_swap::Guard;
 
 use crate::apart::apart;
-use crate::approvals::{Asking, WaitingCall};
+use crate::approvals::{Asking, Reply, WaitingCall};
 use crate::deadline::Deadline;
 use crate::gate::Gate;
 use crate::in_force::Configuration;
 
-/// Asks the question of a call at once, and waits for the answer, at most until this moment. Then the second pass can begin.
+/// Asks the question of a call at once, and waits for the answer, at most until this moment; then asks the store of shared counts,
+/// and waits for its budget. Then the second pass can begin.
 pub(crate) fn answered(
     waiting: WaitingCall,
     gate: &Gate,
     until: Instant,
 ) -> impl Future<Output = Asking> + Send + use<> {
-    let (question, protocol, unsettled) = waiting.into_parts();
-    let reply = gate.ask(question, protocol, until);
-    async move { unsettled.answered(reply.await) }
+    let (question, store, protocol, unsettled) = waiting.into_parts();
+    let reply = question.map(|question| gate.ask(question, protocol, until));
+    let shared = gate.shared.clone();
+    async move {
+        let reply = match reply {
+            Some(reply) => Some(reply.await),
+            None => None,
+        };
+        let is_wanted = reply.as_ref().is_none_or(Reply::is_approval);
+        // Units are taken for a call alone that people let through.
+        let store = match (store.filter(|_| is_wanted), shared) {
+            (Some(asked), Some(shared)) => Some(shared.ask(asked).await),
+            _ => None,
+        };
+        unsettled.answered(reply, store)
+    }
 }
 
-/// Calls `work` with the configuration in force; if its call has to wait for an approval, calls it once more with the answer and
+/// Calls `work` with the configuration in force; if its call has to wait for an answer, calls it once more with the answer and
 /// with the same configuration. Where the second pass does not settle the call, what was consumed for it is given back.
 ///
 /// The request is kept over the wait, so `keep` counts its bytes first; where there is no room for them, nobody is asked and

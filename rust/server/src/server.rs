@@ -3,11 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use callgate_core::freeze::{Freeze, FreezeRow, FreezeScope};
 use callgate_core::{Engine, State};
+use callgate_shared::{State as StoreState, Worker};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -73,6 +74,8 @@ pub struct Server {
     /// Opened when the first configuration asks for it, once.
     pinning: OnceLock<Pinning>,
     freezes: Option<FreezeWatch>,
+    /// Speaks to the store of shared counters until the server stops.
+    shared: Mutex<Option<Worker>>,
 }
 
 /// The threads of a server that has not been stopped, and the tasks that accept its connections.
@@ -109,6 +112,7 @@ impl Server {
             flush_interval_ms,
             allowed_hosts,
             approvals,
+            shared,
             freeze_file,
             audit,
             peps,
@@ -144,10 +148,10 @@ impl Server {
         let sessions = Sessions::of(pep_key.as_ref());
         gate.sessions = Some(sessions.map_err(|error| StartError::Randomness(error.to_string()))?);
         let pinning = OnceLock::new();
-        let folder = gateway.pins_folder.as_deref();
-        let pins = Pinning::opened(&pinning, folder, &gate.events)?;
+        let pins = Pinning::opened(&pinning, gateway.pins_folder.as_deref(), &gate.events)?;
         let gateway = Arc::new(Gateway::new(gateway, pins, None)?);
         gate.reload(None, |parts| parts.gateway = gateway);
+        let worker = shared.map(|shared| gate.share(&shared)).transpose()?;
         let (phase, watching) = watch::channel(Phase::Serving);
         let services = Services::new(gate, access, limits, health_service, &watching)?;
         let services = Arc::new(services);
@@ -177,8 +181,7 @@ impl Server {
             listeners.push(runtime.spawn(acceptor.unix(listener)));
             socket
         });
-        let interval = Duration::from_millis(flush_interval_ms.max(1));
-        run_upkeep(&runtime, &services.gate, &threads, (watching, interval));
+        run_upkeep(&runtime, &services.gate, &threads, (watching, flush_interval_ms));
         drop(entered);
 
         let server = Self {
@@ -200,6 +203,7 @@ impl Server {
             })),
             pinning,
             freezes,
+            shared: Mutex::new(worker),
         };
         server.log_started();
         Ok(server)
@@ -343,6 +347,8 @@ impl Server {
         if let Some(pinning) = self.pinning.get() {
             pinning.finish();
         }
+        // After the last call that takes units: what this node does not use goes to the others.
+        drop(self.worker().take());
         // After the last decision.
         if let Some(audit) = &self.services.gate.audit {
             audit.finish(FLUSHING_TIME);
@@ -373,6 +379,16 @@ impl Server {
             upstreams: configuration.parts.gateway.numbers(),
             ..gate.metrics.snapshot(&configuration.state)
         }
+    }
+
+    /// What is known of the store of shared counters; `None` without one, and once the server has stopped.
+    pub fn shared_store(&self) -> Option<StoreState> {
+        self.worker().as_ref().map(Worker::state)
+    }
+
+    fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
+        // The lock guards one pointer, which a panic cannot leave half-written.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The freezes in the file, read anew, also those that have ended; with the reason if the file cannot be read, and those
@@ -475,8 +491,9 @@ fn run_upkeep(
     runtime: &Runtime,
     gate: &Arc<Gate>,
     threads: &Arc<Threads>,
-    (phase, flush_interval): (watch::Receiver<Phase>, Duration),
+    (phase, flush_interval_ms): (watch::Receiver<Phase>, u64),
 ) {
+    let flush_interval = Duration::from_millis(flush_interval_ms.max(1));
     if gate.engine.store().is_durable() {
         runtime.spawn(flush::run(Arc::clone(gate), phase.clone(), flush_interval));
     }

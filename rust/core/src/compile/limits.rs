@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use callgate_counters::{CountShape, Micros, Period, SpecDigest, Window};
+use callgate_counters::{CountShape, Micros, Period, Sharing, SpecDigest, Window};
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::pointer::push_step;
 use super::rules::Need;
+use crate::Outcome;
 use crate::policy::ast::{
     ApprovalTerms, CategoryRules, Cost, EntryDocument, Limit, Path, Policy, Rules, Scope, Step,
 };
@@ -25,6 +26,8 @@ pub(crate) struct CompiledLimit {
     pub(crate) scope: Vec<Scope>,
     pub(crate) cost: Cost,
     pub(crate) on_deny: Option<String>,
+    /// True if a call is not refused because the shared store cannot be reached.
+    pub(crate) passes_without_store: bool,
     /// The need of a call for which too little is left, if a person may allow it.
     pub(crate) at_max: Option<Arc<Need>>,
     /// The sentence names the tool; otherwise it is about calls in general.
@@ -45,6 +48,7 @@ impl CompiledLimit {
         let mut rule = part.to_owned();
         push_step(&mut rule, &limit.counter);
         let spec = spec_digest(&counts.policy, &limit);
+        let sharing = sharing(&limit);
         let mut scope = limit.scope;
         scope.sort_by_cached_key(scope_bytes);
         scope.dedup_by_key(|part| scope_bytes(part));
@@ -63,13 +67,28 @@ impl CompiledLimit {
                 window: limit.window,
                 max: limit.max,
                 whole_units: counts.whole_units.get(&spec).copied().unwrap_or(false),
+                sharing,
             },
+            passes_without_store: limit.on_store_failure == Outcome::Allow,
             quota: quota(limit.max, limit.window, &limit.cost, &scope),
             one_tool: exact || scope.contains(&Scope::Tool),
             counter: limit.counter,
             scope,
             cost: limit.cost,
             on_deny: limit.on_deny,
+        }
+    }
+
+    /// The shape of its counts, where there is a shared store or none.
+    pub(crate) fn shape(&self, has_store: bool) -> CountShape {
+        let sharing = if has_store {
+            self.shape.sharing
+        } else {
+            Sharing::Local
+        };
+        CountShape {
+            sharing,
+            ..self.shape
         }
     }
 
@@ -82,6 +101,19 @@ impl CompiledLimit {
     /// True if tools have counts of their own.
     pub(crate) fn counts_by_tool(&self) -> bool {
         self.scope.contains(&Scope::Tool)
+    }
+}
+
+/// The greatest `max` of a shared count: a store counts millionths of units in numbers that are exact up to 2^53.
+const MOST_SHARED: Micros = Micros(1 << 53);
+
+/// The place of a limit's counts where there is a shared store.
+fn sharing(limit: &Limit) -> Sharing {
+    match (limit.shared.unwrap_or(Sharing::Leased), limit.window) {
+        _ if limit.asks_at_max || limit.max > MOST_SHARED => Sharing::Local,
+        // A period ends at all nodes at once, by the store's clock alone.
+        (Sharing::Leased, Window::Calendar(_)) => Sharing::Strict,
+        (sharing, _) => sharing,
     }
 }
 

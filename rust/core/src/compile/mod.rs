@@ -9,6 +9,11 @@ mod reads;
 mod rules;
 mod sentence;
 
+use std::sync::{Arc, OnceLock};
+
+use callgate_counters::Sharing;
+use callgate_counters::lease::SharedPolicy;
+
 use crate::hex::Hex;
 use crate::policy::ast::{Category, CategoryRules, DefaultAction, Mode, Path, Policy};
 
@@ -48,6 +53,8 @@ pub(crate) struct CompiledPolicy {
     tools: Vec<Place>,
     categories: [CategoryPlace; Category::ALL.len()],
     all_tools: Option<Place>,
+    /// The policy as nodes share it, from the first call that needs it on.
+    pub(crate) shared: OnceLock<Arc<SharedPolicy>>,
 }
 
 /// A policy's entry for one category.
@@ -112,7 +119,15 @@ impl CompiledPolicy {
             tools,
             categories,
             all_tools: (!all_tools.is_empty()).then_some(all_tools),
+            shared: OnceLock::new(),
         })
+    }
+
+    /// True if nodes can share a count of it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.limits
+            .iter()
+            .any(|limit| limit.shape.sharing != Sharing::Local)
     }
 
     /// First 12 hex digits of the digest.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use callgate_counters::{CountKey, CountShape, Demand, KeyHasher, Micros, Resets};
+use callgate_counters::{CountKey, CountShape, Demand, KeyHasher, Micros, Resets, Sharing};
 use smallvec::SmallVec;
 
 use super::admission::AdmittedRequest;
@@ -14,7 +14,7 @@ use super::ruling::{Flow, Shadowing};
 use super::stages::Places;
 use super::trace::Trace;
 use super::walk::{Reached, walk};
-use crate::compile::{CompiledLimit, CompiledPolicy};
+use crate::compile::{CompiledLimit, CompiledPolicy, Place};
 use crate::json::{Scaled, Value, scaled};
 use crate::policy::ast::{Cost, Path, Scope};
 
@@ -29,9 +29,22 @@ const COST_DECIMALS: u32 = 6;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keys<'k> {
     pub(super) hash_key: &'k [u8; 16],
+    /// The key of the identities that nodes share; `None` where there is no shared store.
+    pub(super) shared_key: Option<&'k [u8; 16]>,
     pub(super) resets: Option<&'k Resets>,
     /// The counts of the first limits of the call: see [`early_keys`].
     pub(super) early: &'k [CountKey],
+}
+
+impl Keys<'_> {
+    /// The keys for the limits of one entry. No call waits for what cannot refuse it: what is in shadow is counted by each
+    /// node alone.
+    pub(super) fn of(self, place: &Place) -> Self {
+        Self {
+            shared_key: self.shared_key.filter(|_| !place.shadowed),
+            ..self
+        }
+    }
 }
 
 /// The use of one count by the call: the limit whose rule is reported if the count refuses.
@@ -82,6 +95,13 @@ impl Counts {
     /// True if a person may allow units above the `max` of one of the enforced counts.
     pub(super) fn can_ask(&self) -> bool {
         self.uses.iter().any(|one| one.asks && one.enforced)
+    }
+
+    /// The enforced counts that other nodes share, and that the call takes units from.
+    pub(super) fn shared(&self) -> impl Iterator<Item = (Use, &Demand)> {
+        let is_shared = |demand: &Demand| demand.shape.sharing != Sharing::Local && demand.cost.0 > 0;
+        self.iter()
+            .filter(move |(one, demand)| one.enforced && is_shared(demand))
     }
 
     /// The counts that have too little left, with the numbers of their demands.
@@ -166,8 +186,11 @@ pub(super) fn early_keys(
     policy: &CompiledPolicy,
     places: &Places<'_>,
 ) -> SmallVec<[CountKey; EARLY]> {
-    let limits = places.iter().flat_map(|place| policy.limits_of(place));
-    let keys = limits.map_while(|(_, limit)| key(request, None, keys, limit).ok());
+    let limits = places.iter().flat_map(|place| {
+        let of_place = policy.limits_of(place);
+        of_place.map(move |(_, limit)| (keys.of(place), limit))
+    });
+    let keys = limits.map_while(|(keys, limit)| key(request, None, keys, limit).ok());
     keys.take(EARLY).collect()
 }
 
@@ -186,7 +209,7 @@ pub(super) fn resolve<'s, T: Trace>(
     let mut early = keys.early.iter();
     for place in places.iter() {
         for (index, limit) in policy.limits_of(place) {
-            match resolve_one(call, keys, early.next(), limit) {
+            match resolve_one(call, keys.of(place), early.next(), limit) {
                 Ok((key, cost)) => {
                     let one = Use {
                         limit: index,
@@ -194,7 +217,8 @@ pub(super) fn resolve<'s, T: Trace>(
                         enforced: !place.shadowed,
                         asks: limit.at_max.is_some(),
                     };
-                    counts.add(one, key, limit.shape, cost);
+                    let shape = limit.shape(keys.shared_key.is_some() && !place.shadowed);
+                    counts.add(one, key, shape, cost);
                 }
                 Err((rule, fault)) => {
                     trace.step(StepKind::Limit, rule, place.shadowed, StepResult::Error);
@@ -256,9 +280,19 @@ fn resolve_one<'s>(
 pub(super) fn key<'s>(
     request: &AdmittedRequest<'_>,
     args: Option<Value<'_>>,
-    Keys { hash_key, resets, .. }: Keys<'_>,
+    Keys {
+        hash_key,
+        shared_key,
+        resets,
+        ..
+    }: Keys<'_>,
     limit: &'s CompiledLimit,
 ) -> Result<CountKey, &'s Path> {
+    let (hash_key, resets) = match shared_key {
+        // Resets are this node's alone.
+        Some(key) if limit.shape.sharing != Sharing::Local => (key, None),
+        _ => (hash_key, resets),
+    };
     let mut hasher = KeyHasher::new(hash_key, &limit.spec);
     for scope in &limit.scope {
         match scope {

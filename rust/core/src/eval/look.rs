@@ -193,7 +193,7 @@ impl<'s> Counting<'_, 's> {
         limit.map_or("", |limit| &limit.rule)
     }
 
-    fn policy(&self, weighed: &Weighed<'_, '_>) -> Option<&'s CompiledPolicy> {
+    pub(super) fn policy(&self, weighed: &Weighed<'_, '_>) -> Option<&'s CompiledPolicy> {
         self.state.compiled(weighed.indexes.policy)
     }
 

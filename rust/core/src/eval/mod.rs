@@ -25,6 +25,7 @@ mod schema;
 pub(crate) mod seen;
 mod settle;
 mod stages;
+mod store;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -60,6 +61,8 @@ pub(crate) struct Evaluation<'e, 's, 'r> {
     pub(crate) request: &'e Request<'r>,
     pub(crate) now: Now,
     pub(crate) hash_key: [u8; 16],
+    /// The key of the identities that nodes share; `None` where there is no shared store.
+    pub(crate) shared_key: Option<[u8; 16]>,
     pub(crate) resets: Option<Arc<Resets>>,
     /// `None` if there are none.
     pub(crate) freezes: Option<Guard<Arc<Freezes>>>,
@@ -78,6 +81,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     fn keys(&self) -> limits::Keys<'_> {
         limits::Keys {
             hash_key: &self.hash_key,
+            shared_key: self.shared_key.as_ref(),
             resets: self.resets.as_deref(),
             early: &[],
         }

@@ -11,7 +11,7 @@ use super::trace::Silent;
 use super::walk::{Reached, walk};
 use super::weigh::Weighed;
 use super::{Evaluation, INVALID, frozen, limits};
-use crate::compile::{CompiledLimit, CompiledPolicy};
+use crate::compile::{CompiledLimit, CompiledPolicy, Place};
 use crate::json::{ObjectWriter, Tape, ValueWriter};
 use crate::policy::ast::Scope;
 use crate::{Decision, Outcome};
@@ -100,25 +100,17 @@ impl<'s> Evaluation<'_, 's, '_> {
             facts: self.state.facts().of(admitted.server, admitted.tool),
             now: self.now,
         };
-        let peek = |limit, shadowed| self.peek_limit(counters, &call, limit, shadowed);
+        let peek = |limit, place| self.peek_limit(counters, &call, limit, place);
         let limits = if has_tool {
             let places = Places::find(policy, call.facts, policy.names.find(admitted.tool));
             let places = places.iter();
             places
-                .flat_map(|place| {
-                    policy
-                        .limits_of(place)
-                        .map(|(_, limit)| peek(limit, place.shadowed))
-                })
+                .flat_map(|place| policy.limits_of(place).map(|(_, limit)| peek(limit, place)))
                 .collect()
         } else {
             let places = policy.places();
             places
-                .flat_map(|place| {
-                    policy
-                        .limits_of(place)
-                        .map(|(_, limit)| peek(limit, place.shadowed))
-                })
+                .flat_map(|place| policy.limits_of(place).map(|(_, limit)| peek(limit, place)))
                 .collect()
         };
         let mut weighed = Weighed::default();
@@ -136,8 +128,9 @@ impl<'s> Evaluation<'_, 's, '_> {
         counters: &Counters,
         call: &EvaluatedCall<'_>,
         limit: &'s CompiledLimit,
-        shadowed: bool,
+        place: &Place,
     ) -> PeekedLimit<'s> {
+        let keys = self.keys().of(place);
         let mut missing: Vec<&str> = Vec::new();
         for scope in &limit.scope {
             match scope {
@@ -156,9 +149,13 @@ impl<'s> Evaluation<'_, 's, '_> {
             missing.push(&path.text);
         }
         let cost = cost.ok().filter(|cost| *cost <= limit.shape.max);
-        let key = limits::key(call.request, Some(call.args), self.keys(), limit).ok();
+        let key = limits::key(call.request, Some(call.args), keys, limit).ok();
         let count = key.filter(|_| has_scope).map(|key| {
-            let mut demand = Demand::new(key, limit.shape, cost.unwrap_or_default());
+            let mut demand = Demand::new(
+                key,
+                limit.shape(keys.shared_key.is_some()),
+                cost.unwrap_or_default(),
+            );
             counters.look(std::slice::from_mut(&mut demand), self.now);
             let View {
                 wait_us,
@@ -178,7 +175,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             counter: &limit.counter,
             rule: &limit.rule,
             max: limit.shape.max,
-            shadowed,
+            shadowed: place.shadowed,
             count,
             missing,
         }

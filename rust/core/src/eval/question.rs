@@ -68,10 +68,15 @@ impl<'s> Counting<'_, 's> {
             entries: weighed.entries.clone(),
             limits: self.limit_states(&weighed).map(LimitState::into_owned).collect(),
         };
+        let store = self.store_ask(&weighed);
         let looked = Looked {
             weighed: weighed.into_owned(),
         };
-        Decided::Asked(Box::new(HeldCall { looked, question }))
+        Decided::Asked(Box::new(HeldCall {
+            looked,
+            question: Some(question),
+            store,
+        }))
     }
 
     /// The decision that an answer leads to; `None` if the call is approved and has to be settled.

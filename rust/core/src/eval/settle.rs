@@ -12,6 +12,8 @@ use crate::{Decision, Outcome};
 
 /// The rule of a denial because there is no room for a new count.
 const CAPACITY: &str = "(counter capacity)";
+pub(super) const STORE_MESSAGE: &str = "the store of the counters that nodes share does not answer; nothing was taken, try again later, or tell \
+                             callgate's operator";
 pub(super) const UNAVAILABLE: &str = "(counter store unavailable)";
 const UNAVAILABLE_MESSAGE: &str = "the counters cannot be reached: their file was closed, or belongs to the process that \
                                    this one was forked from, or the process that keeps it does not answer; try again \
@@ -23,14 +25,21 @@ impl<'s> Counting<'_, 's> {
         if !weighed.needs.is_empty() {
             return self.approval_required(weighed);
         }
-        let mut decision = match self.take::<T>(weighed) {
-            Ok(stamp_us) => return self.allowed::<T>(weighed, stamp_us),
-            Err(Refusal::RateLimited) => return self.rate_limited(weighed),
-            Err(Refusal::Capacity { .. }) => self.denied(
+        match self.take::<T>(weighed) {
+            Ok(stamp_us) => self.allowed::<T>(weighed, stamp_us),
+            Err(refusal) => self.refused_by(weighed, refusal),
+        }
+    }
+
+    /// The decision on a call whose units could not be taken.
+    pub(super) fn refused_by(&self, weighed: &Weighed<'s, '_>, refusal: Refusal) -> Decision<'s> {
+        let mut decision = match refusal {
+            Refusal::RateLimited => return self.rate_limited(weighed),
+            Refusal::Capacity { .. } => self.denied(
                 CAPACITY,
                 "too many counters are alive, so no new one can be kept; try again later",
             ),
-            Err(Refusal::Unavailable) => self.unavailable(),
+            Refusal::Unavailable => self.unavailable(),
         };
         weighed.indexes.complete(self.state, &mut decision);
         decision
@@ -56,7 +65,11 @@ impl<'s> Counting<'_, 's> {
         decision
     }
 
-    fn allowed<T: Trace>(&self, weighed: &mut Weighed<'s, '_>, stamp_us: Option<u64>) -> Decision<'s> {
+    pub(super) fn allowed<T: Trace>(
+        &self,
+        weighed: &mut Weighed<'s, '_>,
+        stamp_us: Option<u64>,
+    ) -> Decision<'s> {
         let decided_at_us = stamp_us.map_or(self.now.unix_us(), |stamp_us| self.now.unix_us_of(stamp_us));
         let reservation = if T::TAKES { weighed.reserve } else { None };
         let taken = weighed.wanted();
@@ -82,7 +95,7 @@ impl<'s> Counting<'_, 's> {
         self.denied(UNAVAILABLE, UNAVAILABLE_MESSAGE)
     }
 
-    fn denied(&self, rule: &'static str, message: &'static str) -> Decision<'s> {
+    pub(super) fn denied(&self, rule: &'static str, message: &'static str) -> Decision<'s> {
         Decision::bare(
             Outcome::Deny,
             Cow::Borrowed(rule),
@@ -93,7 +106,7 @@ impl<'s> Counting<'_, 's> {
 
     /// Takes units: from every count if full enforcement allows the call, else from the enforced ones. Reads the others
     /// without taking.
-    fn take<T: Trace>(&self, weighed: &mut Weighed<'s, '_>) -> Result<Option<u64>, Refusal> {
+    pub(super) fn take<T: Trace>(&self, weighed: &mut Weighed<'s, '_>) -> Result<Option<u64>, Refusal> {
         loop {
             let wanted = weighed.wanted();
             let demands = &mut weighed.counts.demands;

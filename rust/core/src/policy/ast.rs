@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use callgate_counters::{Micros, Window};
+use callgate_counters::{Micros, Sharing, Window};
 
 use crate::decision::Outcome;
 use crate::json::{Constant, Decimal};
@@ -439,6 +439,8 @@ pub struct Limit {
     pub on_store_failure: Outcome,
     /// `at_max: require_approval`: where too little is left, a person may allow the call.
     pub asks_at_max: bool,
+    /// The place of the count; `None` for that which a shared store brings, if there is one.
+    pub shared: Option<Sharing>,
 }
 
 /// One part of a limit's scope.

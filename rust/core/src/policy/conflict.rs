@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use callgate_counters::Window;
+use callgate_counters::{Sharing, Window};
 
 use super::ast::{Limit, Path, Scope, Step};
 use super::limit::PlacedLimit;
@@ -58,6 +58,18 @@ fn disagreement(a: &PlacedLimit, b: &PlacedLimit) -> DocumentError {
     } else {
         (b, a)
     };
+    if first.limit.max == second.limit.max && first.limit.asks_at_max == second.limit.asks_at_max {
+        return DocumentError::at(
+            second.at,
+            format!(
+                "the counter {} is shared in one way here and in another at line {}, column {}, for the same window and \
+                 scope; give both limits one `shared`, or name two counters",
+                quoted(&second.limit.counter),
+                first.at.line,
+                first.at.column
+            ),
+        );
+    }
     if first.limit.max == second.limit.max {
         let mut answers = ["refuses", "asks for an approval"];
         if second.limit.asks_at_max {
@@ -90,8 +102,8 @@ fn disagreement(a: &PlacedLimit, b: &PlacedLimit) -> DocumentError {
 }
 
 /// The fields that all limits of a count have alike.
-const fn of_max(limit: &Limit) -> (u64, bool) {
-    (limit.max.0, limit.asks_at_max)
+const fn of_max(limit: &Limit) -> (u64, bool, Option<Sharing>) {
+    (limit.max.0, limit.asks_at_max, limit.shared)
 }
 
 /// `Equal` for limits that share a count.

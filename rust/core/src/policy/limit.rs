@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use callgate_counters::{Micros, Window};
+use callgate_counters::{Micros, Sharing, Window};
 
 use super::ast::{Cost, Limit, Scope};
 use super::collected::Collected;
@@ -16,7 +16,7 @@ use crate::decision::Outcome;
 use crate::json::Decimal;
 use crate::nearest::did_you_mean;
 
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "counter",
     "window",
     "max",
@@ -26,6 +26,7 @@ const FIELDS: [&str; 9] = [
     "on_deny",
     "on_store_failure",
     "at_max",
+    "shared",
 ];
 
 /// The largest `max`: counts are exact to a millionth of a unit in 64 bits, with room for one cost on top.
@@ -40,8 +41,8 @@ const MICROS: u128 = 1_000_000;
 pub(super) struct PlacedLimit {
     pub(super) limit: Limit,
     pub(super) at: Position,
-    /// The place of `on_store_failure`, if it is given.
-    pub(super) store_failure_at: Option<Position>,
+    /// The places of the fields that are for a shared store, as far as they are given.
+    pub(super) for_store_at: Vec<(&'static str, Position)>,
 }
 
 /// One element of `limits`; `None` if it has a fault.
@@ -76,6 +77,13 @@ pub(super) fn limit(node: &Node, collected: &mut Collected) -> Option<PlacedLimi
     let on_store_failure = collected.read(on_store_failure.transpose());
     let at_max = fields.get("at_max").map(|node| word(node, &["require_approval"]));
     let at_max = collected.read(at_max.transpose());
+    let asks_at_max = at_max.is_some_and(|word| word.is_some());
+    let shared = collected.read(
+        fields
+            .get("shared")
+            .map(|node| shared(node, asks_at_max))
+            .transpose(),
+    );
     Some(PlacedLimit {
         limit: Limit {
             counter: counter?.to_owned(),
@@ -89,10 +97,33 @@ pub(super) fn limit(node: &Node, collected: &mut Collected) -> Option<PlacedLimi
                 _ => Outcome::Deny,
             },
             asks_at_max: at_max?.is_some(),
+            shared: shared?,
         },
         at: max_node?.at,
-        store_failure_at: fields.member("on_store_failure").map(|member| member.key_at),
+        for_store_at: ["on_store_failure", "shared"]
+            .into_iter()
+            .filter_map(|name| {
+                let member = fields.member(name)?;
+                let is_local = matches!(&member.value.content, Content::String(word) if word == "local");
+                (name != "shared" || !is_local).then_some((name, member.key_at))
+            })
+            .collect(),
     })
+}
+
+/// `shared`.
+fn shared(node: &Node, asks_at_max: bool) -> Read<Sharing> {
+    let sharing = match word(node, &["strict", "leased", "local"])? {
+        0 => Sharing::Strict,
+        1 => Sharing::Leased,
+        _ => Sharing::Local,
+    };
+    if asks_at_max && sharing != Sharing::Local {
+        return Err(node.error(
+            "a limit with `at_max` is kept by each node alone, expected `local`, or no `at_max`".to_owned(),
+        ));
+    }
+    Ok(sharing)
 }
 
 /// `rate_limit`: the short form of a further limit with the counter `<name>_rate`.
@@ -119,11 +150,12 @@ pub(super) fn rate_limit(node: &Node, name: &str) -> Read<PlacedLimit> {
         on_deny: None,
         on_store_failure: Outcome::Deny,
         asks_at_max: false,
+        shared: None,
     };
     Ok(PlacedLimit {
         limit,
         at,
-        store_failure_at: None,
+        for_store_at: Vec::new(),
     })
 }
 

@@ -123,14 +123,16 @@ impl Warnings {
         for PlacedLimit {
             limit,
             at,
-            store_failure_at,
+            for_store_at,
         } in limits
         {
-            if let Some(at) = store_failure_at {
+            for (name, at) in for_store_at {
                 self.push_ineffective(
                     *at,
-                    "`on_store_failure` has no effect while counters are this process's own: it is for a shared \
-                     store, which this version does not have; remove it",
+                    &format!(
+                        "`{name}` has no effect while counters are this process's own: it is for those that several \
+                         nodes share, see `counters.shared` in docs/configuration.md"
+                    ),
                 );
             }
             if let Cost::Fixed(cost) = limit.cost

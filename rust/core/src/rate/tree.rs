@@ -143,6 +143,7 @@ impl CompiledDomain {
                 // 32 bits of units in millionths: 52 bits.
                 max: Micros(u64::from(requests_per_unit) * Micros::ONE.0),
                 whole_units,
+                sharing: callgate_counters::Sharing::Local,
             },
             spec: self.specs[align as usize][unit as usize],
         }

@@ -21,7 +21,7 @@ impl Cells {
         let _reading = self.read();
         let mut new = 0;
         demands.iter().position(|demand| {
-            if demand.cost.0 == 0 || self.lookup(demand.key).is_some() {
+            if !demand.takes_here() || self.lookup(demand.key).is_some() {
                 return false;
             }
             let has_room = self.make_room(&mut self.lock(), owner, new, now).is_ok();

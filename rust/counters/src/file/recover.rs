@@ -136,6 +136,11 @@ pub(crate) fn mend(used: &Used, restart: Restart) -> usize {
 
 /// Repairs a ledger after an interruption.
 pub(crate) fn mend_ledger(ledger: Ledger<'_>, restart: Restart) {
+    if ledger.base > 0 {
+        // Of a share that the last process had: the store counts it as used.
+        ledger.empty();
+        return;
+    }
     if restart.power_failed {
         ledger.raise_last(restart.now, AHEAD_US);
     }

@@ -140,6 +140,7 @@ fn memory_follows_what_is_open() {
             window: Window::Sliding { window_us: 1 },
             max: Micros::ONE,
             whole_units: true,
+            sharing: crate::Sharing::Local,
         },
         Micros::ONE,
     );

@@ -13,7 +13,7 @@ use crate::shape::Hold;
 use crate::{CountKey, CountShape, Demand, Micros, Now, Refusal, View, Window};
 
 /// Both ends must have this version. To be raised by one with every change to the messages.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"cg-count";
 
 /// The longest message. The longest that occurs is the greeting with the most resets, 80 KiB.

@@ -9,6 +9,7 @@ fn demand(max: u64) -> Demand {
         window: Window::Sliding { window_us: WINDOW_US },
         max: Micros(max * 1_000_000),
         whole_units: true,
+        sharing: crate::Sharing::Local,
     };
     Demand::new(CountKey(max.into()), shape, Micros(1_000_000))
 }
@@ -89,4 +90,96 @@ fn a_count_never_overflows() {
     }
     assert_eq!(take(), Err(Refusal::RateLimited));
     assert_eq!(take(), Err(Refusal::RateLimited));
+}
+
+/// One unit of a count of which this node has shares.
+fn leased() -> Demand {
+    let mut wanted = demand(10);
+    wanted.shape.sharing = crate::Sharing::Leased;
+    wanted
+}
+
+fn take_at(counters: &Store, wanted: &Demand, us: u64) -> Result<Demand, Refusal> {
+    let mut demands = [wanted.clone()];
+    let taken = counters.take(&mut demands, "g", Now::from_unix_us(us));
+    let [demand] = demands;
+    taken.map(|_| demand)
+}
+
+const UNIT: u64 = 1_000_000;
+
+#[test]
+fn a_leased_count_admits_its_share_and_no_more() {
+    let counters = Store::new(10, 10, &[1; 16]);
+    let (wanted, now) = (leased(), Now::from_unix_us);
+    assert_eq!(take_at(&counters, &wanted, 1).err(), Some(Refusal::RateLimited));
+    counters.lend(&wanted, "g", Micros(3 * UNIT), now(2)).unwrap();
+    let left: Vec<u64> = (0..3)
+        .map(|us| take_at(&counters, &wanted, 3 + us).unwrap().view.remaining.0)
+        .collect();
+    assert_eq!(left, [2 * UNIT, UNIT, 0]);
+    assert_eq!(take_at(&counters, &wanted, 7).err(), Some(Refusal::RateLimited));
+    // What is in use cannot be given back, what is free can.
+    assert_eq!(
+        counters.take_back(wanted.key, Micros(5 * UNIT), now(8)),
+        Micros(0)
+    );
+    let units = counters.leased(wanted.key, now(8)).unwrap();
+    assert_eq!(
+        units.used.iter().map(|(_, amount)| amount.0).sum::<u64>(),
+        3 * UNIT
+    );
+    assert!(units.used.iter().all(|(age_us, _)| *age_us <= 5), "{units:?}");
+    let later = WINDOW_US + 4;
+    assert_eq!(
+        counters.take_back(wanted.key, Micros(5 * UNIT), now(later)),
+        Micros(2 * UNIT),
+        "two of the units have expired"
+    );
+    assert_eq!(
+        take_at(&counters, &wanted, later).err(),
+        Some(Refusal::RateLimited)
+    );
+    assert!(take_at(&counters, &wanted, later + 1).is_ok());
+}
+
+#[test]
+fn a_share_is_kept_until_it_is_given_back() {
+    let counters = Store::new(10, 10, &[1; 16]);
+    let (wanted, now) = (leased(), Now::from_unix_us);
+    counters.lend(&wanted, "g", Micros(UNIT), now(1)).unwrap();
+    counters.sweep(now(9 * WINDOW_US), 10);
+    assert_eq!(counters.len(), 1, "its count is not idle");
+    assert_eq!(
+        counters.take_back(wanted.key, Micros(UNIT), now(9 * WINDOW_US)),
+        Micros(UNIT)
+    );
+    counters.sweep(now(9 * WINDOW_US), 10);
+    assert_eq!(counters.len(), 0);
+    // The cell serves another count of its kind, with no share.
+    let mut other = leased();
+    other.key = CountKey(77);
+    assert!(take_at(&counters, &other, 10 * WINDOW_US).is_err());
+    counters
+        .lend(&other, "g", Micros(UNIT), now(10 * WINDOW_US))
+        .unwrap();
+    assert!(take_at(&counters, &other, 10 * WINDOW_US).is_ok());
+    assert!(take_at(&counters, &other, 10 * WINDOW_US).is_err());
+}
+
+#[test]
+fn a_strict_count_takes_nothing_here() {
+    let counters = Store::new(10, 10, &[1; 16]);
+    let mut wanted = leased();
+    wanted.shape.sharing = crate::Sharing::Strict;
+    wanted.hold = Hold::Remote {
+        stamp_us: 5,
+        policy: 0,
+    };
+    let taken = take_at(&counters, &wanted, 1).unwrap();
+    assert!(
+        matches!(taken.hold, Hold::Remote { stamp_us: 5, .. }),
+        "its units stay its own"
+    );
+    assert_eq!(counters.len(), 0);
 }

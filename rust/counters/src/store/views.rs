@@ -45,15 +45,20 @@ pub(super) fn slots_view(slots: &Slots<'_>, seen: SlotsView, demand: &Demand, no
 }
 
 pub(super) fn ledger_view(ledger: &Ledger<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
-    let max = demand.shape.max.0;
+    // What the gate of a leased count has in use without a share: see `Layout::Leased`.
+    let max = if ledger.base > 0 {
+        ledger.base
+    } else {
+        demand.shape.max.0
+    };
     let seen = ledger.look(cost.0, max, now);
     let used = max.saturating_sub(seen.free).saturating_add(seen.over);
     // More than 64 bits of millionths cannot be counted, whoever allows them.
     let has_room = demand.beyond && used.saturating_add(cost.0) <= demand.most();
     View {
         wait_us: if has_room { 0 } else { seen.wait_us },
-        remaining: Micros(seen.free),
-        over: Micros(seen.over),
+        remaining: Micros(seen.free.min(demand.shape.max.0)),
+        over: Micros(if ledger.base > 0 { 0 } else { seen.over }),
         reset_after_us: seen.reset_after_us,
         window_us: window_us(demand.shape.window, now),
     }

@@ -56,6 +56,7 @@ pub(crate) fn sliding(key: u128, window_us: u64, max: u64, cost: u64, whole_unit
         window: Window::Sliding { window_us },
         max: Micros(max),
         whole_units,
+        sharing: callgate_counters::Sharing::Local,
     };
     Demand::new(CountKey(key), shape, Micros(cost))
 }

@@ -94,6 +94,7 @@ fn demand(key: u128, window: Window, max: u64, whole_units: bool) -> Demand {
         window,
         max: Micros(max * Micros::ONE.0),
         whole_units,
+        sharing: callgate_counters::Sharing::Local,
     };
     // Well-mixed identities, as hashing gives them.
     let key = (key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);

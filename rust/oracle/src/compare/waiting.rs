@@ -49,7 +49,8 @@ impl<'e> WaitingCalls<'e> {
         held: HeldCall,
         verdicts: &[Verdict],
     ) -> Result<(), String> {
-        let HeldCall { looked, question } = held;
+        let HeldCall { looked, question, .. } = held;
+        let question = question.ok_or("held without a question")?;
         let needs: Vec<String> = question.needs.iter().map(|need| need.rule.clone()).collect();
         let is_asked = |verdict: &&Verdict| !needs.is_empty() && verdict.needs == needs;
         let asked: Vec<Verdict> = verdicts.iter().filter(is_asked).cloned().collect();
@@ -142,7 +143,7 @@ impl<'e> WaitingCalls<'e> {
         let answer = engine_answer(reply.kind, rule.map_or("", String::as_str));
         let decision = self
             .engine
-            .settle_answered(self.snapshot, looked, &answer, now(&later));
+            .settle_answered(self.snapshot, looked, Some(&answer), None, now(&later));
         let agreed = allowed(&verdicts, &decision, Method::Decide);
         let agreed = agreed
             .map_err(|difference| format!("answer to call {index}: {later:?}\nsettle: {difference}"))?;

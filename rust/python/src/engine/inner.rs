@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use callgate_core::approval::{Answer, Decided, HeldCall};
+use callgate_core::approval::{Answer, Decided, HeldCall, StoreAnswer};
 use callgate_core::engine::Policies;
 use callgate_core::{Now, Outcome, Request, ReservationId, Scratch, State};
+use callgate_counters::lease::Counted;
 use callgate_server::{Approvals, ApprovalsConfig, keep_ids_in_stock};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -48,6 +49,7 @@ impl Engine {
             core: Arc::new(core),
             clock,
             flush_interval_ms: sizes.flush_interval_ms,
+            shared: sizes.shared.as_ref().map(|shared| shared.config.clone()),
             approvals: sizes
                 .approvals
                 .get()
@@ -105,17 +107,29 @@ impl Engine {
 
     /// Waits for the answer to a question, and decides its call with it; `now` is the time if it is not that of the clock.
     pub(super) fn wait(&self, state: &State, asked: HeldCall, now: Option<Now>) -> Decision {
-        let HeldCall { looked, question } = asked;
-        let Some(approvals) = &self.approvals else {
+        // Counts are shared by the calls of a server alone: this one finds their store unavailable.
+        let HeldCall {
+            looked,
+            question,
+            store,
+        } = asked;
+        let store = store.map(|asked| StoreAnswer {
+            asked,
+            counted: Counted::default(),
+        });
+        let (Some(approvals), Some(question)) = (&self.approvals, &question) else {
             let now = now.unwrap_or_else(|| self.clock.now());
+            let answer = question.is_some().then_some(&Answer::Unavailable);
             return self
                 .core
-                .settle_answered(state, looked, &Answer::Unavailable, now)
+                .settle_answered(state, looked, answer, store, now)
                 .into();
         };
-        let reply = approvals.ask_blocking(question, PROTOCOL);
+        let reply = approvals.ask_blocking(question.clone(), PROTOCOL);
         let now = now.unwrap_or_else(|| self.clock.now());
-        let decision = self.core.settle_answered(state, looked, &reply.answer, now);
+        let decision = self
+            .core
+            .settle_answered(state, looked, Some(&reply.answer), store, now);
         if decision.outcome == Outcome::Allow {
             let until = Instant::now() + self.core.reservation_ttl();
             approvals.spend(reply, decision.reservation, until);

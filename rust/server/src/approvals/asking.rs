@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use callgate_core::Looked;
-use callgate_core::approval::{HeldCall, Question};
+use callgate_core::approval::{HeldCall, Question, StoreAnswer, StoreAsk};
 
 use super::Reply;
 use crate::protocol::Protocol;
@@ -26,11 +26,14 @@ enum Stage {
     Settled,
 }
 
-/// A call, and the answer that it has waited for.
+/// A call, and the answers that it has waited for.
 #[derive(Debug)]
 pub(crate) struct AnsweredCall {
     pub(crate) looked: Looked<'static, 'static>,
-    pub(crate) reply: Reply,
+    /// The answer of people; `None` if nobody had to be asked.
+    pub(crate) reply: Option<Reply>,
+    /// The answer of the store of shared counts; `None` if it did not have to be asked.
+    pub(crate) store: Option<StoreAnswer>,
     /// The time that the first pass took.
     pub(crate) took: Duration,
 }
@@ -78,15 +81,19 @@ pub(crate) struct WaitingCall {
 }
 
 impl WaitingCall {
-    /// Takes the question out, and the call that its answer is for.
-    pub(crate) fn into_parts(self) -> (Question, Protocol, UnsettledCall) {
+    /// Takes out what is asked, and the call that the answers are for.
+    pub(crate) fn into_parts(self) -> (Option<Question>, Option<StoreAsk>, Protocol, UnsettledCall) {
         let Self {
             asked,
             protocol,
             took,
         } = self;
-        let HeldCall { looked, question } = *asked;
-        (question, protocol, UnsettledCall { looked, took })
+        let HeldCall {
+            looked,
+            question,
+            store,
+        } = *asked;
+        (question, store, protocol, UnsettledCall { looked, took })
     }
 }
 
@@ -99,11 +106,12 @@ pub(crate) struct UnsettledCall {
 
 impl UnsettledCall {
     /// Makes ready for the second pass.
-    pub(crate) fn answered(self, reply: Reply) -> Asking {
+    pub(crate) fn answered(self, reply: Option<Reply>, store: Option<StoreAnswer>) -> Asking {
         let Self { looked, took } = self;
         Asking(RefCell::new(Stage::Answered(Box::new(AnsweredCall {
             looked,
             reply,
+            store,
             took,
         }))))
     }

@@ -383,6 +383,11 @@ impl Drop for Use {
 }
 
 impl Reply {
+    /// True if the call may be made.
+    pub(crate) const fn is_approval(&self) -> bool {
+        matches!(self.answer, Answer::Approved { .. })
+    }
+
     pub(crate) const fn without_use(answer: Answer) -> Self {
         Self { answer, used: None }
     }

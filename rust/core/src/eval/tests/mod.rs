@@ -21,6 +21,7 @@ mod seen;
 mod servers;
 mod shadow;
 mod steps;
+mod store;
 mod waits;
 
 use crate::engine::Policies;

@@ -15,7 +15,7 @@ fn asked(request: &Request<'_>) -> Result<String, String> {
         .decide_or_ask(&state, request, desk.now, &mut Scratch::default(), MOST, |_| ())
     {
         Decided::Decision(decision) => Err(brief(&decision)),
-        Decided::Asked(held) => Ok(held.question.args_json),
+        Decided::Asked(held) => Ok(held.question.unwrap().args_json),
     }
 }
 

@@ -78,7 +78,7 @@ impl Desk {
         let held = self.hold(request);
         change(self);
         self.engine
-            .settle_answered(&state, held.looked, answer, self.now)
+            .settle_answered(&state, held.looked, Some(answer), None, self.now)
             .into_owned()
     }
 }

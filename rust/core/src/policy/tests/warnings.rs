@@ -42,7 +42,7 @@ fn warnings_point_out_what_was_probably_not_meant() {
     assert_eq!(
         rules(r#"{"limits": [{"counter": "c", "window": 1, "max": 1, "on_store_failure": "deny"}]}"#),
         [
-            "2:53: `on_store_failure` has no effect while counters are this process's own: it is for a shared store, which this version does not have; remove it"
+            "2:53: `on_store_failure` has no effect while counters are this process's own: it is for those that several nodes share, see `counters.shared` in docs/configuration.md"
         ]
     );
     assert_eq!(

@@ -23,6 +23,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
                 window,
                 max: Micros(max),
                 whole_units,
+                sharing: crate::Sharing::Local,
             },
             cost: Micros(cost),
             beyond,
@@ -95,6 +96,7 @@ fn one_count_is_not_wanted_twice() {
             window: Window::Calendar(Period::Day),
             max: Micros(2),
             whole_units: true,
+            sharing: crate::Sharing::Local,
         },
         cost: Micros(1),
         beyond: false,
@@ -112,6 +114,7 @@ fn one_count_is_not_wanted_twice() {
     );
     let ledger = CountShape {
         whole_units: false,
+        sharing: crate::Sharing::Local,
         ..one.shape
     };
     let passing = [dear, Wanted { beyond: true, ..dear }].map(|wanted| Wanted {
@@ -141,6 +144,7 @@ fn the_bytes_of_this_version() {
                 window: Window::Sliding { window_us: 3 },
                 max: Micros(4),
                 whole_units: true,
+                sharing: crate::Sharing::Local,
             },
             cost: Micros(5),
             beyond: false,
@@ -148,7 +152,7 @@ fn the_bytes_of_this_version() {
         until_us: 6,
     };
     let framed = frame(&Preamble::OURS, &request).unwrap();
-    let bytes = b"cg-count\x01\x02\x01\x01\x01g\x01\x02\x00\x03\x04\x01\x05\x00\x06";
+    let bytes = b"cg-count\x02\x02\x01\x01\x01g\x01\x02\x00\x03\x04\x01\x00\x05\x00\x06";
     assert_eq!(framed[LENGTH_BYTES..], *bytes);
     let answer = Answer::Taken {
         stamp_us: 1,
@@ -171,6 +175,6 @@ fn the_bytes_of_this_version() {
         resets: vec![(7, [0; 7])],
     };
     let framed = frame(&Preamble::OURS, &Greeting::Welcome(identity)).unwrap();
-    let bytes = b"cg-count\x01\0\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x07\0\0\0\0\0\0\0";
+    let bytes = b"cg-count\x02\0\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x07\0\0\0\0\0\0\0";
     assert_eq!(framed[LENGTH_BYTES..], *bytes);
 }

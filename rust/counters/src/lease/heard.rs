@@ -1,0 +1,66 @@
+//! What the store has said last of counts: how much was left there, and whether too little was. By that calls are refused for
+//! a moment, without being asked for again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::index::low;
+use crate::{CountKey, Micros, Now};
+
+/// Places for counts; the later of two that have the same place is known.
+const PLACES: usize = 1 << 12;
+
+/// What the store said last, by place. Written by the worker alone; a reader may see half of a change, and then refuses a
+/// call or asks the store for it, each of which may be.
+#[derive(Debug)]
+pub(super) struct Heard(Box<[Place]>);
+
+#[derive(Debug, Default)]
+struct Place {
+    key: AtomicU64,
+    /// The units that were left there, beside this node's share.
+    left: AtomicU64,
+    /// The boot time until which the store is not asked again; 0 if enough was left.
+    until_us: AtomicU64,
+    /// The boot time at which units come back, as the store knows it.
+    free_at_us: AtomicU64,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self((0..PLACES).map(|_| Place::default()).collect())
+    }
+}
+
+impl Heard {
+    fn place(&self, key: CountKey) -> Option<&Place> {
+        self.0.get(usize::try_from(low(key)).unwrap_or(0) % PLACES)
+    }
+
+    /// Notes that this many units are left; that it is not asked again until then, and when units come back.
+    pub(super) fn note(&self, key: CountKey, left: Micros, until_us: u64, free_at_us: u64) {
+        let Some(place) = self.place(key) else { return };
+        place.until_us.store(0, Ordering::Relaxed);
+        place.key.store(low(key), Ordering::Relaxed);
+        place.left.store(left.0, Ordering::Relaxed);
+        place.free_at_us.store(free_at_us, Ordering::Relaxed);
+        // Release: whoever sees it sees the others.
+        place.until_us.store(until_us, Ordering::Release);
+    }
+
+    /// Microseconds until a call with this cost should try again; `None` if the store may have more.
+    pub(super) fn wait_us(&self, key: CountKey, cost: Micros, now: Now) -> Option<u64> {
+        let place = self.place(key)?;
+        let is_noted = now.look_us() < place.until_us.load(Ordering::Acquire)
+            && place.key.load(Ordering::Relaxed) == low(key)
+            && place.left.load(Ordering::Relaxed) < cost.0;
+        let free_at_us = place.free_at_us.load(Ordering::Relaxed);
+        is_noted.then(|| free_at_us.saturating_sub(now.look_us()).max(1))
+    }
+
+    /// The units that were left when the store was asked last; 0 if nothing is known.
+    pub(super) fn left(&self, key: CountKey) -> Micros {
+        let place = self.place(key);
+        let known = place.filter(|place| place.key.load(Ordering::Relaxed) == low(key));
+        Micros(known.map_or(0, |place| place.left.load(Ordering::Relaxed)))
+    }
+}

@@ -1,0 +1,22 @@
+-- Agrees on the epoch of a policy: the time for which this server has kept everything that nodes were granted.
+--
+-- KEYS: the policy, its nodes, its wanted counts.
+-- ARGV: the identity of this server, a word that is new, the epoch that the caller knows (may be empty), the fingerprint
+-- of the key by which the caller names counts.
+local policy = KEYS[1]
+local identity, new, known, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local found = redis.call('HMGET', policy, 'epoch', 'key')
+local epoch = found[1]
+if found[2] and found[2] ~= fingerprint then return {'key', found[2]} end
+if epoch and string.sub(epoch, 1, #identity + 1) == identity .. ':' then
+  -- The caller was granted units in another epoch, so this one does not know all that are in use.
+  if known ~= '' and known ~= epoch then redis.call('HSET', policy, 'lost', '1') end
+  return {'ok', epoch}
+end
+local time = redis.call('TIME')
+local now = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
+local lost = (epoch or known ~= '') and '1' or '0'
+epoch = identity .. ':' .. new
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('HSET', policy, 'epoch', epoch, 'begun', now, 'seen', now, 'lost', lost, 'key', fingerprint)
+return {'ok', epoch}

@@ -1,0 +1,413 @@
+//! The lease of this node on one policy, and its shares of the policy's counts.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use callgate_counters::lease::{Counted, Returned, Shared, SharedPolicy, UnitsAsk};
+use callgate_counters::{CountKey, Counters, Demand, Micros, Now};
+
+use crate::call::Call;
+use crate::keys::Keys;
+use crate::record::{Record, unit};
+use crate::reply::{Part, Reply, amount};
+
+mod answers;
+mod flight;
+
+pub(crate) use flight::Flight;
+use flight::Pending;
+
+/// Operations that move or give back shares, in one call.
+const MOST_AT_ONCE: usize = 256;
+/// Records that are looked at for each renewal.
+const TENDED: usize = 256;
+/// Renewals within a lease.
+const RENEWALS: u64 = 20;
+/// A call asks no more often for a count whose share runs low.
+const LOW_PAUSE_US: u64 = 20_000;
+
+/// The times of leases, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Length of a lease.
+    pub lease_us: u64,
+    /// Time of recovery; `None` for one window.
+    pub recovery_us: Option<u64>,
+}
+
+impl Times {
+    /// The time for which a node uses a lease: the rest is for a clock of the store that is set forward, which it does not
+    /// notice up to half a lease, and for clocks that do not run alike.
+    const fn used_us(self) -> u64 {
+        self.lease_us / 2 - self.lease_us / 1_000
+    }
+
+    const fn renewal_us(self) -> u64 {
+        self.lease_us / RENEWALS
+    }
+}
+
+/// The lease of this node on one policy, and its shares of the policy's counts.
+#[derive(Debug)]
+pub struct Lease {
+    shared: Arc<Shared>,
+    policy: Arc<SharedPolicy>,
+    names: Keys,
+    times: Times,
+    epoch: Option<Arc<str>>,
+    /// An epoch in which this node was granted units, for the declaration of the next one.
+    known_epoch: Option<Arc<str>>,
+    node: Arc<str>,
+    /// True while the store knows this node.
+    is_member: bool,
+    said: u64,
+    records: HashMap<CountKey, Record>,
+    /// The records in the order in which they are looked at.
+    round: VecDeque<CountKey>,
+    /// Records that the store does not know under this lease yet. Until then the lease is not used.
+    settling: VecDeque<CountKey>,
+    /// The end of the lease, once all records are settled.
+    end_us: u64,
+    wanted_since_us: u64,
+    renewed_us: u64,
+    used_us: u64,
+    /// The longest window of a strict count.
+    strict_us: u64,
+    /// The store's Unix time less ours.
+    offset_us: i64,
+    asks: VecDeque<Pending>,
+    lows: Vec<(Demand, Arc<str>)>,
+    returns: Vec<Returned>,
+    shrinks: Vec<(CountKey, u64)>,
+}
+
+impl Lease {
+    /// Nothing is asked yet. `node` is a name that no other node has, and none had before.
+    pub fn new(
+        shared: Arc<Shared>,
+        policy: Arc<SharedPolicy>,
+        prefix: &str,
+        times: Times,
+        node: &str,
+    ) -> Self {
+        Self {
+            names: Keys::new(prefix, &policy.name),
+            shared,
+            policy,
+            times,
+            epoch: None,
+            known_epoch: None,
+            node: node.into(),
+            is_member: false,
+            said: 0,
+            records: HashMap::new(),
+            round: VecDeque::new(),
+            settling: VecDeque::new(),
+            end_us: 0,
+            wanted_since_us: 0,
+            renewed_us: 0,
+            used_us: 0,
+            strict_us: 0,
+            offset_us: 0,
+            asks: VecDeque::new(),
+            lows: Vec::new(),
+            returns: Vec::new(),
+            shrinks: Vec::new(),
+        }
+    }
+
+    /// The names of its keys.
+    pub(crate) const fn names(&self) -> &Keys {
+        &self.names
+    }
+
+    /// The name of the policy.
+    pub(crate) fn name(&self) -> &str {
+        &self.policy.name
+    }
+
+    /// The epoch in which this node was granted units last; empty if there is none.
+    pub(crate) fn known_epoch(&self) -> &str {
+        self.known_epoch.as_deref().unwrap_or_default()
+    }
+
+    /// True while the epoch of the server is known.
+    pub(crate) const fn has_epoch(&self) -> bool {
+        self.epoch.is_some()
+    }
+
+    /// The number of counts of which this node has shares.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Adds a call that waits.
+    pub fn ask(&mut self, ask: UnitsAsk) {
+        self.asks.push_back(Pending { ask, tries: 0 });
+    }
+
+    /// Adds a count whose share runs low.
+    pub fn low(&mut self, demand: Demand, owner: Arc<str>) {
+        self.lows.push((demand, owner));
+    }
+
+    /// Adds units that go back to the log.
+    pub fn give_back(&mut self, returned: Returned) {
+        self.returns.push(returned);
+    }
+
+    /// Answers all calls that wait: nothing can be asked.
+    pub fn refuse_all(&mut self) {
+        for pending in self.asks.drain(..) {
+            (pending.ask.answer)(Counted::default());
+        }
+        self.lows.clear();
+    }
+
+    /// Sets the epoch that the server has declared. In another one than before, this node brings its shares.
+    pub fn begin_epoch(&mut self, epoch: &str, counters: &Counters, now: Now) {
+        if self.known_epoch.as_deref() != Some(epoch) {
+            self.unsettle(counters, now);
+        }
+        self.epoch = Some(epoch.into());
+        self.known_epoch.clone_from(&self.epoch);
+    }
+
+    /// The connection has ended, or the server knows another epoch: the next call has to wait for one.
+    pub fn end_epoch(&mut self) {
+        self.epoch = None;
+    }
+
+    /// True if there is something to ask the store now.
+    pub fn is_due(&self, now: Now) -> bool {
+        !self.asks.is_empty()
+            || !self.lows.is_empty()
+            || !self.returns.is_empty()
+            || !self.shrinks.is_empty()
+            || !self.settling.is_empty()
+            || self.is_renewal_due(now)
+    }
+
+    fn is_renewal_due(&self, now: Now) -> bool {
+        // Who takes units comes again while they count, so that it notices if the store has lost them.
+        let used_until_us = self
+            .used_us
+            .saturating_add(self.times.lease_us.max(self.strict_us));
+        let is_used = !self.records.is_empty() || self.used_us > 0 && now.look_us() < used_until_us;
+        is_used
+            && (!self.is_member || now.look_us() >= self.renewed_us.saturating_add(self.times.renewal_us()))
+    }
+
+    /// Ends the lease: nothing is taken from shares until the store knows all of them again. Shares that a lease covers at this
+    /// moment are kept whole, of others only what is in use.
+    fn unsettle(&mut self, counters: &Counters, now: Now) {
+        let is_leased = self.policy.is_leased(now);
+        self.policy.set_lease_end_us(0);
+        self.is_member = false;
+        self.end_us = 0;
+        self.shrinks.clear();
+        self.settling = self.records.keys().copied().collect();
+        if !is_leased {
+            for record in self.records.values_mut() {
+                let free = counters.take_back(record.key(), Micros(u64::MAX >> 1), now).0;
+                record.lent = record.lent.saturating_sub(free);
+            }
+        }
+    }
+
+    /// The next call, if there is something to ask. One is under way at a time: the answer comes to [`Self::answered`], or none
+    /// to [`Self::failed`].
+    pub(crate) fn plan(&mut self, counters: &Counters, now: Now) -> Option<Flight> {
+        let epoch = self.epoch.clone()?;
+        if !self.is_due(now) {
+            return None;
+        }
+        let lease = (epoch, Arc::clone(&self.node));
+        let call = Call::new(
+            &self.names,
+            &lease.0,
+            &lease.1,
+            self.times.lease_us,
+            self.times.recovery_us,
+        );
+        let mut flight = Flight::new(call, lease, now, self.offset_us);
+        if self.is_renewal_due(now) {
+            self.tend(counters, now);
+        }
+        let has_units = self.asks.iter().any(Pending::is_leased) || !self.lows.is_empty();
+        let is_new = !self.is_member && !self.asks.is_empty();
+        if has_units || is_new || self.is_renewal_due(now) || !self.settling.is_empty() {
+            self.said += 1;
+            let longest_us = self.records.values().map(Record::window_us).max();
+            let asked_us = self.asks.iter().map(Pending::longest_us).max();
+            flight.renew(
+                longest_us.unwrap_or(0).max(asked_us.unwrap_or(0)),
+                self.wanted_since_us,
+                self.said,
+                !self.is_member,
+            );
+            if self.is_member {
+                flight.clean(MOST_AT_ONCE as u64);
+            }
+        }
+        for _ in 0..MOST_AT_ONCE {
+            let Some(key) = self.settling.pop_front() else {
+                break;
+            };
+            if let Some(record) = self.records.get(&key) {
+                flight.settle(record);
+            }
+        }
+        for returned in self.returns.drain(..) {
+            flight.give(&returned);
+        }
+        for (key, amount) in std::mem::take(&mut self.shrinks) {
+            if let Some(record) = self.records.get(&key) {
+                flight.shrink(&record.demand, amount);
+            }
+        }
+        if self.settling.is_empty() {
+            self.plan_units(&mut flight, counters, now);
+        }
+        Some(flight)
+    }
+
+    /// Adds what calls wait for, and shares that run low.
+    fn plan_units(&mut self, flight: &mut Flight, counters: &Counters, now: Now) {
+        let mut grows: Vec<Grow> = Vec::new();
+        for pending in self.asks.drain(..) {
+            self.strict_us = self.strict_us.max(pending.longest_strict_us());
+            flight.take(&pending);
+            for demand in pending.leased() {
+                let known = grows.iter_mut().find(|grow| grow.demand.key == demand.key);
+                match known {
+                    Some(grow) => {
+                        grow.need = grow.need.saturating_add(demand.cost.0);
+                        grow.least = grow.least.min(demand.cost.0);
+                    }
+                    None => grows.push(Grow {
+                        demand: demand.clone(),
+                        owner: Arc::clone(&pending.ask.owner),
+                        need: demand.cost.0,
+                        least: demand.cost.0,
+                    }),
+                }
+            }
+            flight.pending.push(pending);
+        }
+        for (demand, owner) in self.lows.drain(..) {
+            if !grows.iter().any(|grow| grow.demand.key == demand.key) {
+                grows.push(Grow {
+                    demand,
+                    owner,
+                    need: 0,
+                    least: 0,
+                });
+            }
+        }
+        for grow in grows {
+            let free = counters
+                .leased(grow.demand.key, now)
+                .map_or(0, |units| units.free.0);
+            let record = self.records.entry(grow.demand.key).or_insert_with(|| {
+                self.round.push_back(grow.demand.key);
+                Record::new(grow.demand.clone(), Arc::clone(&grow.owner), flight.lease.clone())
+            });
+            // What a reload has changed.
+            record.demand.shape = grow.demand.shape;
+            let step = unit(record.shape());
+            let need = grow.need.saturating_sub(free);
+            let runs_low =
+                free < record.lent / 4 && now.look_us() >= record.asked_us.saturating_add(LOW_PAUSE_US);
+            if need == 0 && !runs_low {
+                continue;
+            }
+            record.asked_us = now.look_us();
+            let least = grow.least.saturating_sub(free).max(step);
+            let like = record.lent.max(step);
+            flight.grow(&record.demand, least, need, like, step);
+        }
+    }
+
+    /// Gives back what nobody uses here.
+    fn tend(&mut self, counters: &Counters, now: Now) {
+        for _ in 0..TENDED.min(self.round.len()) {
+            let Some(key) = self.round.pop_front() else { break };
+            let Some(record) = self.records.get_mut(&key) else {
+                continue;
+            };
+            let units = counters.leased(key, now).unwrap_or_default();
+            if record.owed > 0 {
+                let back = counters.take_back(key, Micros(record.owed), now).0;
+                record.owed -= back;
+            }
+            let is_idle = units.used.is_empty() && units.free.0 >= record.lent;
+            if record.lent == 0 && record.owed == 0 && is_idle && record.was_idle {
+                self.records.remove(&key);
+                continue;
+            }
+            let keep = if is_idle && record.was_idle {
+                0
+            } else {
+                // More than the units in use again is more than this node needs soon.
+                record.lent.saturating_sub(units.free.0).saturating_mul(2)
+            };
+            if units.free.0 > keep && (is_idle || record.lent > 8 * unit(record.shape())) {
+                let spare = (units.free.0 - keep) / unit(record.shape()) * unit(record.shape());
+                shrink(record, spare, &mut self.shrinks, counters, now);
+            }
+            record.was_idle = is_idle;
+            self.round.push_back(key);
+        }
+    }
+
+    /// Calls that turn all shares into units of the log, and end the lease. No unit may be taken any more.
+    pub(crate) fn leave(&mut self, counters: &Counters, now: Now) -> Vec<Flight> {
+        self.policy.set_lease_end_us(0);
+        let Some(epoch) = self.epoch.clone() else {
+            return Vec::new();
+        };
+        let lease = (epoch, Arc::clone(&self.node));
+        let new = |times: Times, names: &Keys| {
+            let call = Call::new(names, &lease.0, &lease.1, times.lease_us, times.recovery_us);
+            Flight::new(call, lease.clone(), now, self.offset_us)
+        };
+        let records: Vec<Record> = self.records.drain().map(|(_, record)| record).collect();
+        let mut flights = Vec::new();
+        for records in records.chunks(MOST_AT_ONCE) {
+            let mut flight = new(self.times, &self.names);
+            for record in records.iter().filter(|record| record.lease == lease) {
+                let units = counters.leased(record.key(), now).unwrap_or_default();
+                flight.leave(record, &units);
+            }
+            flights.push(flight);
+        }
+        if self.is_member || !self.returns.is_empty() {
+            let mut flight = new(self.times, &self.names);
+            for returned in self.returns.drain(..) {
+                flight.give(&returned);
+            }
+            flight.stop();
+            flights.push(flight);
+        }
+        self.is_member = false;
+        flights
+    }
+}
+
+/// Units that a count needs.
+struct Grow {
+    demand: Demand,
+    owner: Arc<str>,
+    need: u64,
+    least: u64,
+}
+
+/// Takes free units out of a share, and notes that the store has to be told.
+fn shrink(record: &mut Record, most: u64, shrinks: &mut Vec<(CountKey, u64)>, counters: &Counters, now: Now) {
+    let back = counters.take_back(record.key(), Micros(most), now).0;
+    record.lent = record.lent.saturating_sub(back);
+    if back > 0 {
+        shrinks.push((record.key(), back));
+    }
+}

@@ -1,0 +1,192 @@
+//! A call of the script that is under way, and what its answer is for.
+
+use std::sync::Arc;
+
+use callgate_counters::lease::{Returned, UnitsAsk};
+use callgate_counters::{CountKey, Demand, LeasedUnits, Now, Sharing, Window};
+
+use crate::call::{Call, merge_us};
+use crate::record::Record;
+
+/// A call that waits.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) ask: UnitsAsk,
+    /// The times that it was asked for in vain, because a period had ended.
+    pub(super) tries: u32,
+}
+
+impl Pending {
+    pub(super) fn leased(&self) -> impl Iterator<Item = &Demand> {
+        let is_leased = |demand: &&Demand| demand.shape.sharing == Sharing::Leased;
+        self.ask.demands.iter().filter(is_leased)
+    }
+
+    pub(super) fn strict(&self) -> impl Iterator<Item = &Demand> {
+        let is_strict = |demand: &&Demand| demand.shape.sharing == Sharing::Strict;
+        self.ask.demands.iter().filter(is_strict)
+    }
+
+    pub(super) fn is_leased(&self) -> bool {
+        self.leased().next().is_some()
+    }
+
+    pub(super) fn longest_us(&self) -> u64 {
+        self.leased().map(window_us).max().unwrap_or(0)
+    }
+
+    pub(super) fn longest_strict_us(&self) -> u64 {
+        self.strict().map(window_us).max().unwrap_or(0)
+    }
+}
+
+/// Length of a sliding window in microseconds; 0 for others.
+fn window_us(demand: &Demand) -> u64 {
+    match demand.shape.window {
+        Window::Sliding { window_us } => window_us,
+        Window::Calendar(_) => 0,
+    }
+}
+
+/// One operation of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Renew,
+    /// Of the pending call with this place.
+    Take(usize),
+    Grow(CountKey),
+    Settle(CountKey),
+    /// Whose answer changes nothing.
+    Other,
+}
+
+/// A call of the script that is under way.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    call: Call,
+    pub(super) lease: (Arc<str>, Arc<str>),
+    pub(super) sent: Now,
+    pub(super) ops: Vec<Op>,
+    pub(super) pending: Vec<Pending>,
+    /// The store's Unix time, as far as it is known.
+    unix_us: u64,
+}
+
+impl Flight {
+    pub(super) fn new(call: Call, lease: (Arc<str>, Arc<str>), sent: Now, offset_us: i64) -> Self {
+        Self {
+            call,
+            lease,
+            sent,
+            ops: Vec::new(),
+            pending: Vec::new(),
+            unix_us: sent.unix_us().saturating_add_signed(offset_us),
+        }
+    }
+
+    /// The names of keys.
+    pub(crate) fn keys(&self) -> &[String] {
+        &self.call.keys
+    }
+
+    /// The arguments.
+    pub(crate) fn args(&self) -> &[String] {
+        &self.call.args
+    }
+
+    /// The number of operations.
+    pub(crate) fn operations(&self) -> usize {
+        self.ops.len()
+    }
+
+    fn count(&mut self, key: CountKey, demand: &Demand) {
+        self.call.count(key, &demand.shape, self.unix_us);
+    }
+
+    pub(super) fn renew(&mut self, longest_us: u64, since_us: u64, said: u64, is_new: bool) {
+        self.call.word("renew");
+        self.call
+            .numbers(&[longest_us, since_us, said, u64::from(is_new)]);
+        self.ops.push(Op::Renew);
+    }
+
+    pub(super) fn clean(&mut self, most: u64) {
+        self.call.word("clean");
+        self.call.numbers(&[most]);
+        self.ops.push(Op::Other);
+    }
+
+    /// Tells the store of a share that it counts under another lease, or has lost.
+    pub(super) fn settle(&mut self, record: &Record) {
+        let is_known = record.lease.0 == self.lease.0;
+        self.call.word(if is_known { "move" } else { "bring" });
+        self.count(record.key(), &record.demand);
+        if is_known {
+            let from = Arc::clone(&record.lease.1);
+            self.call.word(&from);
+        }
+        self.call.numbers(&[record.lent]);
+        self.ops.push(Op::Settle(record.key()));
+    }
+
+    pub(super) fn give(&mut self, returned: &Returned) {
+        self.call.word("give");
+        // The period of the stamp, for a calendar window.
+        self.call.count(returned.key, &returned.shape, returned.stamp_us);
+        self.call.numbers(&[returned.stamp_us, returned.amount.0]);
+        self.ops.push(Op::Other);
+    }
+
+    pub(super) fn shrink(&mut self, demand: &Demand, amount: u64) {
+        self.call.word("shrink");
+        self.count(demand.key, demand);
+        self.call.numbers(&[amount]);
+        self.ops.push(Op::Other);
+    }
+
+    /// Takes the strict counts of a call that will be the next of `pending`.
+    pub(super) fn take(&mut self, pending: &Pending) {
+        let all = pending.strict().count() as u64;
+        if all == 0 {
+            return;
+        }
+        self.call.word("take");
+        self.call.numbers(&[all]);
+        for demand in pending.strict() {
+            self.count(demand.key, demand);
+            let merge_us = merge_us(&demand.shape);
+            self.call.numbers(&[demand.shape.max.0, demand.cost.0, merge_us]);
+        }
+        self.ops.push(Op::Take(self.pending.len()));
+    }
+
+    pub(super) fn grow(&mut self, demand: &Demand, least: u64, need: u64, like: u64, unit: u64) {
+        self.call.word("grow");
+        self.count(demand.key, demand);
+        self.call.numbers(&[demand.shape.max.0, least, need, like, unit]);
+        self.ops.push(Op::Grow(demand.key));
+    }
+
+    pub(super) fn leave(&mut self, record: &Record, units: &LeasedUnits) {
+        self.call.word("leave");
+        self.count(record.key(), &record.demand);
+        let mut entries = units.used.clone();
+        // What is in use and not written down was taken this moment.
+        let written: u64 = entries.iter().map(|(_, amount)| amount.0).sum();
+        let used = record.lent.saturating_sub(units.free.0);
+        if used > written {
+            entries.push((0, callgate_counters::Micros(used - written)));
+        }
+        self.call
+            .numbers(&[merge_us(&record.demand.shape), entries.len() as u64]);
+        for (age_us, amount) in entries {
+            self.call.numbers(&[age_us, amount.0]);
+        }
+        self.ops.push(Op::Other);
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.call.word("stop");
+        self.ops.push(Op::Other);
+    }
+}

@@ -1,0 +1,367 @@
+-- The counts of one policy that several callgates share. The keys of a call belong to one policy, so they are on one
+-- shard. Times are microseconds of this server's clock, amounts are millionths of a unit.
+--
+-- KEYS: the policy, its nodes, its wanted counts, the counts of which the caller has shares; then two for each count:
+-- the count and its log.
+-- ARGV: the epoch, the caller's node, the length of a lease, the time of recovery (-1: one window); then operations, each
+-- a word and its arguments. Counts are named by their position among the keys.
+--
+-- A count has at most `max` units in its log (taken one by one) and in the shares of nodes together. A share counts
+-- until its node's lease and a window have ended, unless the node gives it back.
+local policy, nodes, wanted, held = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local epoch, node = ARGV[1], ARGV[2]
+local lease, recovery = tonumber(ARGV[3]), tonumber(ARGV[4])
+local at = 4
+local function word() at = at + 1 return ARGV[at] end
+local function number() return tonumber(word()) end
+local function text(value) return string.format('%.0f', value) end
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local known = redis.call('HMGET', policy, 'epoch', 'begun', 'seen', 'lost')
+if known[1] ~= epoch then return {'epoch', known[1] or ''} end
+local begun, seen = tonumber(known[2]), tonumber(known[3])
+if now < seen then
+  -- The clock was set back: time stands still until it has caught up, so nothing is free too early.
+  now = seen
+elseif now - seen > lease / 2 then
+  -- The clock was set forward, or no node came: a lease that lasted when time was last seen may still last.
+  local all = redis.call('HGETALL', nodes)
+  for index = 1, #all, 2 do
+    local ends, rest = string.match(all[index + 1], '(%d+) (.*)')
+    if tonumber(ends) >= seen then
+      redis.call('HSET', nodes, all[index], text(now + lease) .. ' ' .. rest)
+    end
+  end
+  redis.call('HSET', policy, 'seen', text(now))
+elseif now - seen > 50000 then
+  redis.call('HSET', policy, 'seen', text(now))
+end
+
+-- The time until units of a window can be granted: what was granted before the epoch began has ended then.
+local function recovers(window)
+  local ready = begun + lease / 2
+  if known[4] == '1' then
+    ready = begun + lease + (recovery >= 0 and math.min(recovery, window) or window)
+  end
+  return math.max(0, ready - now)
+end
+
+local function read_count()
+  local key = number()
+  local count = {count = KEYS[key], log = KEYS[key + 1], window = number(), from = number(), to = number()}
+  local fields = redis.call('HMGET', count.count, 'epoch', 'shares', 'logged', 'tail', 'period', 'n:' .. node)
+  if fields[1] == epoch then
+    count.shares, count.logged = tonumber(fields[2]), tonumber(fields[3])
+    count.tail, count.share = tonumber(fields[4]), tonumber(fields[6] or '0')
+    count.period = tonumber(fields[5])
+  else
+    -- Of another epoch, or none: nothing is known of it.
+    redis.call('DEL', count.count, count.log)
+    count.shares, count.logged, count.tail, count.share, count.period = 0, 0, 0, 0, 0
+  end
+  if count.to > 0 then
+    -- A period of the calendar. What was logged in an earlier one is over.
+    if count.from > count.period then count.period, count.logged = count.from, 0 end
+  else
+    while true do
+      local head = redis.call('LINDEX', count.log, 0)
+      if not head then
+        count.logged = 0
+        break
+      end
+      local stamp, amount = string.match(head, '(%d+) (%d+)')
+      if tonumber(stamp) + count.window > now then break end
+      redis.call('LPOP', count.log)
+      count.logged = math.max(0, count.logged - tonumber(amount))
+    end
+  end
+  return count
+end
+
+local function write_count(count)
+  if count.shares <= 0 and count.logged <= 0 then
+    redis.call('DEL', count.count, count.log)
+    return
+  end
+  redis.call('HSET', count.count, 'epoch', epoch, 'shares', text(count.shares), 'logged', text(count.logged),
+    'tail', text(count.tail), 'period', text(count.period))
+  local left = count.to > 0 and count.to - now or count.window
+  local ms = math.ceil((left + lease) / 1000)
+  redis.call('PEXPIRE', count.log, ms)
+  if count.shares > 0 then redis.call('PERSIST', count.count) else redis.call('PEXPIRE', count.count, ms) end
+end
+
+local function set_share(count, share)
+  count.shares = count.shares + share - count.share
+  count.share = share
+  if share > 0 then
+    redis.call('HSET', count.count, 'n:' .. node, text(share))
+    redis.call('SADD', held, count.count)
+  else
+    redis.call('HDEL', count.count, 'n:' .. node)
+    redis.call('SREM', held, count.count)
+  end
+end
+
+-- True once no unit of this node's shares can be in a window any more.
+local function is_over(other, count)
+  local found = redis.call('HGET', nodes, other)
+  if not found then return true end
+  local ends = tonumber(string.match(found, '%d+'))
+  if count.to > 0 then return ends < count.from end
+  return ends + count.window <= now
+end
+
+local function drop_ended_shares(count)
+  local fields = redis.call('HGETALL', count.count)
+  for index = 1, #fields, 2 do
+    local other = string.match(fields[index], '^n:(.*)$')
+    if other and other ~= node and is_over(other, count) then
+      redis.call('HDEL', count.count, fields[index])
+      count.shares = math.max(0, count.shares - tonumber(fields[index + 1]))
+    end
+  end
+end
+
+local function free_of(count, max, wanted_units)
+  if count.logged + count.shares + wanted_units > max and count.shares > count.share then
+    drop_ended_shares(count)
+  end
+  return max - count.logged - count.shares
+end
+
+-- The other nodes are asked for what they do not use.
+local function want(count)
+  redis.call('ZADD', wanted, now, count.count)
+  redis.call('ZREMRANGEBYSCORE', wanted, '-inf', now - lease)
+end
+
+local function wait_of(count, missing)
+  if count.to > 0 then return count.to - now end
+  for _, entry in ipairs(redis.call('LRANGE', count.log, 0, -1)) do
+    local stamp, amount = string.match(entry, '(%d+) (%d+)')
+    missing = missing - tonumber(amount)
+    if missing <= 0 then return math.max(1, tonumber(stamp) + count.window - now) end
+  end
+  -- The rest is with other nodes, who are asked for it.
+  return 250000
+end
+
+local function log_units(count, stamp, amount, merge)
+  if count.to == 0 then
+    local last = redis.call('LINDEX', count.log, -1)
+    local before, units = string.match(last or '', '(%d+) (%d+)')
+    stamp = math.max(stamp, count.tail)
+    if before and (tonumber(before) == stamp
+        or merge > 0 and math.floor(tonumber(before) / merge) == math.floor(stamp / merge)) then
+      redis.call('LSET', count.log, -1, text(stamp) .. ' ' .. text(tonumber(units) + amount))
+    else
+      redis.call('RPUSH', count.log, text(stamp) .. ' ' .. text(amount))
+    end
+  end
+  count.tail = math.max(count.tail, stamp)
+  count.logged = count.logged + amount
+end
+
+local operations = {}
+
+-- The lease of the caller goes on. Answers 1 and the counts that others have wanted since this time; 0 if the lease has
+-- ended; -1 if another caller has the same name: it has said this number, or a later one.
+function operations.renew()
+  local longest, since, said, is_new = word(), number(), number(), word() == '1'
+  local found = redis.call('HGET', nodes, node)
+  if not is_new then
+    local ends, _, before = string.match(found or '0 0 0', '(%d+) (%d+) (%d+)')
+    -- Nothing else is done for a caller without a lease.
+    if tonumber(ends) < now then at = #ARGV return {0, now} end
+    if tonumber(before) >= said then at = #ARGV return {-1, now} end
+  end
+  redis.call('HSET', nodes, node, text(now + lease) .. ' ' .. longest .. ' ' .. text(said))
+  local answer = {1, now}
+  for _, count in ipairs(redis.call('ZRANGEBYSCORE', wanted, '(' .. text(since), '+inf')) do
+    table.insert(answer, count)
+  end
+  return answer
+end
+
+-- The caller stops: it has given back what it had.
+function operations.stop()
+  redis.call('HDEL', nodes, node)
+  redis.call('DEL', held)
+  return {1}
+end
+
+-- Takes from all of several counts, or from none.
+function operations.take()
+  local counts, all, status = {}, number(), 1
+  for index = 1, all do
+    local count = read_count()
+    count.max, count.cost, count.merge = number(), number(), number()
+    counts[index] = count
+    count.wait = recovers(count.window)
+    if count.wait > 0 then
+      status = math.min(status, -1)
+    elseif count.to > 0 and (now >= count.to or now < count.from or count.from < count.period) then
+      status = math.min(status, -2)
+    else
+      count.free = free_of(count, count.max, count.cost)
+      if count.free < count.cost then
+        status = math.min(status, 0)
+        count.wait = wait_of(count, count.cost - count.free)
+        if count.shares > 0 then want(count) end
+      end
+    end
+  end
+  local answer = {status, now}
+  for _, count in ipairs(counts) do
+    local free = count.free or 0
+    if status == 1 and count.cost > 0 then
+      log_units(count, now, count.cost, count.merge)
+      free = free - count.cost
+    end
+    write_count(count)
+    local reset = 0
+    if count.logged > 0 then reset = count.to > 0 and count.to - now or count.tail + count.window - now end
+    table.insert(answer, math.max(0, free))
+    table.insert(answer, count.wait)
+    table.insert(answer, math.max(0, reset))
+    table.insert(answer, count.tail)
+  end
+  return answer
+end
+
+-- Gives back units of the log that were taken under this stamp.
+function operations.give()
+  local count = read_count()
+  local stamp, amount = number(), number()
+  local given = 0
+  if count.to > 0 then
+    if count.from == count.period then given = math.min(amount, count.logged) end
+  else
+    local entries = redis.call('LRANGE', count.log, 0, -1)
+    for index, entry in ipairs(entries) do
+      local at_stamp, units = string.match(entry, '(%d+) (%d+)')
+      at_stamp, units = tonumber(at_stamp), tonumber(units)
+      -- Units that were merged have a later stamp than their own.
+      if at_stamp >= stamp then
+        given = math.min(amount, units)
+        redis.call('LSET', count.log, index - 1, text(at_stamp) .. ' ' .. text(units - given))
+        break
+      end
+    end
+  end
+  count.logged = count.logged - given
+  write_count(count)
+  return {given}
+end
+
+-- Adds to the caller's share: what its calls need, and as much of what it would like as leaves others half. Nothing if
+-- less than the least of its calls is free.
+function operations.grow()
+  local count = read_count()
+  local max, least, need, like, unit = number(), number(), number(), number(), number()
+  local wait = recovers(count.window)
+  if wait > 0 then return {-1, 0, wait, count.share} end
+  local free = free_of(count, max, math.max(need, like))
+  if free < least then
+    want(count)
+    write_count(count)
+    return {0, math.max(0, free), wait_of(count, least - free), count.share}
+  end
+  local granted = math.max(need, math.min(like, math.floor(free / 2)))
+  granted = math.min(free, math.ceil(granted / unit) * unit)
+  granted = granted - granted % unit
+  if free - granted < need then want(count) end
+  set_share(count, count.share + granted)
+  write_count(count)
+  return {granted, free - granted, 0, count.share}
+end
+
+-- Takes away from the caller's share what it does not use.
+function operations.shrink()
+  local count = read_count()
+  set_share(count, math.max(0, count.share - number()))
+  write_count(count)
+  return {count.share}
+end
+
+-- Turns the caller's share into units of the log, each with its age.
+function operations.leave()
+  local count = read_count()
+  local merge, all = number(), number()
+  local entries = {}
+  for _, entry in ipairs(redis.call('LRANGE', count.log, 0, -1)) do
+    local stamp, amount = string.match(entry, '(%d+) (%d+)')
+    table.insert(entries, {tonumber(stamp), tonumber(amount)})
+  end
+  for _ = 1, all do
+    local age, amount = number(), number()
+    table.insert(entries, {now - age, amount})
+  end
+  table.sort(entries, function(a, b) return a[1] < b[1] end)
+  redis.call('DEL', count.log)
+  count.logged, count.tail = 0, 0
+  for _, entry in ipairs(entries) do
+    if entry[1] + count.window > now then log_units(count, entry[1], entry[2], merge) end
+  end
+  set_share(count, 0)
+  write_count(count)
+  return {1}
+end
+
+-- Gives the caller a share that it has from another epoch.
+function operations.bring()
+  local count = read_count()
+  set_share(count, number())
+  write_count(count)
+  return {count.share}
+end
+
+-- Gives the caller what an ended lease had, up to this amount. What the other lease had beyond that is free.
+function operations.move()
+  local count = read_count()
+  local from, amount = word(), number()
+  local had = tonumber(redis.call('HGET', count.count, 'n:' .. from) or '0')
+  if had > 0 then
+    local is_ended = is_over(from, count)
+    redis.call('HDEL', count.count, 'n:' .. from)
+    count.shares = count.shares - had
+    if not is_ended then set_share(count, count.share + math.min(had, amount)) end
+  end
+  write_count(count)
+  return {count.share}
+end
+
+-- Removes what leases have left that ended longer ago than the longest window of their node, at most this many counts.
+function operations.clean()
+  local most = number()
+  local all = redis.call('HGETALL', nodes)
+  for index = 1, #all, 2 do
+    local other = all[index]
+    local ends, longest = string.match(all[index + 1], '(%d+) (%d+)')
+    if other ~= node and tonumber(ends) + tonumber(longest) + lease <= now then
+      -- The names of these keys differ in the node's alone.
+      local of_other = string.sub(held, 1, #held - #node) .. other
+      for _, count in ipairs(redis.call('SPOP', of_other, most)) do
+        local share = tonumber(redis.call('HGET', count, 'n:' .. other) or '0')
+        redis.call('HDEL', count, 'n:' .. other)
+        local shares = tonumber(redis.call('HGET', count, 'shares') or '0') - share
+        if redis.call('EXISTS', count) == 1 then
+          redis.call('HSET', count, 'shares', text(math.max(0, shares)))
+          if shares <= 0 then redis.call('PEXPIRE', count, math.ceil((tonumber(longest) + lease) / 1000)) end
+        end
+        most = most - 1
+      end
+      if redis.call('EXISTS', of_other) == 0 then redis.call('HDEL', nodes, other) end
+      if most <= 0 then break end
+    end
+  end
+  return {most}
+end
+
+local answers = {'ok'}
+while at < #ARGV do
+  table.insert(answers, operations[word()]())
+end
+return answers

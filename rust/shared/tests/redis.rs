@@ -1,0 +1,212 @@
+//! Nodes that share counts through a real Redis: never more than `max` in any interval, whatever happens.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use callgate_counters::lease::Verdict;
+use callgate_counters::{Micros, Sharing};
+use support::{Fleet, Redis, demand, most_in_a_window};
+
+const WINDOW_MS: u64 = 700;
+
+/// Takes as often as it goes from all nodes in turn, and checks every interval afterwards.
+fn rush(fleet: &Fleet, sharing: Sharing, max: u64, time: Duration) -> Vec<u64> {
+    let wanted = demand(1, WINDOW_MS, max, sharing);
+    let end = Instant::now() + time;
+    std::thread::scope(|scope| {
+        let nodes: Vec<_> = (0..fleet.len())
+            .map(|node| {
+                let wanted = wanted.clone();
+                scope.spawn(move || {
+                    let mut admitted = Vec::new();
+                    while Instant::now() < end {
+                        let before = fleet.now_us();
+                        if fleet.node(node).call(&wanted) {
+                            admitted.push((before, fleet.now_us()));
+                        }
+                        std::thread::sleep(Duration::from_micros(300));
+                    }
+                    admitted
+                })
+            })
+            .collect();
+        let mut admitted: Vec<(u64, u64)> = nodes.into_iter().flat_map(|node| node.join().unwrap()).collect();
+        admitted.sort_unstable();
+        let most = most_in_a_window(&admitted, WINDOW_MS * 1_000);
+        assert!(most <= max as usize, "{most} admitted within a window, of {max}");
+        admitted.into_iter().map(|(_, after)| after).collect()
+    })
+}
+
+#[test]
+fn nodes_together_admit_max_and_no_more() {
+    let redis = Redis::start(&[]);
+    for (sharing, share) in [(Sharing::Leased, 0.6), (Sharing::Strict, 0.8)] {
+        let fleet = Fleet::start(&redis, 3);
+        let admitted = rush(&fleet, sharing, 40, Duration::from_millis(2_800));
+        // Four windows: much of each can be used.
+        assert!(
+            admitted.len() as f64 >= 4.0 * 40.0 * share,
+            "{} of {} admitted, {sharing:?}",
+            admitted.len(),
+            4 * 40
+        );
+    }
+}
+
+#[test]
+fn one_busy_node_gets_nearly_all() {
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::start(&redis, 3);
+    let wanted = demand(2, 60_000, 64, Sharing::Leased);
+    assert!(fleet.node(1).call(&wanted) && fleet.node(2).call(&wanted));
+    let admitted = (0..200).filter(|_| fleet.node(0).call(&wanted)).count();
+    assert!(admitted >= 55, "{admitted} of 62");
+    assert!(admitted <= 62, "{admitted} of 62");
+}
+
+#[test]
+fn a_count_is_back_when_its_nodes_have_stopped() {
+    let redis = Redis::start(&[]);
+    let wanted = demand(3, 60_000, 10, Sharing::Leased);
+    {
+        let fleet = Fleet::start(&redis, 2);
+        assert!((0..4).all(|_| fleet.node(0).call(&wanted)));
+    }
+    let fleet = Fleet::start(&redis, 1);
+    let admitted = (0..20).filter(|_| fleet.node(0).call(&wanted)).count();
+    assert_eq!(admitted, 6, "four are in the log");
+}
+
+#[test]
+fn units_are_given_back_by_a_roll_back() {
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::start(&redis, 2);
+    for (key, sharing) in [(5, Sharing::Leased), (6, Sharing::Strict)] {
+        let wanted = demand(key, 60_000, 1, sharing);
+        let taken = fleet.node(0).take(&wanted).expect("the first unit");
+        assert!(!fleet.node(0).call(&wanted));
+        fleet.node(0).give_back(&taken);
+        let again = support::until(|| fleet.node(0).call(&wanted));
+        assert!(again, "{sharing:?}");
+    }
+}
+
+#[test]
+fn strict_counts_of_a_call_are_taken_together_or_not_at_all() {
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::start(&redis, 1);
+    let (full, other) = (
+        demand(7, 60_000, 1, Sharing::Strict),
+        demand(8, 60_000, 5, Sharing::Strict),
+    );
+    assert!(fleet.node(0).call(&full));
+    let counted = fleet.node(0).ask(&[full.clone(), other.clone()]);
+    assert_eq!(counted.verdict, Verdict::Refused);
+    assert!(counted.views[0].wait_us > 50_000_000, "{counted:?}");
+    assert_eq!(
+        counted.views[1].remaining,
+        Micros(5 * Micros::ONE.0),
+        "nothing was taken"
+    );
+    assert_eq!(counted.views[1].wait_us, 0);
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_takes_nothing() {
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::start(&redis, 1);
+    let wanted = demand(9, 60_000, 1, Sharing::Strict);
+    let counted = fleet.node(0).ask(std::slice::from_ref(&wanted));
+    assert_eq!(counted.verdict, Verdict::Granted);
+    drop(counted);
+    assert!(support::until(|| fleet.node(0).call(&wanted)));
+}
+
+#[test]
+fn nothing_is_admitted_while_the_store_is_away_and_all_of_it_goes_on_after_it() {
+    let mut redis = Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let fleet = Fleet::start(&redis, 2);
+    let wanted = demand(10, 60_000, 4, Sharing::Strict);
+    assert!(fleet.node(0).call(&wanted));
+    redis.kill();
+    let begun = Instant::now();
+    assert!(!fleet.node(0).call(&wanted));
+    assert!(!fleet.node(1).call(&wanted));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    redis.restart();
+    // Another run of the server may have lost what was asked last: nothing is granted for a window.
+    let admitted = (0..10).filter(|_| fleet.node(1).call(&wanted)).count();
+    assert_eq!(admitted, 0);
+}
+
+#[test]
+fn shares_outlive_the_loss_of_all_data() {
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::start(&redis, 2);
+    let wanted = demand(11, 3_000, 40, Sharing::Leased);
+    let before = (0..30).filter(|_| fleet.node(0).call(&wanted)).count();
+    assert_eq!(before, 30);
+    redis.run(&["FLUSHALL"]);
+    // The other node would find an empty store.
+    let end = Instant::now() + Duration::from_millis(1_500);
+    let mut others = 0;
+    while Instant::now() < end {
+        others += usize::from(fleet.node(1).call(&wanted));
+        others += usize::from(fleet.node(0).call(&wanted));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(before + others <= 40, "{others} more");
+    assert!(
+        support::until(|| fleet.node(1).call(&wanted)),
+        "it goes on after the window"
+    );
+}
+
+#[test]
+fn a_server_that_must_not_be_used_is_told() {
+    let redis = Redis::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let fleet = Fleet::unready(&redis, 1);
+    assert!(support::until(|| fleet
+        .node(0)
+        .fault()
+        .is_some_and(|fault| fault.contains("noeviction"))));
+    assert!(!fleet.node(0).call(&demand(1, 1_000, 5, Sharing::Leased)));
+}
+
+#[test]
+fn nodes_with_another_key_do_not_share() {
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::start(&redis, 1);
+    let wanted = demand(12, 60_000, 5, Sharing::Strict);
+    assert!(fleet.node(0).call(&wanted));
+    let other = Fleet::with_key(&redis, [9; 16]);
+    assert!(!other.node(0).call(&wanted));
+    assert!(support::until(|| other
+        .node(0)
+        .fault()
+        .is_some_and(|fault| fault.contains("grant_key_file"))));
+}
+
+#[test]
+fn foreign_keys_are_left_alone() {
+    let redis = Redis::start(&[]);
+    redis.run(&["SET", "somebody:else", "1"]);
+    {
+        let fleet = Fleet::start(&redis, 2);
+        for sharing in [Sharing::Leased, Sharing::Strict] {
+            assert!(fleet.node(0).call(&demand(13, 60_000, 5, sharing)));
+        }
+    }
+    assert!(redis.run(&["GET", "somebody:else"]).contains('1'));
+    let names = redis.run(&["KEYS", "*"]);
+    assert!(
+        names
+            .lines()
+            .all(|name| name.is_empty() || name == "somebody:else" || name.starts_with("callgate:1:{p}")),
+        "{names}"
+    );
+}
