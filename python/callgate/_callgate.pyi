@@ -1184,9 +1184,10 @@ class Server:
 
     @property
     def shared_store(self) -> _SharedStoreState | None:
-        """The store of counters that nodes share: ``fault``, the reason for which it is not used now, or None; ``calls`` of
-        scripts that it has answered; ``failures``, those that failed; ``leased``, counts of which this node has a share.
-        None without such a store, and once the server has stopped.
+        """The store of counters that nodes share; None without one, and once the server has stopped.
+
+        ``fault`` is the reason for which it is not used now, or None; it has answered ``calls``, and ``failures`` were
+        not answered; this node has a share of ``leased`` counts.
         """
 
     @property

@@ -13,6 +13,7 @@ use callgate_counters::lease::Shared;
 use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, Reservations, StoreError};
 
 use crate::approval::{Answer, Decided, HeldCall, StoreAnswer};
+use crate::compile::CompiledPolicy;
 use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed, frozen};
 use crate::freeze::{Freeze, FreezeSource, FreezeSwitch};
 use crate::grant::{GrantChange, GrantFault, Grants};
@@ -168,14 +169,21 @@ impl Engine {
         self.counters.turn(FREED_BY_RELOAD);
     }
 
-    /// Lets nodes share the counts of the policies of this state that are shared: see [`Counters::share`].
+    /// Lets nodes share the counts of the policies of a state that comes into force: see [`Counters::share`].
     fn announce(&self, state: &State) {
         let Some(shared) = self.counters.shared() else {
             return;
         };
+        let before = self.snapshot();
         for policy in state.compiled_policies() {
+            let known = |known: &&CompiledPolicy| known.name == policy.name;
+            let before = before.compiled_policies().iter().find(known);
+            let has_changed = before.is_some_and(|before| before.digest_hex != policy.digest_hex);
             if policy.is_shared() {
-                policy.shared.get_or_init(|| shared.policy(&policy.name));
+                let one = policy.shared.get_or_init(|| shared.policy(&policy.name));
+                if has_changed {
+                    shared.change(one);
+                }
             }
         }
     }

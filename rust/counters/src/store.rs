@@ -96,15 +96,17 @@ impl Store {
     }
 
     fn look_at(&self, reading: &Reading, demands: &mut [Demand], now: Now) {
-        // The views of the others come from their store.
-        for demand in demands.iter_mut().filter(|demand| !demand.is_strict()) {
+        for demand in demands {
+            if demand.is_strict() {
+                // The view of units that were taken came with them.
+                if !matches!(demand.hold, Hold::Remote { .. }) {
+                    demand.view = untouched(demand, now);
+                }
+                continue;
+            }
             demand.view = match self.cells.find_fit(reading, demand, now) {
                 Some(located) => view(&located.cell.count(), demand, demand.cost, now),
-                None => View {
-                    window_us: window_us(demand.shape.window, now),
-                    remaining: demand.shape.max,
-                    ..View::default()
-                },
+                None => untouched(demand, now),
             };
         }
     }
@@ -555,6 +557,15 @@ impl Drop for Store {
     fn drop(&mut self) {
         // There is no caller for an error. If the file is not marked as whole, the next start only checks it more closely.
         let _ = self.close(None);
+    }
+}
+
+/// The view of a count of which nothing is known here.
+fn untouched(demand: &Demand, now: Now) -> View {
+    View {
+        window_us: window_us(demand.shape.window, now),
+        remaining: demand.shape.max,
+        ..View::default()
     }
 }
 

@@ -245,9 +245,10 @@ impl Server {
         Ok(self.started()?.store_failure())
     }
 
-    /// The store of counters that nodes share: ``fault``, the reason for which it is not used now, or None; ``calls`` of
-    /// scripts that it has answered; ``failures``, those that failed; ``leased``, counts of which this node has a share.
-    /// None without such a store, and once the server has stopped.
+    /// The store of counters that nodes share; None without one, and once the server has stopped.
+    ///
+    /// ``fault`` is the reason for which it is not used now, or None; it has answered ``calls``, and ``failures`` were
+    /// not answered; this node has a share of ``leased`` counts.
     #[getter]
     fn shared_store<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let Some(state) = self.started()?.shared_store() else {

@@ -73,6 +73,8 @@ pub struct Lease {
     used_us: u64,
     /// The longest window of a strict count.
     strict_us: u64,
+    /// The changes of the policy's limits that were seen.
+    changes: u64,
     /// The store's Unix time less ours.
     offset_us: i64,
     asks: VecDeque<Pending>,
@@ -92,6 +94,7 @@ impl Lease {
     ) -> Self {
         Self {
             names: Keys::new(prefix, &policy.name),
+            changes: policy.changes(),
             shared,
             policy,
             times,
@@ -156,6 +159,18 @@ impl Lease {
         self.returns.push(returned);
     }
 
+    /// Gives back what is not in use if the limits of the policy have changed: a share may be more than a `max` allows now.
+    pub fn notice_changes(&mut self, counters: &Counters, now: Now) {
+        let changes = self.policy.changes();
+        if changes == self.changes {
+            return;
+        }
+        self.changes = changes;
+        for record in self.records.values_mut() {
+            shrink(record, u64::MAX >> 1, &mut self.shrinks, counters, now);
+        }
+    }
+
     /// Answers all calls that wait: nothing can be asked.
     pub fn refuse_all(&mut self) {
         for pending in self.asks.drain(..) {
@@ -202,7 +217,7 @@ impl Lease {
     /// moment are kept whole, of others only what is in use.
     fn unsettle(&mut self, counters: &Counters, now: Now) {
         let is_leased = self.policy.is_leased(now);
-        self.policy.set_lease_end_us(0);
+        self.policy.end_lease();
         self.is_member = false;
         self.end_us = 0;
         self.shrinks.clear();
@@ -363,7 +378,7 @@ impl Lease {
 
     /// Calls that turn all shares into units of the log, and end the lease. No unit may be taken any more.
     pub(crate) fn leave(&mut self, counters: &Counters, now: Now) -> Vec<Flight> {
-        self.policy.set_lease_end_us(0);
+        self.policy.end_lease();
         let Some(epoch) = self.epoch.clone() else {
             return Vec::new();
         };

@@ -179,7 +179,7 @@ function operations.renew()
   end
   redis.call('HSET', nodes, node, text(now + lease) .. ' ' .. longest .. ' ' .. text(said))
   local answer = {1, now}
-  for _, count in ipairs(redis.call('ZRANGEBYSCORE', wanted, '(' .. text(since), '+inf')) do
+  for _, count in ipairs(redis.call('ZRANGEBYSCORE', wanted, '(' .. text(since), '+inf', 'LIMIT', 0, 512)) do
     table.insert(answer, count)
   end
   return answer

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{SharedConfig, fingerprint, hex};
 use crate::error::SharedError;
+use crate::keys::Keys;
 use crate::lease::{Flight, Lease, Times};
 use crate::link::{Link, Route};
 use crate::reply::Reply;
@@ -25,6 +26,8 @@ const DECLARE: &str = include_str!("declare.lua");
 const TICKS: u32 = 40;
 /// The shortest and the longest pause before the next attempt to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// The time after which a policy is looked at again that must not be shared.
+const REFUSED: Duration = Duration::from_secs(5);
 /// The longest time for which the end of the process waits until shares are given back.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -74,7 +77,7 @@ impl Worker {
             move || wake.notify_one()
         });
         let mut run = Run {
-            route,
+            route: Some(route),
             fingerprint: fingerprint(shared.hash_key()),
             shared,
             node,
@@ -91,18 +94,24 @@ impl Worker {
             policies: HashMap::new(),
             busy: HashMap::new(),
             link: None,
+            pause: PAUSES.0,
+            retry_at: Instant::now(),
+            fault: None,
+            has_call_failed: false,
+            refused: HashMap::new(),
             state: Arc::clone(&state),
         };
         let ended = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("callgate-shared".to_owned())
             .spawn(move || {
+                // However this thread ends, nobody waits for it any more.
+                let _closing = Closing(Arc::clone(&run.shared), Arc::clone(&run.state));
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
                     Ok(runtime) => runtime.block_on(run.run(&wake, &ended)),
-                    Err(error) => run.failed(&SharedError::Thread(error.to_string())),
+                    Err(error) => run.failed(SharedError::Thread(error.to_string())),
                 }
-                run.shared.close();
             })
             .map_err(|error| SharedError::Thread(error.to_string()))?;
         Ok(Self {
@@ -125,6 +134,16 @@ impl Drop for Worker {
             // A panic there was told by its hook.
             let _ = thread.join();
         }
+    }
+}
+
+/// Closes what calls share with the worker.
+struct Closing(Arc<Shared>, Arc<Mutex<State>>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+        lock(&self.1).fault = Some("the thread that speaks to the store has ended".to_owned());
     }
 }
 
@@ -151,7 +170,8 @@ fn new_name() -> String {
 
 /// The state of the thread.
 struct Run<N> {
-    route: Route,
+    /// `None` while it connects.
+    route: Option<Route>,
     shared: Arc<Shared>,
     node: N,
     prefix: String,
@@ -165,6 +185,15 @@ struct Run<N> {
     /// What is under way, by policy: one call each.
     busy: HashMap<u32, Option<Flight>>,
     link: Option<Link>,
+    /// The pause before the next attempt to connect, and its moment.
+    pause: Duration,
+    retry_at: Instant,
+    /// The reason why there is no connection; `None` while there is one that works.
+    fault: Option<SharedError>,
+    /// True if the last failure was that of a call: then a connection alone shows nothing.
+    has_call_failed: bool,
+    /// Policies that must not be shared, and the moment at which they are looked at again.
+    refused: HashMap<u32, (SharedError, Instant)>,
     state: Arc<Mutex<State>>,
 }
 
@@ -178,41 +207,57 @@ struct Landed {
 impl<N: Node> Run<N> {
     async fn run(&mut self, wake: &Notify, stop: &Notify) {
         let mut calls: JoinSet<Landed> = JoinSet::new();
-        let mut pause = PAUSES.0;
-        let mut retry_at = Instant::now();
+        let mut connects: JoinSet<(Route, Result<Link, SharedError>)> = JoinSet::new();
         let mut tick_at = Instant::now();
         loop {
-            if self.link.is_none() && Instant::now() >= retry_at {
+            if self.link.is_none()
+                && Instant::now() >= self.retry_at
+                && let Some(mut route) = self.route.take()
+            {
                 // What was under way on the connection before is lost.
-                calls.abort_all();
                 calls = JoinSet::new();
                 self.land_nothing();
-                let connected = tokio::select! {
-                    connected = self.route.connect(self.patience) => connected,
-                    () = stop.notified() => return,
-                };
-                match connected {
-                    Ok(link) => {
-                        self.link = Some(link);
-                        pause = PAUSES.0;
-                        self.works();
+                let patience = self.patience;
+                let (script, probe) = (Arc::clone(&self.script), self.probe());
+                connects.spawn(async move {
+                    let mut link = route.connect(patience).await;
+                    if let Ok(open) = &link
+                        && let Err(error) = open.run(&script, probe.keys(), probe.args()).await
+                    {
+                        link = Err(error);
                     }
-                    Err(error) => {
-                        self.failed(&error);
-                        retry_at = Instant::now() + pause + jitter(pause);
-                        pause = (2 * pause).min(PAUSES.1);
-                    }
-                }
+                    (route, link)
+                });
             }
             self.take_asks();
             self.launch(&mut calls);
-            let next_at = if self.link.is_none() { retry_at } else { tick_at };
+            let next_at = if self.route.is_some() && self.link.is_none() {
+                self.retry_at
+            } else {
+                tick_at
+            };
             tokio::select! {
                 () = wake.notified() => {}
                 () = sleep_until(next_at) => tick_at = Instant::now() + self.tick,
                 Some(landed) = calls.join_next() => if let Ok(landed) = landed {
                     self.land(landed);
                 },
+                Some(Ok((route, link))) = connects.join_next() => {
+                    self.route = Some(route);
+                    match link {
+                        Ok(link) => {
+                            self.link = Some(link);
+                            if !self.has_call_failed {
+                                self.fault = None;
+                            }
+                            self.publish();
+                        }
+                        Err(error) => {
+                            self.has_call_failed = false;
+                            self.failed(error);
+                        }
+                    }
+                }
                 () = stop.notified() => break,
             }
         }
@@ -236,15 +281,28 @@ impl<N: Node> Run<N> {
                 } => self.policy(policy.number).low(demand, owner),
                 Ask::Return(returned) => self.policy(returned.policy).give_back(returned),
                 Ask::Known(policy) => {
-                    self.policy(policy.number);
+                    let now = self.node.now();
+                    // A part of `self`, beside the policies.
+                    let counters = self.node.counters();
+                    if let Some(known) = self.policies.get_mut(&policy.number) {
+                        known.notice_changes(counters, now);
+                    } else {
+                        self.policy(policy.number);
+                    }
                 }
             }
         }
-        if self.link.is_none() {
-            for policy in self.policies.values_mut() {
+        let is_away = self.link.is_none();
+        for (number, policy) in &mut self.policies {
+            if is_away || self.refused.contains_key(number) {
                 policy.refuse_all();
             }
         }
+    }
+
+    /// A call of the script that does nothing, for a policy that nobody has.
+    fn probe(&self) -> Flight {
+        Flight::probe(&Keys::new(&self.prefix, ""), self.node.now())
     }
 
     fn policy(&mut self, number: u32) -> &mut Lease {
@@ -262,8 +320,10 @@ impl<N: Node> Run<N> {
     fn launch(&mut self, calls: &mut JoinSet<Landed>) {
         let Some(link) = &self.link else { return };
         let now = self.node.now();
+        self.refused.retain(|_, (_, until)| *until > Instant::now());
         for (number, policy) in &mut self.policies {
-            if self.busy.contains_key(number) || policy.has_epoch() && !policy.is_due(now) {
+            let is_idle = policy.has_epoch() && !policy.is_due(now);
+            if is_idle || self.busy.contains_key(number) || self.refused.contains_key(number) {
                 continue;
             }
             let (number, link) = (*number, link.clone());
@@ -330,16 +390,29 @@ impl<N: Node> Run<N> {
             (Err(error), None) => Err(error),
         };
         let leased = self.policies.values().map(Lease::len).sum();
-        let mut state = lock(&self.state);
-        state.leased = leased;
+        {
+            let mut state = lock(&self.state);
+            state.leased = leased;
+            state.calls += u64::from(outcome.is_ok());
+            state.failures += u64::from(outcome.is_err());
+        }
         match outcome {
-            Ok(()) => state.calls += 1,
+            Ok(()) => {
+                self.pause = PAUSES.0;
+                self.fault = None;
+                self.has_call_failed = false;
+            }
+            // The store works, for other policies.
+            Err(error @ SharedError::Key { .. }) => {
+                self.refused
+                    .insert(landed.policy, (error, Instant::now() + REFUSED));
+            }
             Err(error) => {
-                state.failures += 1;
-                drop(state);
-                self.failed(&error);
+                self.has_call_failed = true;
+                return self.failed(error);
             }
         }
+        self.publish();
     }
 
     /// Nothing that is under way is answered any more.
@@ -354,28 +427,31 @@ impl<N: Node> Run<N> {
         }
     }
 
-    /// The store cannot be used: whoever waits is told, and the next attempt is a new connection.
-    fn failed(&mut self, error: &SharedError) {
+    /// The store cannot be used: whoever waits is told, and the next attempt is a new connection, after a pause.
+    fn failed(&mut self, error: SharedError) {
         self.link = None;
+        self.retry_at = Instant::now() + self.pause + jitter(self.pause);
+        self.pause = (2 * self.pause).min(PAUSES.1);
         for policy in self.policies.values_mut() {
             policy.refuse_all();
         }
-        let fault = Some(error.to_string());
-        let is_new = {
-            let mut state = lock(&self.state);
-            let is_new = state.fault != fault;
-            state.fault = fault;
-            is_new
-        };
-        if is_new {
-            self.node.store_changed(Some(error));
-        }
+        self.fault = Some(error);
+        self.publish();
     }
 
-    fn works(&self) {
-        let before = lock(&self.state).fault.take();
-        if before.is_some() {
-            self.node.store_changed(None);
+    /// Tells others what has changed.
+    fn publish(&self) {
+        let refused = self.refused.values().map(|(error, _)| error).next();
+        let fault = self.fault.as_ref().or(refused);
+        let text = fault.map(ToString::to_string);
+        let has_changed = {
+            let mut state = lock(&self.state);
+            let has_changed = state.fault != text;
+            state.fault = text;
+            has_changed
+        };
+        if has_changed {
+            self.node.store_changed(fault);
         }
     }
 

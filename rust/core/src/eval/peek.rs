@@ -10,7 +10,7 @@ use super::stages::Places;
 use super::trace::Silent;
 use super::walk::{Reached, walk};
 use super::weigh::Weighed;
-use super::{Evaluation, INVALID, frozen, limits};
+use super::{Evaluation, INVALID, frozen, limits, store};
 use crate::compile::{CompiledLimit, CompiledPolicy, Place};
 use crate::json::{ObjectWriter, Tape, ValueWriter};
 use crate::policy::ast::Scope;
@@ -156,7 +156,9 @@ impl<'s> Evaluation<'_, 's, '_> {
                 limit.shape(keys.shared_key.is_some()),
                 cost.unwrap_or_default(),
             );
-            counters.look(std::slice::from_mut(&mut demand), self.now);
+            let looked = std::slice::from_mut(&mut demand);
+            counters.look(looked, self.now);
+            store::peeked(counters, looked, self.now);
             let View {
                 wait_us,
                 remaining,

@@ -147,6 +147,16 @@ impl<'s> Counting<'_, 's> {
         if T::TAKES {
             return self.counters.take(demands, grant, self.now).map(Some);
         }
-        self.counters.peek(demands, grant, self.now).map(|()| None)
+        match self.counters.peek(demands, grant, self.now) {
+            Ok(()) => self.complete_peeked(demands),
+            Err(Refusal::RateLimited) => {
+                self.complete_peeked(demands);
+                if demands.iter().any(|demand| demand.view.wait_us > 0) {
+                    return Err(Refusal::RateLimited);
+                }
+            }
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(None)
     }
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use callgate_counters::lease::{SharedPolicy, Verdict};
-use callgate_counters::{Demand, Micros, Refusal, Sharing};
+use callgate_counters::lease::{Shared, SharedPolicy, Verdict};
+use callgate_counters::{Counters, Demand, Micros, Refusal, Sharing};
 
 use super::Counting;
 use super::settle::STORE_MESSAGE;
 use super::trace::Silent;
 use super::weigh::Weighed;
-use crate::Decision;
 use crate::approval::{StoreAnswer, StoreAsk};
+use crate::{Decision, Now};
 
 /// A share runs low where less than this part of `max` is left of it.
 const LOW: u64 = 8;
@@ -173,9 +173,13 @@ impl<'s> Counting<'_, 's> {
             if demand.cost.0 > 0 && demand.view.remaining.0 < demand.shape.max.0 / LOW {
                 shared.low(policy, demand, &weighed.grant, self.now);
             }
-            let left = demand.view.remaining.0.saturating_add(shared.left(demand.key).0);
-            demand.view.remaining = Micros(left.min(demand.shape.max.0));
+            add_left(shared, demand);
         }
+    }
+
+    /// What this node can tell of counts that nobody takes from: see [`Counters::look`].
+    pub(super) fn complete_peeked(&self, demands: &mut [Demand]) {
+        peeked(self.counters, demands, self.now);
     }
 
     fn shared_policy(&self, weighed: &Weighed<'_, '_>) -> Option<Arc<SharedPolicy>> {
@@ -184,6 +188,33 @@ impl<'s> Counting<'_, 's> {
         Some(Arc::clone(
             policy.shared.get_or_init(|| shared.policy(&policy.name)),
         ))
+    }
+}
+
+/// Adds what the store had left to what is left of a share.
+fn add_left(shared: &Shared, demand: &mut Demand) {
+    let left = shared.left(demand.key).unwrap_or_default().0;
+    let all = demand.view.remaining.0.saturating_add(left);
+    demand.view.remaining = Micros(all.min(demand.shape.max.0));
+}
+
+/// Completes the views of shared counts that were looked at, and not taken from: too little in a share refuses nothing, unless
+/// the store has just said so.
+pub(super) fn peeked(counters: &Counters, demands: &mut [Demand], now: Now) {
+    let Some(shared) = counters.shared() else {
+        return;
+    };
+    for demand in demands {
+        match demand.shape.sharing {
+            Sharing::Local => continue,
+            Sharing::Leased => add_left(shared, demand),
+            Sharing::Strict => {
+                let left = shared.left(demand.key).unwrap_or(demand.shape.max);
+                demand.view.remaining = left.min(demand.shape.max);
+            }
+        }
+        let wait_us = shared.refused(demand.key, demand.cost, now);
+        demand.view.wait_us = wait_us.filter(|_| demand.view.wait_us > 0).unwrap_or(0);
     }
 }
 

@@ -57,10 +57,10 @@ impl Heard {
         is_noted.then(|| free_at_us.saturating_sub(now.look_us()).max(1))
     }
 
-    /// The units that were left when the store was asked last; 0 if nothing is known.
-    pub(super) fn left(&self, key: CountKey) -> Micros {
-        let place = self.place(key);
-        let known = place.filter(|place| place.key.load(Ordering::Relaxed) == low(key));
-        Micros(known.map_or(0, |place| place.left.load(Ordering::Relaxed)))
+    /// The units that were left when the store was asked last; `None` if nothing is known.
+    pub(super) fn left(&self, key: CountKey) -> Option<Micros> {
+        let place = self.place(key)?;
+        let is_known = place.key.load(Ordering::Relaxed) == low(key);
+        is_known.then(|| Micros(place.left.load(Ordering::Relaxed)))
     }
 }

@@ -26,6 +26,8 @@ pub struct SharedPolicy {
     /// Its number in this process.
     pub number: u32,
     lease_end_us: AtomicU64,
+    /// The number of times that its limits have changed.
+    changes: AtomicU64,
 }
 
 impl SharedPolicy {
@@ -37,9 +39,23 @@ impl SharedPolicy {
         self.lease_end_us.load(Ordering::Acquire)
     }
 
-    /// Sets the end of the lease; 0 ends it.
-    pub fn set_lease_end_us(&self, end_us: u64) {
-        self.lease_end_us.store(end_us, Ordering::Release);
+    /// Lets the lease last until `end_us`, unless the limits have changed since the worker has seen `changes` changes.
+    pub fn lease_until_us(&self, end_us: u64, changes: u64) {
+        self.lease_end_us.store(end_us, Ordering::SeqCst);
+        // After the store: either this sees the change, or the change ends this lease.
+        if self.changes() != changes {
+            self.end_lease();
+        }
+    }
+
+    /// Ends the lease.
+    pub fn end_lease(&self) {
+        self.lease_end_us.store(0, Ordering::SeqCst);
+    }
+
+    /// The number of times that its limits have changed.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     /// True if the lease lasts now.
@@ -64,7 +80,7 @@ pub enum Ask {
     },
     /// Units that the store took are given back.
     Return(Returned),
-    /// A policy has shared counts: the store is told, before calls need it.
+    /// A policy has shared counts, or others than before: the store is told, before calls need it.
     Known(Arc<SharedPolicy>),
 }
 
@@ -186,6 +202,7 @@ impl Shared {
             name: name.to_owned(),
             number,
             lease_end_us: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         });
         policies.by_name.insert(name.to_owned(), number);
         policies.all.push(Arc::clone(&policy));
@@ -197,6 +214,14 @@ impl Shared {
     /// Returns the policy with this number.
     pub fn policy_numbered(&self, number: u32) -> Option<Arc<SharedPolicy>> {
         self.policies().all.get(number as usize).map(Arc::clone)
+    }
+
+    /// The limits of a policy have changed, to be called before calls meet them: no share of before is used any more, because it
+    /// may be more than a `max` allows now. The worker gives back what is not in use, and asks anew.
+    pub fn change(&self, policy: &Arc<SharedPolicy>) {
+        policy.changes.fetch_add(1, Ordering::SeqCst);
+        policy.end_lease();
+        self.ask(Ask::Known(Arc::clone(policy)));
     }
 
     /// Passes an ask to the worker. A call that waits is answered at once if there is none, or too many wait.
@@ -239,8 +264,9 @@ impl Shared {
         self.heard.note(key, left, until_us, free_at_us);
     }
 
-    /// The units of a count that the store had left when it was asked last; 0 if nothing is known.
-    pub fn left(&self, key: CountKey) -> Micros {
+    /// The units of a count that the store had left when it was asked last, beside this node's share; `None` if that is not
+    /// known.
+    pub fn left(&self, key: CountKey) -> Option<Micros> {
         self.heard.left(key)
     }
 

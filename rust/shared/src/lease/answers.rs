@@ -75,7 +75,7 @@ impl Lease {
         }
         let has_settled = done >= flight.ops.len() && self.settling.is_empty();
         if has_settled && self.is_member && self.end_us > 0 {
-            self.policy.set_lease_end_us(self.end_us);
+            self.policy.lease_until_us(self.end_us, self.changes);
         }
         if flight.pending.is_empty() {
             return;
@@ -270,6 +270,9 @@ impl Lease {
 
     fn strict_view(&self, demand: &Demand, parts: &[Part], index: usize, now: Now) -> View {
         let number = |place: usize| amount(parts, 2 + 4 * index + place).unwrap_or(0);
+        if !parts.is_empty() {
+            self.shared.note_left(demand.key, Micros(number(0)));
+        }
         let unix_us = now.unix_us().saturating_add_signed(self.offset_us);
         View {
             wait_us: number(1),

@@ -6,6 +6,7 @@ use callgate_counters::lease::{Returned, UnitsAsk};
 use callgate_counters::{CountKey, Demand, LeasedUnits, Now, Sharing, Window};
 
 use crate::call::{Call, merge_us};
+use crate::keys::Keys;
 use crate::record::Record;
 
 /// A call that waits.
@@ -82,6 +83,12 @@ impl Flight {
             pending: Vec::new(),
             unix_us: sent.unix_us().saturating_add_signed(offset_us),
         }
+    }
+
+    /// A call that names no epoch, and so does nothing.
+    pub(crate) fn probe(names: &Keys, now: Now) -> Self {
+        let lease = (Arc::from(""), Arc::from(""));
+        Self::new(Call::new(names, "", "probe", 1, None), lease, now, 0)
     }
 
     /// The names of keys.

@@ -10,7 +10,7 @@ use callgate_counters::{CountKey, CountShape, Counters, Demand, Micros, Now, Ref
 use callgate_shared::{Node, SharedConfig, SharedError, Worker};
 
 /// Length of the leases of tests: so a new policy begins soon.
-const LEASE: Duration = Duration::from_millis(1_000);
+const LEASE: Duration = Duration::from_secs(1);
 /// Long enough for a busy machine.
 const BUDGET: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -117,11 +117,12 @@ fn now(began: Instant) -> Now {
     let unix = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
+    let unix_us = i64::try_from(unix.as_micros()).unwrap();
     // Never 0, as no boot clock of a running process is.
     let boot_ns = u64::try_from(began.elapsed().as_nanos()).unwrap() + 1_000_000_000;
     Now {
         boot_ns,
-        unix_offset_us: (unix.as_micros() as i64) - (boot_ns / 1_000) as i64,
+        unix_offset_us: unix_us - (boot_ns / 1_000).cast_signed(),
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use callgate_counters::lease::{Ask, Counted, Returned, Shared, TakenUnits, Verdict};
 use callgate_counters::{CountKey, Demand, Micros, Sharing, View};
 
-use super::{Desk, brief, request};
+use super::{Desk, brief, policy, request};
 use crate::approval::{Decided, HeldCall, StoreAnswer};
-use crate::engine::{KeptReason, ResetError, ResetNames};
-use crate::{Decision, Request};
+use crate::engine::{KeptReason, Policies, ResetError, ResetNames};
+use crate::policy::Catalogue;
+use crate::{Decision, Request, State};
 
 const UNIT: u64 = Micros::ONE.0;
 
@@ -35,7 +36,8 @@ impl Node {
 
     /// Lets the lease of the policy last for a minute.
     fn lease(&self) {
-        self.shared.policy("policy").set_lease_end_us(60_000_000);
+        let policy = self.shared.policy("policy");
+        policy.lease_until_us(60_000_000, policy.changes());
     }
 
     fn lend(&self, demand: &Demand, units: u64) {
@@ -48,14 +50,14 @@ impl Node {
     }
 
     /// Decides a call to `x`, or holds it for the store.
-    fn begin(&mut self, request: &Request<'_>) -> Result<HeldCall, Decision<'static>> {
+    fn begin(&mut self, request: &Request<'_>) -> Result<HeldCall, Box<Decision<'static>>> {
         let state = self.desk.engine.snapshot();
         let Desk {
             engine, scratch, now, ..
         } = &mut self.desk;
         match engine.decide_or_ask(&state, request, *now, scratch, 1_000, |_| ()) {
             Decided::Asked(held) => Ok(*held),
-            Decided::Decision(decision) => Err(decision.into_owned()),
+            Decided::Decision(decision) => Err(Box::new(decision.into_owned())),
         }
     }
 
@@ -198,7 +200,7 @@ fn a_share_that_has_grown_admits_the_call_that_waited() {
     // The lease has ended meanwhile.
     let held = node.held();
     node.lend(&held.store.as_ref().unwrap().demands[0].clone(), 1);
-    node.shared.policy("policy").set_lease_end_us(0);
+    node.shared.policy("policy").end_lease();
     assert_eq!(
         brief(&node.finish(held, granted())),
         "deny (counter store unavailable)"
@@ -310,7 +312,7 @@ fn a_store_that_does_not_answer_refuses_unless_the_limit_says_otherwise() {
     for answer in ["allow ", "rate_limited /tools/x/limits/own"] {
         let decision = match node.begin(&request("x", "{}")) {
             Ok(held) => node.finish(held, Counted::default()),
-            Err(decision) => decision,
+            Err(decision) => *decision,
         };
         assert_eq!(brief(&decision), answer);
     }
@@ -327,6 +329,64 @@ fn a_refusal_of_the_store_is_remembered_for_a_moment() {
     assert_eq!(decision.retry_after_ms, Some(8_000));
     node.desk.at_ms(1_101);
     assert!(node.begin(&request("x", "{}")).is_ok(), "then it is asked again");
+}
+
+#[test]
+fn a_look_takes_nothing_and_knows_what_the_store_has_said() {
+    let mut node = Node::limit("");
+    let explain = |node: &mut Node| {
+        let state = node.desk.engine.snapshot();
+        let Desk {
+            engine, scratch, now, ..
+        } = &mut node.desk;
+        let explained = engine.explain(&state, &request("x", "{}"), *now, scratch);
+        let peek = engine.peek(&state, &request("x", "{}"), *now, scratch);
+        let count = peek.limits[0].count.unwrap();
+        (
+            brief(&explained.decision),
+            count.remaining.0 / UNIT,
+            count.retry_after_ms,
+        )
+    };
+    assert_eq!(
+        explain(&mut node),
+        ("allow ".to_owned(), 3, Some(0)),
+        "nothing is known"
+    );
+    node.lease();
+    let key = node.held().store.unwrap().demands[0].key;
+    node.shared.note_left(key, Micros(UNIT));
+    let held = node.held();
+    node.lend(&held.store.as_ref().unwrap().demands[0].clone(), 1);
+    assert_eq!(explain(&mut node), ("allow ".to_owned(), 2, Some(0)));
+    assert_eq!(node.decided(), "allow ");
+    assert_eq!(explain(&mut node), ("allow ".to_owned(), 1, Some(0)));
+    node.shared.note_refused(key, Micros(0), 1_100_000, 9_000_000);
+    let refused = "rate_limited /tools/x/limits/c".to_owned();
+    assert_eq!(explain(&mut node), (refused, 0, Some(8_000)));
+}
+
+#[test]
+fn a_reload_that_changes_limits_ends_the_lease_before_calls_meet_them() {
+    let mut node = Node::limit("");
+    node.lease();
+    let held = node.held();
+    node.lend(&held.store.as_ref().unwrap().demands[0].clone(), 3);
+    assert_eq!(node.decided(), "allow ");
+    let state = |max: u32| {
+        let rules = format!(r#"{{"limits": [{{"counter": "c", "window": "hour", "max": {max}}}]}}"#);
+        let text = format!(r#"{{"version": "1", "default": "allow", "tools": {{"x": {rules}}}}}"#);
+        State::build(Policies::EveryServer(policy(&text)), Catalogue::default()).unwrap()
+    };
+    node.desk.engine.reload(state(3));
+    assert_eq!(node.decided(), "allow ", "the same limits");
+    node.desk.engine.reload(state(1));
+    assert_eq!(asked(&node.held()), [(Sharing::Leased, 1)]);
+    let policy = node.shared.policy("policy");
+    policy.lease_until_us(60_000_000, policy.changes() - 1);
+    assert_eq!(policy.lease_end_us(), 0, "the worker has not seen the change");
+    node.lease();
+    assert_eq!(node.decided(), "allow ");
 }
 
 #[test]
