@@ -15,8 +15,8 @@ from support.planes import wait_until
 from support.program import Sidecar, run, sidecar
 
 _PATIENCE_MS = 20_000
-"""A sidecar waits for the store no longer than the caller does: with a client's usual second, `approvals.deadline` above
-it would mean nothing."""
+"""A sidecar waits for the store no longer than the caller does: with a client's usual second, a longer
+`approvals.deadline` would mean nothing."""
 
 ALLOW: dict[str, Any] = {"version": "1", "name": "allow", "default": "allow"}
 DENY: dict[str, Any] = {"version": "1", "name": "deny", "default": "deny"}

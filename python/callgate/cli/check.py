@@ -133,7 +133,7 @@ def _engine(config: Path | None) -> Engine:
     from callgate.config.files import Files  # noqa: PLC0415
     from callgate.control.sidecar import Source  # noqa: PLC0415
 
-    return Source(config, None).read(Files()).engine(counters="memory", approvals=Unanswered().queue)
+    return Source(config, None).read(Files()).engine(on_trial=True, approvals=Unanswered().queue)
 
 
 def _engine_of(policy: Path, catalogue: Path | None) -> Engine:

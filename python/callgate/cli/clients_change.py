@@ -12,6 +12,7 @@ import typer
 
 from callgate.config.check import not_in_a_path, unknown, without_policy
 from callgate.config.files import Files
+from callgate.config.shared_keys import refuse_shared
 from callgate.config.state import default_state_folder
 from callgate.control.sidecar import Source
 from callgate.errors import ConfigError
@@ -48,8 +49,9 @@ def wrapping(
             message = f"programs such as {one} need a policy: give either --policy or --config, or name other servers"
             raise typer.BadParameter(message, param_hint="--policy")
         plan = Source(config, policy, {}).read(Files())
+        refuse_shared(plan.bundle.loaded)
         # Reads the policies as well: a wrap that does not start would cost the client its server.
-        plan.engine(counters="memory").close()
+        plan.engine(on_trial=True).close()
         for entry in programs:
             fault = None if policy is None else without_policy(entry.name, policy)
             if config is not None and entry.name not in plan.config.servers:

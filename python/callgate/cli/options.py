@@ -10,7 +10,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from callgate.config.counters import Counters
+from callgate.config.document import KeyPath
 from callgate.config.fields import meanings
+from callgate.config.shared_place import is_shared
 from callgate.config.units import format_duration
 
 
@@ -40,4 +42,11 @@ def _shown(default: object) -> str | bool:
     return str(default.value if isinstance(default, Enum) else default)
 
 
-CountersPlace = Annotated[str | None, key_option(Counters, "store", "--counters", metavar="memory|file:PATH")]
+CountersPlace = Annotated[
+    str | None, key_option(Counters, "store", "--counters", metavar="memory|file:PATH|redis://HOST:PORT")
+]
+
+
+def counters_key(place: str | None) -> KeyPath:
+    """The key that `--counters` stands for: that of shared counters if it names such."""
+    return ("counters", "shared", "url") if place is not None and is_shared(place) else ("counters", "store")

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from callgate.cli.options import CountersPlace, key_option
+from callgate.cli.options import CountersPlace, counters_key, key_option
 from callgate.cli.serving import ServingProcess
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.document import KeyPath
@@ -87,7 +87,7 @@ def serve(
         ("log_format",): Option("--log-format", log_format),
         ("grace",): Option("--grace", None if grace is None else f"{round(grace * 1000)}ms"),
         ("state",): Option("--state", state),
-        ("counters", "store"): Option("--counters", counters),
+        counters_key(counters): Option("--counters", counters),
         ("audit", "path"): Option("--decision-log", decision_log),
         ("audit", "mode"): Option("--audit", audit),
         ("watch",): Option("--watch", watch),

@@ -58,7 +58,7 @@ def _rows(document: dict[str, Any], answering: str) -> list[tuple[str, list[str]
         ("policies", [_policy(one) for one in document["policies"]]),
         ("grants", [_number(document["grants"], "callers are trusted to name their grant")]),
         ("peps", [_number(document["peps"], "everybody who reaches the port may ask for decisions")]),
-        ("counters", [f"{counters['live']} of {counters['capacity']}, in {counters['store']}"]),
+        ("counters", _counters(counters)),
         # A sidecar of an earlier version has none.
         ("approvals", [approvals_line(document, answering)] if "approvals" in document else []),
         ("permits", [permits_line(document)] if "approvals" in document else []),
@@ -66,6 +66,15 @@ def _rows(document: dict[str, Any], answering: str) -> list[tuple[str, list[str]
         ("freezes", _freezes(document)),
         ("store", _store(document["store"]) if "store" in document else []),
     ]
+
+
+def _counters(counters: dict[str, Any]) -> list[str]:
+    shown = [f"{counters['live']} of {counters['capacity']}, in {counters['store']}"]
+    # A sidecar of an earlier version shares none.
+    if counters.get("shared") is not None:
+        fault = counters.get("shared_fault")
+        shown.append(f"shared through {counters['shared']}{f': {fault}' if fault else ''}")
+    return shown
 
 
 def _not_served(document: dict[str, Any]) -> list[str]:

@@ -16,13 +16,14 @@ import typer
 
 from callgate._callgate import Wrap
 from callgate.cli import credentials, tokens
-from callgate.cli.options import CountersPlace, key_option
+from callgate.cli.options import CountersPlace, counters_key, key_option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.check import unknown, without_policy
 from callgate.config.files import Files
 from callgate.config.freezes import freezes_file
 from callgate.config.load import Option, unknown_variables
 from callgate.config.model import Config
+from callgate.config.shared_keys import refuse_shared
 from callgate.config.state import make_counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
@@ -124,12 +125,13 @@ def wrap(
     given: dict[KeyPath, Option] = {
         ("catalogue",): Option("--catalogue", catalogue),
         ("state",): Option("--state", state),
-        ("counters", "store"): Option("--counters", counters),
+        counters_key(counters): Option("--counters", counters),
         ("audit", "path"): Option("--decision-log", decision_log),
         ("audit", "mode"): Option("--audit", audit),
     }
     options = {path: option for path, option in given.items() if option.value is not None}
     plan = Source(config, policy, options).read(Files())
+    refuse_shared(plan.bundle.loaded)
     if policy is None and server not in plan.config.servers:
         raise ConfigError(unknown("server", server, plan.config.servers))
     if policy is not None and (fault := without_policy(server, policy)) is not None:

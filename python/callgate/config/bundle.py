@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from callgate.config.document import Document, read_document
 from callgate.config.engine_form import EngineForm, engine_forms
@@ -17,6 +17,7 @@ from callgate.config.judge import Faulting, read_from, section_of
 from callgate.config.key import is_in_state, key_path, parse_token, read_key
 from callgate.config.load import Loaded, load_with_faults
 from callgate.config.oauth import Jwks
+from callgate.config.shared_keys import CA_FILE, PASSWORD_FILE, checked_authorities, parse_password
 from callgate.config.state import pins_folder
 from callgate.config.tokens import tokens_of
 from callgate.config.upstreams import Listed, first_lists_s
@@ -24,7 +25,7 @@ from callgate.errors import ConfigError, TransientError
 from callgate.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from callgate.config.document import KeyPath
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from callgate.config.model import Config
     from callgate.config.oauth import Oauth
     from callgate.config.upstreams import HeaderValue
+
+_Parsed = TypeVar("_Parsed")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ class Bundle:
     """The token of operators on the admin port."""
     admin_tls: Mapping[str, bytes] | None = field(default=None, repr=False)
     """The contents of `admin.tls`."""
+    redis_password: str | None = field(default=None, repr=False)
+    """The password of shared counters."""
+    redis_ca: bytes | None = field(default=None, repr=False)
+    """The authorities that are trusted for shared counters."""
 
     @property
     def config(self) -> Config:
@@ -172,7 +179,9 @@ def read_with_faults(
     key = _key(loaded, grants or (), files, faults)
     upstreams = dict(_upstreams(loaded, files, faults))
     oauth = _oauth(loaded, files, faults)
-    admin_token = _admin_token(loaded, files, faults)
+    admin_token = _of_file(loaded, ("admin", "token_file"), config.admin.token_file, parse_token, files, faults)
+    shared = config.counters.shared
+    password_file, ca_file = (None, None) if shared is None else (shared.password_file, shared.ca_file)
     bundle = Bundle(
         loaded,
         policies,
@@ -184,6 +193,8 @@ def read_with_faults(
         oauth=oauth,
         admin_token=admin_token,
         admin_tls=admin_tls,
+        redis_password=_of_file(loaded, PASSWORD_FILE, password_file, parse_password, files, faults),
+        redis_ca=_of_file(loaded, CA_FILE, ca_file, checked_authorities, files, faults),
     )
     return bundle, faults
 
@@ -214,8 +225,15 @@ def configured_grants(loaded: Loaded) -> tuple[Placed, ...]:
     return grants or ()
 
 
-def _admin_token(loaded: Loaded, files: Files, faults: list[Fault]) -> str | None:
-    path, at = loaded.config.admin.token_file, ("admin", "token_file")
+def _of_file(
+    loaded: Loaded,
+    at: KeyPath,
+    path: Path | None,
+    parse: Callable[[bytes, str], _Parsed],
+    files: Files,
+    faults: list[Fault],
+) -> _Parsed | None:
+    """The value in the file at a key; None without a file, and after a fault."""
     if path is None:
         return None
     before = len(faults)
@@ -223,7 +241,7 @@ def _admin_token(loaded: Loaded, files: Files, faults: list[Fault]) -> str | Non
     if len(faults) > before:
         return None
     try:
-        return parse_token(content, f"`{path}`")
+        return parse(content, f"`{path}`")
     except ConfigError as error:
         faults.append(loaded.fault(at, str(error)))
         return None

@@ -17,6 +17,7 @@ from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
 from callgate.config.policies import Catalogue, not_kept, policy_document, read_catalogue, shadows, unknown_tools
 from callgate.config.proxies import AlwaysPlace
+from callgate.config.shared_keys import shared_faults
 from callgate.config.store_place import store_faults
 from callgate.config.tokens import placed_hashes, tokens_of, warnings_of
 from callgate.text import did_you_mean, quoted
@@ -50,6 +51,7 @@ def faults_of(bundle: Bundle, *, policy: Path | None = None) -> Iterator[Fault]:
         return
     yield from _listeners(bundle)
     yield from store_faults(bundle.loaded)
+    yield from shared_faults(bundle.loaded)
     yield from _servers(bundle) if policy is None else _quick(bundle, policy)
     yield from _addresses(bundle)
     yield from _grants(bundle)
@@ -234,7 +236,8 @@ def placed_warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool 
 
 def policy_warnings(bundle: Bundle) -> Iterator[Fault]:
     """Warnings about the contents of a configuration's policies."""
-    yield from ineffective(bundle.policies.values())
+    if bundle.config.counters.shared is None:
+        yield from ineffective(bundle.policies.values())
     yield from _of_tools(bundle)
 
 
@@ -288,6 +291,9 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
 
 def _useless(bundle: Bundle, now: datetime) -> Iterator[Fault]:
     config, grants = bundle.config, bundle.grants
+    if config.counters.recovery is not None and config.counters.shared is None:
+        message = "`counters.recovery` has no effect without `counters.shared`; remove it"
+        yield bundle.loaded.fault(("counters", "recovery"), message)
     if grants is not None and not grants:
         token = "" if bundle.oauth is None else " or with a token of `gateway.oauth`"
         yield Fault(f"the list of grants is empty, so every call is denied but those with a grant of the store{token}")
@@ -315,7 +321,10 @@ def _tokens(bundle: Bundle, now: datetime) -> Iterator[Fault]:
 
 
 def ineffective(policies: Iterable[tuple[str, bytes]]) -> Iterator[Fault]:
-    """A warning for each setting of these files that changes nothing, so that nobody takes it for protection."""
+    """A warning for each setting of these files that changes nothing, so that nobody takes it for protection.
+
+    The settings are those for shared counters, so that they have an effect where there are such.
+    """
     for file, content in policies:
         try:
             form = engine_form(file, content)
@@ -362,6 +371,9 @@ def _secrets(bundle: Bundle) -> Iterator[str]:
         yield f"other users may read the token `{config.admin.token_file}`; chmod 600 it"
     if config.store.url_file is not None and is_open_to_others(config.store.url_file):
         yield f"other users may read the URL of the store `{config.store.url_file}`; chmod 600 it"
+    shared = config.counters.shared
+    if shared is not None and shared.password_file is not None and is_open_to_others(shared.password_file):
+        yield f"other users may read the password `{shared.password_file}`; chmod 600 it"
 
 
 def unknown(what: str, name: str, known: object) -> str:

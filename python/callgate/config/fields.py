@@ -234,7 +234,9 @@ def parse_instant(value: object) -> datetime:
 
 def _store(value: str) -> str:
     if value != "memory" and not (value.startswith(FILE_STORE) and len(value) > len(FILE_STORE)):
-        message = f"expected `memory` or `file:PATH`, got {quoted(value)}"
+        # A URL may contain a password.
+        got = "a URL; that of Redis is `counters.shared.url`" if "://" in value or "@" in value else quoted(value)
+        message = f"expected `memory` or `file:PATH`, got {got}"
         raise ValueError(message)
     return value
 

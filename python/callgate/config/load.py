@@ -16,6 +16,7 @@ from callgate.config.document import Document, KeyPath, read_document
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.judge import dotted, faults_of
 from callgate.config.model import ENV_DELIMITER, ENV_PREFIX, Config
+from callgate.config.shared_place import is_shared
 from callgate.text import nearest
 
 _NEARLY: Final = 0.8
@@ -158,9 +159,11 @@ def _environment() -> dict[str, Any]:
 
 
 def _normal(data: dict[str, Any]) -> dict[str, Any]:
-    """The document with its short form expanded: `counters: memory`."""
+    """The document with its short form expanded: `counters: memory`, or `counters: redis://...`."""
     counters = data.get("counters")
-    return {**data, "counters": {"store": counters}} if isinstance(counters, str) else data
+    if not isinstance(counters, str):
+        return data
+    return {**data, "counters": {"shared": {"url": counters}} if is_shared(counters) else {"store": counters}}
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

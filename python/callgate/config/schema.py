@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from callgate.config.model import Config
+from callgate.config.shared_place import SHARED_PATTERN
 
 SCHEMA: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -19,7 +20,7 @@ def config_schema() -> dict[str, Any]:
     schema = Config.model_json_schema(mode="validation")
     # A secret, which must not be in the file.
     schema["properties"].pop("grant_key")
-    short = {"type": "string", "pattern": "^(memory|file:.+)$"}
+    short = {"type": "string", "pattern": f"^(memory|file:.+|{SHARED_PATTERN})$"}
     counters = schema["properties"]["counters"]
     schema["properties"]["counters"] = {"description": counters["description"], "anyOf": [short, counters]}
     return {"$schema": SCHEMA, "$id": schema_id("config"), **schema, "required": ["servers"]}

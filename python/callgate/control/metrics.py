@@ -50,6 +50,7 @@ class ServerCollector(Collector):
         for family in self._server.metric_families():
             yield self._with_store(_metric(family))
         yield from self._store.families()
+        yield from self._shared_families()
         yield from self.logins.families()
         reloads = CounterMetricFamily("callgate_policy_reloads", "Attempts to change the policies.", labels=["result"])
         for result, count in self.reloads.counts.items():
@@ -71,6 +72,22 @@ class ServerCollector(Collector):
                 "Unix time at which the policies in force were read.",
                 value=self.reloads.reloaded_at_s,
             )
+
+    def _shared_families(self) -> Iterator[Metric]:
+        """The numbers of the store of shared counters; none without one."""
+        state = self._server.shared_store
+        if state is None:
+            return
+        up = "1 while the store of shared counters is used, else 0."
+        yield GaugeMetricFamily("callgate_shared_store_up", up, value=int(state["fault"] is None))
+        calls = CounterMetricFamily(
+            "callgate_shared_store_calls", "Calls to the store of shared counters.", labels=["result"]
+        )
+        calls.add_metric(["answered"], state["calls"])
+        calls.add_metric(["failed"], state["failures"])
+        yield calls
+        leased = "Counts of which this callgate has a share."
+        yield GaugeMetricFamily("callgate_leased_counts", leased, value=state["leased"])
 
     def _with_store(self, family: Metric) -> Metric:
         """Adds the store of approvals to the families that it shares with the file of counters."""

@@ -36,7 +36,8 @@ def policy_warnings_of(plan: Plan) -> list[str]:
     if plan.policy is None:
         return list(map(str, policy_warnings(plan.in_force)))
     read = _policies(plan)
-    return list(map(str, (*ineffective(read), *_of_tools(plan, read))))
+    useless = ineffective(read) if plan.config.counters.shared is None else ()
+    return list(map(str, (*useless, *_of_tools(plan, read))))
 
 
 def approval_warnings_of(plan: Plan) -> list[str]:

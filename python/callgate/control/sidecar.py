@@ -22,10 +22,12 @@ from callgate.config.policies import (
     policy_files,
     with_every_fault,
 )
+from callgate.config.shared_place import parse_shared
 from callgate.config.state import counters_place, make_counters_place
 from callgate.config.units import to_ms
 from callgate.control.port.certificate import admin_certificate
 from callgate.control.restart import refused_changes
+from callgate.control.shared_counters import shared_counters
 from callgate.errors import CallgateError, PolicyError
 from callgate.text import quoted
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
+    from callgate.config.shared_place import SharedPlace
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,12 @@ class Plan:
         """The place of the counters: ``memory`` or ``file:PATH``."""
         return counters_place(self.config.counters.store, self.config.state)
 
+    @property
+    def shared_place(self) -> SharedPlace | None:
+        """The place of the counters that other callgates share; None if there is none."""
+        shared = self.config.counters.shared
+        return None if shared is None else parse_shared(shared.url)
+
     def servers(self) -> list[str]:
         """All servers that are known."""
         if self.policy is not None and self.policy.is_dir():
@@ -129,10 +138,10 @@ class Plan:
         share_counters: bool = False,
         approvals: ApprovalQueue | None = None,
     ) -> Engine:
-        """A new engine; on trial it counts in memory, and touches neither the counters' file nor the state folder.
+        """A new engine; on trial it counts in memory, and touches neither the counters of others nor the state folder.
 
         Args:
-            on_trial: The engine is only built, never used for decisions.
+            on_trial: No call depends on the engine: it is only built, or asked about a call that nobody makes.
             counters: The place of the counters, ``memory`` or ``file:PATH``; None for that of the configuration.
             approvals: The queue of questions about calls that need a person's approval, if the engine has no server.
             share_counters: Share counters in a file with other processes that do the same.
@@ -156,6 +165,8 @@ class Plan:
             "reservations_per_grant": config.reservations.per_grant,
             "reservations_per_pep": config.reservations.per_pep,
         }
+        if not on_trial and (shared := shared_counters(self.in_force)) is not None:
+            sizes["shared"] = shared
         with self._every_fault():
             if self.policy is not None:
                 with engine_path(self.policy) as path:
