@@ -34,9 +34,10 @@ pub(crate) enum Layout {
     },
     /// Amounts by period.
     Calendar(Period),
-    /// Amounts with stamps, of a count of which this node has a share. Its gate stands at [`NO_SHARE`] without one: what is
-    /// granted is taken off there, what is given back is put on, by the same compare-and-swap as units. So no call can use
-    /// what was given back, however slow its thread is, and a new cell admits nothing.
+    /// Amounts with stamps, of a count of which this node has a share. Its gate lets up to [`NO_SHARE`] be in use, and what the
+    /// node has no share of is in use there: what is granted is taken off, what is given back is put on, by the same
+    /// compare-and-swap as units. So no call can use what was given back, however slow its thread is. Without any share the
+    /// gate stands one higher, so a new cell admits nothing, and no cell with a share looks idle.
     Leased {
         /// Length of the window in microseconds.
         window_us: u64,

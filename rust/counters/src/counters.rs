@@ -151,6 +151,16 @@ impl Counters {
         }
     }
 
+    /// Notes that this node has no share of a count any more, so that its counter can go: all that it was lent was taken back.
+    /// False while that is not so.
+    pub fn end_share(&self, key: CountKey, now: Now) -> bool {
+        match &self.kept {
+            Kept::Own(store) => store.end_share(key, now),
+            #[cfg(not(loom))]
+            Kept::Shared(_) => true,
+        }
+    }
+
     /// Returns a leased count as this node has it; `None` if it has no counter.
     pub fn leased(&self, key: CountKey, now: Now) -> Option<LeasedUnits> {
         match &self.kept {

@@ -57,7 +57,7 @@ pub(crate) struct Ledger<'c> {
     pub(crate) payload: &'c [AtomicU64],
     /// The unit of time of the ledger.
     pub(crate) quanta: Quanta,
-    /// The state of the gate if no units are taken and none are lent to this node: see `Layout::Leased`.
+    /// The most that the gate of a leased count may have in use: see `Layout::Leased`; 0 for other counts.
     pub(crate) base: u64,
 }
 
@@ -276,17 +276,17 @@ impl Ledger<'_> {
             self.expired(look)
         };
         let used = self.used.load(Ordering::Relaxed).saturating_sub(expired); // a snapshot, as good as any
-        let reset_after_us =
-            if used <= self.base && (self.base == 0 || self.last.load(Ordering::Relaxed) == 0) {
-                0
-            } else {
-                let last = match self.last.load(Ordering::Relaxed) {
-                    // The first hold is not written down yet.
-                    0 => look,
-                    last => last,
-                };
-                self.quanta.until(now, last + self.quanta.window())
+        let is_untouched = self.base > 0 && self.last.load(Ordering::Relaxed) == 0;
+        let reset_after_us = if used == 0 || is_untouched {
+            0
+        } else {
+            let last = match self.last.load(Ordering::Relaxed) {
+                // The first hold is not written down yet.
+                0 => look,
+                last => last,
             };
+            self.quanta.until(now, last + self.quanta.window())
+        };
         // A call that takes nothing waits for nothing, even while more is taken than a lowered `max`.
         let missing = if amount == 0 {
             0
@@ -322,7 +322,7 @@ impl Ledger<'_> {
     /// True if no units are taken or held.
     pub(crate) fn is_idle(&self, now: Now) -> bool {
         self.refresh(now);
-        self.used.load(Ordering::SeqCst) == self.base // the agreement with `hold`
+        self.used.load(Ordering::SeqCst) == self.closed() // the agreement with `hold`
     }
 
     /// Stamps nothing earlier than `floor` from now on: boot microseconds, or the period.
@@ -349,14 +349,37 @@ impl Ledger<'_> {
 
     /// Puts the gate where it stands without units and without a share. For a cell that nobody reads.
     pub(crate) fn close_gate(&self) {
-        if self.used.load(Ordering::SeqCst) != self.base {
-            self.used.store(self.base, Ordering::SeqCst);
+        let closed = self.closed();
+        if self.used.load(Ordering::SeqCst) != closed {
+            self.used.store(closed, Ordering::SeqCst);
         }
+    }
+
+    /// The gate without units and without a share. A share of which all units are in use looks otherwise, so that its cell is
+    /// never regarded as idle.
+    const fn closed(&self) -> u64 {
+        if self.base == 0 { 0 } else { self.base + 1 }
     }
 
     /// Adds to the share of this node.
     pub(crate) fn lend(&self, amount: u64) {
-        self.used.fetch_sub(amount, Ordering::SeqCst); // as in `hold`
+        let base = self.base;
+        // As in `hold`. It always succeeds.
+        let _ = self
+            .used
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |used| {
+                Some(used.min(base).saturating_sub(amount))
+            });
+    }
+
+    /// Closes the gate if no share is left, and so no unit is in use. False if that is not so; the caller knows that it has lent
+    /// nothing that was not taken back.
+    pub(crate) fn end_share(&self, now: Now) -> bool {
+        self.refresh(now);
+        let ended = self
+            .used
+            .compare_exchange(self.base, self.closed(), Ordering::SeqCst, Ordering::SeqCst);
+        ended.is_ok() || ended == Err(self.closed())
     }
 
     /// Takes units that are free out of the share of this node, at most this many. Returns their number.

@@ -290,6 +290,19 @@ impl Store {
         Micros(taken)
     }
 
+    /// Notes that this node has no share of a count any more: all that it was lent was taken back. False while that is not so.
+    pub(crate) fn end_share(&self, key: CountKey, now: Now) -> bool {
+        let mut has_ended = true;
+        if !self.is_inherited() {
+            self.cells.with(key, |cell| {
+                if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
+                    has_ended = ledger.end_share(now);
+                }
+            });
+        }
+        has_ended
+    }
+
     /// Returns the units of a leased count that are free here, and the admitted ones with their ages in microseconds.
     pub(crate) fn leased(&self, key: CountKey, now: Now) -> Option<LeasedUnits> {
         let mut found = None;

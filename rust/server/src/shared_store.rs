@@ -11,7 +11,7 @@ use callgate_shared::{Node, SharedConfig, SharedError, Worker};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::events::{Events, Level};
+use crate::events::{Events, FieldValue, Level};
 
 /// Asks the worker that speaks to the store, and waits for it no longer than the budget.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ impl Node for Process {
                 .events
                 .push(Level::Info, "shared_store_connected", Vec::new()),
             Some(fault) => {
-                let fault = fault.to_string();
-                let fields = vec![("error", fault.as_str().into())];
+                // Not cut as names of callers are: it says what to do at its end.
+                let fields = vec![("error", FieldValue::Text(fault.to_string()))];
                 self.events.push(Level::Error, "shared_store_failed", fields);
             }
         }

@@ -357,7 +357,8 @@ impl Lease {
                 record.owed -= back;
             }
             let is_idle = units.used.is_empty() && units.free.0 >= record.lent;
-            if record.lent == 0 && record.owed == 0 && is_idle && record.was_idle {
+            let is_over = record.lent == 0 && record.owed == 0 && is_idle && record.was_idle;
+            if is_over && counters.end_share(key, now) {
                 self.records.remove(&key);
                 continue;
             }

@@ -58,7 +58,7 @@ impl<'s> Counting<'_, 's> {
         trace: &mut T,
     ) -> ControlFlow<Decision<'s>> {
         if T::ON {
-            self.counters.look(&mut weighed.counts.demands, self.now);
+            self.look_at(&mut weighed.counts.demands);
             self.trace_limits(weighed, trace);
         }
         if !weighed.shadowing.has_answer() {
@@ -67,7 +67,7 @@ impl<'s> Counting<'_, 's> {
         if weighed.needs.is_empty() && !weighed.counts.can_ask() {
             return ControlFlow::Continue(());
         }
-        let is_reached = self.counters.look(&mut weighed.counts.demands, self.now);
+        let is_reached = self.look_at(&mut weighed.counts.demands);
         if !is_reached && weighed.counts.enforced() > 0 {
             let mut decision = self.unavailable();
             weighed.indexes.complete(self.state, &mut decision);
@@ -117,7 +117,7 @@ impl<'s> Counting<'_, 's> {
     /// The counts that have too little left, shadowed ones among them, in the order of their limits.
     fn all_short(&self, weighed: &mut Weighed<'s, '_>) -> SmallVec<[Use; 4]> {
         let (uses, mut demands) = weighed.counts.in_order();
-        if !self.counters.look(&mut demands, self.now) {
+        if !self.look_at(&mut demands) {
             weighed.shadowing.note(Outcome::Deny, UNAVAILABLE);
             return SmallVec::new();
         }

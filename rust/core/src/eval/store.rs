@@ -177,7 +177,14 @@ impl<'s> Counting<'_, 's> {
         }
     }
 
-    /// What this node can tell of counts that nobody takes from: see [`Counters::look`].
+    /// Looks at counts, takes nothing: see [`Counters::look`].
+    pub(super) fn look_at(&self, demands: &mut [Demand]) -> bool {
+        let is_reached = self.counters.look(demands, self.now);
+        self.complete_peeked(demands);
+        is_reached
+    }
+
+    /// What this node can tell of counts that nobody takes from.
     pub(super) fn complete_peeked(&self, demands: &mut [Demand]) {
         peeked(self.counters, demands, self.now);
     }

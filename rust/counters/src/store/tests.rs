@@ -150,21 +150,26 @@ fn a_share_is_kept_until_it_is_given_back() {
     counters.lend(&wanted, "g", Micros(UNIT), now(1)).unwrap();
     counters.sweep(now(9 * WINDOW_US), 10);
     assert_eq!(counters.len(), 1, "its count is not idle");
-    assert_eq!(
-        counters.take_back(wanted.key, Micros(UNIT), now(9 * WINDOW_US)),
-        Micros(UNIT)
-    );
+    take_at(&counters, &wanted, 9 * WINDOW_US).unwrap();
     counters.sweep(now(9 * WINDOW_US), 10);
+    assert_eq!(counters.len(), 1, "nor is it when all of its share is in use");
+    let later = now(11 * WINDOW_US);
+    assert!(!counters.end_share(wanted.key, later), "it has a share");
+    let back = counters.take_back(wanted.key, Micros(UNIT), later);
+    assert_eq!(back, Micros(UNIT));
+    counters.sweep(later, 10);
+    assert_eq!(counters.len(), 1, "it may get another one at this moment");
+    assert!(counters.end_share(wanted.key, later) && counters.end_share(wanted.key, later));
+    counters.sweep(later, 10);
     assert_eq!(counters.len(), 0);
     // The cell serves another count of its kind, with no share.
     let mut other = leased();
     other.key = CountKey(77);
-    assert!(take_at(&counters, &other, 10 * WINDOW_US).is_err());
-    counters
-        .lend(&other, "g", Micros(UNIT), now(10 * WINDOW_US))
-        .unwrap();
-    assert!(take_at(&counters, &other, 10 * WINDOW_US).is_ok());
-    assert!(take_at(&counters, &other, 10 * WINDOW_US).is_err());
+    let last = 12 * WINDOW_US;
+    assert!(take_at(&counters, &other, last).is_err());
+    counters.lend(&other, "g", Micros(UNIT), now(last)).unwrap();
+    assert!(take_at(&counters, &other, last).is_ok());
+    assert!(take_at(&counters, &other, last).is_err());
 }
 
 #[test]

@@ -390,6 +390,19 @@ fn a_reload_that_changes_limits_ends_the_lease_before_calls_meet_them() {
 }
 
 #[test]
+fn people_are_asked_before_the_store() {
+    for sharing in ["leased", "strict"] {
+        let mut node = Node::rules(&format!(
+            r#"{{"action": "require_approval",
+                 "limits": [{{"counter": "c", "window": "hour", "max": 3, "shared": "{sharing}"}}]}}"#
+        ));
+        let held = node.held();
+        assert!(held.question.is_some());
+        assert_eq!(held.store.unwrap().demands.len(), 1, "{sharing}");
+    }
+}
+
+#[test]
 fn a_limit_in_shadow_makes_no_call_wait() {
     for more in ["", r#", "shared": "strict""#] {
         let mut node = Node::rules(&format!(
