@@ -93,6 +93,7 @@ fn shape(limit: Limit) -> CountShape {
         },
         max: Micros(u64::from(limit.max) * Micros::ONE.0),
         whole_units: true,
+        sharing: callgate_counters::Sharing::Local,
     }
 }
 

@@ -361,8 +361,10 @@ impl Ledger<'_> {
         if self.base == 0 { 0 } else { self.base + 1 }
     }
 
-    /// Adds to the share of this node.
-    pub(crate) fn lend(&self, amount: u64) {
+    /// Adds to the share of this node. Units of it are stamped no earlier than now: before, another node may have had them.
+    pub(crate) fn lend(&self, amount: u64, now: Now) {
+        // Before the gate: whoever passes it with these units sees the clock.
+        self.raise_floor(now.stamp_us());
         let base = self.base;
         // As in `hold`. It always succeeds.
         let _ = self

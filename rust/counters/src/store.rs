@@ -266,7 +266,7 @@ impl Store {
             // Nothing is reclaimed meanwhile.
             self.cells.with(demand.key, |cell| {
                 if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
-                    ledger.lend(amount.0);
+                    ledger.lend(amount.0, now);
                     is_lent = true;
                 }
             });

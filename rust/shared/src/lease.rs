@@ -251,7 +251,9 @@ impl Lease {
         }
         let has_units = self.asks.iter().any(Pending::is_leased) || !self.lows.is_empty();
         let is_new = !self.is_member && !self.asks.is_empty();
-        if has_units || is_new || self.is_renewal_due(now) || !self.settling.is_empty() {
+        // A call that comes late, over a connection that was given up, changes no share: see the script's `renew`.
+        let changes_shares = has_units || !self.shrinks.is_empty();
+        if changes_shares || is_new || self.is_renewal_due(now) || !self.settling.is_empty() {
             self.said += 1;
             let longest_us = self.records.values().map(Record::window_us).max();
             let asked_us = self.asks.iter().map(Pending::longest_us).max();
@@ -271,6 +273,8 @@ impl Lease {
             };
             if let Some(record) = self.records.get(&key) {
                 flight.settle(record);
+                // Its answer says what the store counts: what was taken back before is not told apart.
+                self.shrinks.retain(|(shrunk, _)| *shrunk != key);
             }
         }
         for returned in self.returns.drain(..) {

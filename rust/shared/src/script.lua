@@ -25,15 +25,18 @@ if now < seen then
   -- The clock was set back: time stands still until it has caught up, so nothing is free too early.
   now = seen
 elseif now - seen > lease / 2 then
-  -- The clock was set forward, or no node came: a lease that lasted when time was last seen may still last.
+  -- The clock was set forward, or no node came: a lease that lasted when time was last seen may still last. Nothing else
+  -- that counts until a time ends because of it.
+  local step = now - seen
   local all = redis.call('HGETALL', nodes)
   for index = 1, #all, 2 do
     local ends, rest = string.match(all[index + 1], '(%d+) (.*)')
-    if tonumber(ends) >= seen then
-      redis.call('HSET', nodes, all[index], text(now + lease) .. ' ' .. rest)
-    end
+    ends = tonumber(ends)
+    ends = ends >= seen and now + lease or ends + step
+    redis.call('HSET', nodes, all[index], text(ends) .. ' ' .. rest)
   end
-  redis.call('HSET', policy, 'seen', text(now))
+  begun = begun + step
+  redis.call('HSET', policy, 'seen', text(now), 'begun', text(begun))
 elseif now - seen > 50000 then
   redis.call('HSET', policy, 'seen', text(now))
 end
@@ -167,16 +170,14 @@ end
 local operations = {}
 
 -- The lease of the caller goes on. Answers 1 and the counts that others have wanted since this time; 0 if the lease has
--- ended; -1 if another caller has the same name: it has said this number, or a later one.
+-- ended; -1 if this number was said before, or a later one: another caller has the same name, or this call comes late.
 function operations.renew()
   local longest, since, said, is_new = word(), number(), number(), word() == '1'
   local found = redis.call('HGET', nodes, node)
-  if not is_new then
-    local ends, _, before = string.match(found or '0 0 0', '(%d+) (%d+) (%d+)')
-    -- Nothing else is done for a caller without a lease.
-    if tonumber(ends) < now then at = #ARGV return {0, now} end
-    if tonumber(before) >= said then at = #ARGV return {-1, now} end
-  end
+  local ends, _, before = string.match(found or '0 0 0', '(%d+) (%d+) (%d+)')
+  -- Nothing else is done for a caller without a lease.
+  if tonumber(before) >= said then at = #ARGV return {-1, now} end
+  if not is_new and tonumber(ends) < now then at = #ARGV return {0, now} end
   redis.call('HSET', nodes, node, text(now + lease) .. ' ' .. longest .. ' ' .. text(said))
   local answer = {1, now}
   for _, count in ipairs(redis.call('ZRANGEBYSCORE', wanted, '(' .. text(since), '+inf', 'LIMIT', 0, 512)) do
@@ -185,10 +186,9 @@ function operations.renew()
   return answer
 end
 
--- The caller stops: it has given back what it had.
+-- The caller stops. Its lease ends at once if it has given back all that it had, else as any other.
 function operations.stop()
-  redis.call('HDEL', nodes, node)
-  redis.call('DEL', held)
+  if redis.call('SCARD', held) == 0 then redis.call('HDEL', nodes, node) end
   return {1}
 end
 
@@ -310,10 +310,11 @@ function operations.leave()
   return {1}
 end
 
--- Gives the caller a share that it has from another epoch.
+-- Gives the caller a share that it has from another epoch, while nothing is granted yet: later it may be another's.
 function operations.bring()
   local count = read_count()
-  set_share(count, number())
+  local share = number()
+  if recovers(count.window) > 0 then set_share(count, share) end
   write_count(count)
   return {count.share}
 end

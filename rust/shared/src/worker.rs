@@ -373,6 +373,11 @@ impl<N: Node> Run<N> {
             (Ok(value), Some(flight)) => match Reply::read(value, flight.operations()) {
                 Ok(reply) => {
                     policy.answered(flight, reply, counters, now, new_name);
+                    if !policy.has_epoch() {
+                        // The server may have another identity by now: a new connection asks for it.
+                        self.link = None;
+                        self.retry_at = Instant::now();
+                    }
                     Ok(())
                 }
                 Err(error) => {

@@ -142,6 +142,8 @@ impl Lease {
         };
         let known = amount(parts, 0).unwrap_or(0);
         record.lease.clone_from(lease);
+        // What was taken back since is part of the difference below.
+        self.shrinks.retain(|(shrunk, _)| *shrunk != key);
         if known < record.lent {
             // The store counts less as ours: the rest is not used any more.
             record.owed = record.owed.saturating_add(record.lent - known);
