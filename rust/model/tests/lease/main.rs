@@ -1,0 +1,6 @@
+//! The lease protocol, checked exhaustively over small bounds.
+
+mod holds;
+mod limits;
+mod mutations;
+mod support;
