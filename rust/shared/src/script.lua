@@ -41,11 +41,15 @@ elseif now - seen > 50000 then
   redis.call('HSET', policy, 'seen', text(now))
 end
 
--- The time until units of a window can be granted: what was granted before the epoch began has ended then.
-local function recovers(window)
+-- The time until units of a count can be granted: what was granted before the epoch began has ended then.
+local function recovers(count)
   local ready = begun + lease / 2
   if known[4] == '1' then
-    ready = begun + lease + (recovery >= 0 and math.min(recovery, window) or window)
+    ready = begun + lease + (recovery >= 0 and math.min(recovery, count.window) or count.window)
+    if count.to > 0 then
+      -- Of a period of the calendar that began later, everything is known.
+      ready = count.from > begun and 0 or math.min(ready, count.to)
+    end
   end
   return math.max(0, ready - now)
 end
@@ -199,7 +203,7 @@ function operations.take()
     local count = read_count()
     count.max, count.cost, count.merge = number(), number(), number()
     counts[index] = count
-    count.wait = recovers(count.window)
+    count.wait = recovers(count)
     if count.wait > 0 then
       status = math.min(status, -1)
     elseif count.to > 0 and (now >= count.to or now < count.from or count.from < count.period) then
@@ -231,20 +235,23 @@ function operations.take()
   return answer
 end
 
--- Gives back units of the log that were taken under this stamp.
+-- Gives back units of the log that were taken under this stamp, unless they have expired, or were taken in another epoch:
+-- what is in the log then is others'.
 function operations.give()
   local count = read_count()
-  local stamp, amount = number(), number()
+  local stamp, amount, merge = number(), number(), number()
   local given = 0
-  if count.to > 0 then
+  if stamp < begun then
+    given = 0
+  elseif count.to > 0 then
     if count.from == count.period then given = math.min(amount, count.logged) end
-  else
-    local entries = redis.call('LRANGE', count.log, 0, -1)
-    for index, entry in ipairs(entries) do
+  elseif stamp + count.window > now then
+    for index, entry in ipairs(redis.call('LRANGE', count.log, 0, -1)) do
       local at_stamp, units = string.match(entry, '(%d+) (%d+)')
       at_stamp, units = tonumber(at_stamp), tonumber(units)
       -- Units that were merged have a later stamp than their own.
-      if at_stamp >= stamp then
+      if at_stamp == stamp or merge > 0 and at_stamp > stamp
+          and math.floor(at_stamp / merge) == math.floor(stamp / merge) then
         given = math.min(amount, units)
         redis.call('LSET', count.log, index - 1, text(at_stamp) .. ' ' .. text(units - given))
         break
@@ -261,7 +268,7 @@ end
 function operations.grow()
   local count = read_count()
   local max, least, need, like, unit = number(), number(), number(), number(), number()
-  local wait = recovers(count.window)
+  local wait = recovers(count)
   if wait > 0 then return {-1, 0, wait, count.share} end
   local free = free_of(count, max, math.max(need, like))
   if free < least then
@@ -314,7 +321,7 @@ end
 function operations.bring()
   local count = read_count()
   local share = number()
-  if recovers(count.window) > 0 then set_share(count, share) end
+  if recovers(count) > 0 then set_share(count, share) end
   write_count(count)
   return {count.share}
 end

@@ -99,6 +99,29 @@ fn units_are_given_back_by_a_roll_back() {
 }
 
 #[test]
+fn a_late_roll_back_gives_nothing_of_others_back() {
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::start(&redis, 1);
+    for (key, max) in [(14, 2), (15, 300)] {
+        let wanted = demand(key, 400, max, Sharing::Strict);
+        let old = fleet.node(0).take(&wanted).expect("a unit");
+        std::thread::sleep(Duration::from_millis(450));
+        for _ in 0..max {
+            assert!(fleet.node(0).call(&wanted), "{max}");
+        }
+        fleet.node(0).give_back(&old);
+        // The unit would go back before this is asked.
+        assert!(!fleet.node(0).call(&wanted), "{max}");
+    }
+    // In time, all of it goes back.
+    let wanted = demand(16, 60_000, 5, Sharing::Strict);
+    let taken = fleet.node(0).take(&wanted).expect("a unit");
+    fleet.node(0).give_back(&taken);
+    let name = format!("callgate:1:{{p}}:c:{:032x}", wanted.key.0);
+    assert!(support::until(|| redis.run(&["EXISTS", &name]).contains('0')));
+}
+
+#[test]
 fn strict_counts_of_a_call_are_taken_together_or_not_at_all() {
     let redis = Redis::start(&[]);
     let fleet = Fleet::start(&redis, 1);

@@ -140,7 +140,9 @@ impl Flight {
         self.call.word("give");
         // The period of the stamp, for a calendar window.
         self.call.count(returned.key, &returned.shape, returned.stamp_us);
-        self.call.numbers(&[returned.stamp_us, returned.amount.0]);
+        let merge_us = merge_us(&returned.shape);
+        self.call
+            .numbers(&[returned.stamp_us, returned.amount.0, merge_us]);
         self.ops.push(Op::Other);
     }
 
