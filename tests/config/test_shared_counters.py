@@ -422,6 +422,31 @@ def test_a_setting_for_shared_counters_has_an_effect(
         assert any("`on_store_failure` has no effect" in warning for warning in warnings_of(plan)) is is_useless
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_limits_that_are_counted_alone_are_told(setup: Setup, alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = policy()
+    hour = {"window": "hour"}
+    document["tools"]["t"]["limits"] = [
+        {"counter": "asks", **hour, "max": 5, "at_max": "require_approval"},
+        {"counter": "large", **hour, "max": 9_007_199_255},
+        {"counter": "meant", **hour, "max": 5, "at_max": "require_approval", "shared": "local"},
+        {"counter": "usual", **hour, "max": 9_007_199_254},
+    ]
+    setup.write("p.json", document)
+    setup.configure()
+    monkeypatch.setenv("CALLGATE_GRANT_KEY", KEY.hex())
+    for key, place, told in (("store", "memory", []), ("shared.url", URL, ["asks", "large"])):
+        source = Source(None, setup.folder / "p.json") if alone else Source(setup.file, None)
+        path: KeyPath = ("counters", *key.split("."))
+        plan = Source(source.config, source.policy, {path: Option("--counters", place)}).read(Files())
+        warned = [warning for warning in warnings_of(plan) if "each callgate counts" in warning]
+        assert [
+            f"`{name}` alone, because of its `{at}`" in line
+            for line, name, at in zip(warned, told, ("at_max", "max"), strict=False)
+        ] == [True] * len(told)
+        assert len(warned) == len(told)
+
+
 @pytest.mark.parametrize("command", ["serve", "wrap"])
 def test_the_option(setup: Setup, command: str) -> None:
     further = ("--", "true") if command == "wrap" else ()

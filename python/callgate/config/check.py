@@ -15,7 +15,15 @@ from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
-from callgate.config.policies import Catalogue, not_kept, policy_document, read_catalogue, shadows, unknown_tools
+from callgate.config.policies import (
+    Catalogue,
+    counted_alone,
+    not_kept,
+    policy_document,
+    read_catalogue,
+    shadows,
+    unknown_tools,
+)
 from callgate.config.proxies import AlwaysPlace
 from callgate.config.shared_keys import shared_faults
 from callgate.config.store_place import store_faults
@@ -236,8 +244,7 @@ def placed_warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool 
 
 def policy_warnings(bundle: Bundle) -> Iterator[Fault]:
     """Warnings about the contents of a configuration's policies."""
-    if bundle.config.counters.shared is None:
-        yield from ineffective(bundle.policies.values())
+    yield from of_sharing(bundle.policies.values(), is_shared=bundle.config.counters.shared is not None)
     yield from _of_tools(bundle)
 
 
@@ -318,6 +325,17 @@ def _tokens(bundle: Bundle, now: datetime) -> Iterator[Fault]:
     for index, pep in enumerate(bundle.config.peps or ()):
         for path, reason in warnings_of(pep, now):
             yield bundle.loaded.fault(("peps", index, *path), f"the PEP {quoted(pep.name)} {reason}")
+
+
+def of_sharing(policies: Iterable[tuple[str, bytes]], *, is_shared: bool) -> Iterator[Fault]:
+    """Warnings about limits that are shared otherwise than their policy seems to say."""
+    if not is_shared:
+        yield from ineffective(policies)
+        return
+    documents = (policy_document(file, content) for file, content in policies)
+    for document in documents:
+        if document is not None:
+            yield from counted_alone(document)
 
 
 def ineffective(policies: Iterable[tuple[str, bytes]]) -> Iterator[Fault]:

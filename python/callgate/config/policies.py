@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import catalogue_faults, policy_faults
 from callgate.config.document import Document, parse_document, read_bytes, read_document, refuse_special
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from callgate.config.document import KeyPath
     from callgate.errors import CallgateError, PolicyError
+
+
+MOST_SHARED: Final = (1 << 53) / 1_000_000
+"""The greatest `max` of a shared count: Redis counts millionths of units in numbers that are exact up to 2^53."""
 
 
 def policy_files(path: Path) -> list[Path]:
@@ -196,6 +200,24 @@ def _asks(path: KeyPath, rules: Mapping[str, Any]) -> Iterator[KeyPath]:
     for index, limit in enumerate(limits if isinstance(limits, list) else []):
         if isinstance(limit, dict) and limit.get("at_max") == "require_approval":
             yield (*path, "limits", index, "at_max")
+
+
+def counted_alone(policy: Document) -> Iterator[Fault]:
+    """A warning for each limit that each callgate counts alone though it does not say so, where counters are shared."""
+    for path, rules in _entries(policy.data):
+        limits = rules.get("limits")
+        for index, limit in enumerate(limits if isinstance(limits, list) else []):
+            if not isinstance(limit, dict) or limit.get("shared") == "local":
+                continue
+            most = limit.get("max")
+            is_large = isinstance(most, (int, float)) and most > MOST_SHARED
+            key = "at_max" if "at_max" in limit else "max" if is_large else None
+            if key is not None:
+                message = (
+                    f"each callgate counts {quoted(str(limit.get('counter')))} alone, because of its `{key}`; write "
+                    "`shared: local` beside it if that is meant"
+                )
+                yield policy.fault((*path, "limits", index, key), message)
 
 
 def shadows(policy: Document) -> Iterator[Fault]:

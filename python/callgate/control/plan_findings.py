@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callgate._callgate import pins_read
-from callgate.config.check import ineffective, of_policy, policy_warnings, warnings
+from callgate.config.check import of_policy, of_sharing, policy_warnings, warnings
 from callgate.config.document import read_bytes
 from callgate.config.folder import documents_in
 from callgate.config.policies import approvals, named_tools, policy_document, read_catalogue, too_few_approvers
@@ -36,8 +36,8 @@ def policy_warnings_of(plan: Plan) -> list[str]:
     if plan.policy is None:
         return list(map(str, policy_warnings(plan.in_force)))
     read = _policies(plan)
-    useless = ineffective(read) if plan.config.counters.shared is None else ()
-    return list(map(str, (*useless, *_of_tools(plan, read))))
+    sharing = of_sharing(read, is_shared=plan.config.counters.shared is not None)
+    return list(map(str, (*sharing, *_of_tools(plan, read))))
 
 
 def approval_warnings_of(plan: Plan) -> list[str]:
