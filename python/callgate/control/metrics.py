@@ -74,20 +74,20 @@ class ServerCollector(Collector):
             )
 
     def _shared_families(self) -> Iterator[Metric]:
-        """The numbers of the store of shared counters; none without one."""
+        """The numbers of the store of shared counters; without one, only what counts stands at 0."""
         state = self._server.shared_store
-        if state is None:
-            return
         up = "1 while the store of shared counters is used, else 0."
-        yield GaugeMetricFamily("callgate_shared_store_up", up, value=int(state["fault"] is None))
+        yield GaugeMetricFamily(
+            "callgate_shared_store_up", up, value=None if state is None else int(state["fault"] is None)
+        )
         calls = CounterMetricFamily(
             "callgate_shared_store_calls", "Calls to the store of shared counters.", labels=["result"]
         )
-        calls.add_metric(["answered"], state["calls"])
-        calls.add_metric(["failed"], state["failures"])
+        calls.add_metric(["answered"], 0 if state is None else state["calls"])
+        calls.add_metric(["failed"], 0 if state is None else state["failures"])
         yield calls
         leased = "Counts of which this callgate has a share."
-        yield GaugeMetricFamily("callgate_leased_counts", leased, value=state["leased"])
+        yield GaugeMetricFamily("callgate_leased_counts", leased, value=0 if state is None else state["leased"])
 
     def _with_store(self, family: Metric) -> Metric:
         """Adds the store of approvals to the families that it shares with the file of counters."""
