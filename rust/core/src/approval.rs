@@ -36,9 +36,9 @@ pub struct StoreAsk {
 /// The answer of that store to a call.
 #[derive(Debug)]
 pub struct StoreAnswer {
-    /// What it was asked for.
+    /// The units that it was asked for.
     pub asked: StoreAsk,
-    /// What it says.
+    /// Its verdict, and the state of the counts.
     pub counted: Counted,
 }
 

@@ -126,7 +126,7 @@ impl Counters {
         let _ = self.shared.set(shared);
     }
 
-    /// What is shared with other nodes; `None` if nothing is.
+    /// The counts shared with other nodes; `None` if none are.
     #[inline]
     pub fn shared(&self) -> Option<&Arc<lease::Shared>> {
         self.shared.get()

@@ -53,7 +53,7 @@ impl<'s> Counting<'_, 's> {
         }
     }
 
-    /// What the store has to be asked for; `None` if no count of the call is shared.
+    /// The units that the store has to be asked for; `None` if no count of the call is shared.
     pub(crate) fn store_ask(&self, weighed: &Weighed<'_, '_>) -> Option<StoreAsk> {
         weighed.counts.shared().next()?;
         Some(ask_of(&self.shared_policy(weighed)?, weighed))
@@ -184,7 +184,7 @@ impl<'s> Counting<'_, 's> {
         is_reached
     }
 
-    /// What this node can tell of counts that nobody takes from.
+    /// Completes the views of counts from which nothing is taken.
     pub(super) fn complete_peeked(&self, demands: &mut [Demand]) {
         peeked(self.counters, demands, self.now);
     }

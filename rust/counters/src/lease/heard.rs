@@ -1,4 +1,4 @@
-//! What the store has said last of counts: how much was left there, and whether too little was. By that calls are refused for
+//! The last answers of the store about counts: how much was left there, and whether too little was. By them calls are refused for
 //! a moment, without being asked for again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use crate::{CountKey, Micros, Now};
 /// Places for counts; the later of two that have the same place is known.
 const PLACES: usize = 1 << 12;
 
-/// What the store said last, by place. Written by the worker alone; a reader may see half of a change, and then refuses a
+/// The last answers of the store, by place. Written by the worker alone; a reader may see half of a change, and then refuses a
 /// call or asks the store for it, each of which may be.
 #[derive(Debug)]
 pub(super) struct Heard(Box<[Place]>);

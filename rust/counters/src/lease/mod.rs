@@ -114,7 +114,7 @@ pub struct Returned {
 /// The answer of the store.
 #[derive(Debug, Default)]
 pub struct Counted {
-    /// What it says.
+    /// Granted, refused or unavailable.
     pub verdict: Verdict,
     /// The state of each demand, in their order; empty if the store is unavailable.
     pub views: Vec<View>,
@@ -122,7 +122,7 @@ pub struct Counted {
     pub taken: TakenUnits,
 }
 
-/// What the store says.
+/// The verdict of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// Units of all strict counts were taken, and the shares of leased ones have grown.

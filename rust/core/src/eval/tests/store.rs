@@ -84,7 +84,7 @@ impl Node {
             .into_owned()
     }
 
-    /// What was given back to the store.
+    /// The counts whose units went back to the store.
     fn returned(&self) -> Vec<CountKey> {
         let asks = self.shared.take_asks();
         asks.into_iter()
