@@ -7,8 +7,8 @@ import pytest
 from callgate.config.shared_place import is_shared, parse_shared
 
 FORMS = (
-    "expected `redis://HOST:PORT/DB`, `rediss://...` for TLS, `unix:///PATH` or "
-    "`redis+sentinel://HOST:PORT,HOST:PORT/MASTER`"
+    "expected `redis://HOST:PORT/DB`, `rediss://...` for TLS, `unix:///PATH`, "
+    "`redis+sentinel://HOST:PORT,HOST:PORT/MASTER` or `redis+cluster://HOST:PORT,HOST:PORT`"
 )
 PASSWORD = (
     "it contains a password, and everybody who may read this URL would have it: write the password to a file of its "
@@ -20,6 +20,7 @@ HOST = "expected a host and a port, such as `redis.example.com:6379`, `10.0.0.7:
 SOCKET = "expected the absolute path of a socket, `unix:///PATH`"
 DATABASE = "expected the number of a database after the host, such as `redis://HOST:6379/0`"
 MASTER = "expected the name of the master after the hosts, such as `redis+sentinel://HOST:26379/mymaster`"
+CLUSTER = "expected nothing after the hosts: a Redis Cluster has one database"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,8 @@ MASTER = "expected the name of the master after the hosts, such as `redis+sentin
         ),
         ("unix://a%40b@/run/r.sock", "unix:///run/r.sock?user=a%40b", "unix:///run/r.sock"),
         ("redis+sentinel://a,b:1/my.m", "redis+sentinel://a:26379,b:1/my.m", "redis+sentinel://a:26379,b:1/my.m"),
+        ("redis+cluster://a,b:1", "redis+cluster://a:6379,b:1", "redis+cluster://a:6379,b:1"),
+        ("rediss+cluster://me@a/", "rediss+cluster://me@a:6379", "rediss+cluster://a:6379"),
         ("rediss+sentinel://me@a/m", "rediss+sentinel://me@a:26379/m", "rediss+sentinel://a:26379/m"),
     ],
 )
@@ -88,14 +91,17 @@ def test_places(url: str, full: str, shown: str) -> None:
         ("redis://::1:6379", HOST),
         ("redis://a b", HOST),
         ("redis+sentinel://a,,b/m", HOST),
-        ("redis://a,b", "expected one host; `redis+sentinel://` has several"),
+        ("redis://a,b", "expected one host; `redis+sentinel://` and `redis+cluster://` have several"),
         ("redis://h/x", DATABASE),
         ("redis://h/-1", DATABASE),
         ("redis://h/0/", DATABASE),
         ("redis+sentinel://h", MASTER),
         ("redis+sentinel://h/", MASTER),
         ("redis+sentinel://h/m/0", MASTER),
-        ("redis+cluster://h", FORMS),
+        ("redis+cluster://h/0", CLUSTER),
+        ("redis+cluster://h/m", CLUSTER),
+        ("redis+cluster://a,,b", HOST),
+        ("redis+cluster://:pass-word@a,b", PASSWORD),
         ("unix://", SOCKET),
         ("unix:///", SOCKET),
         ("unix://run/s", SOCKET),

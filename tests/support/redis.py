@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from redis.retry import Retry
 from support.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import trustme
 
@@ -32,12 +33,35 @@ NAME = "localhost"
 class RedisServer:
     """A server, which keeps its port, its settings and its folder over kills and restarts."""
 
-    def __init__(self, folder: Path, *, port: int, socket: Path | None, password: str | None, is_tls: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int,
+        socket: Path | None = None,
+        password: str | None = None,
+        is_tls: bool = False,
+        words: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Takes the folder with `redis.conf`, and what a client needs.
+
+        Args:
+            folder: The folder.
+            port: The port of its configuration.
+            socket: The Unix socket, in place of a port.
+            password: The default user's password.
+            is_tls: True if it serves TLS.
+            words: Further words of the command.
+            environment: Variables beside those of the tests.
+        """
         self.folder = folder
         self.port = port
         self.socket = socket
         self.password = password
         self.is_tls = is_tls
+        self._words = words
+        self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -88,14 +112,28 @@ class RedisServer:
         with redis.Redis(**settings) as client:
             yield client
 
+    def ask(self, *words: str | int) -> Any:
+        """The answer to a command, on a connection of its own."""
+        with self.client() as client:
+            return client.execute_command(*words)  # type: ignore[no-untyped-call]
+
     def start(self) -> None:
         """Starts it and waits until it answers."""
         assert self._process is None
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["redis-server", self.folder / "redis.conf"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                ["redis-server", self.folder / "redis.conf", *self._words],
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
-        _until(self._answers)
+        until(self._answers)
+
+    @property
+    def is_running(self) -> bool:
+        """True between a start and an end."""
+        return self._process is not None
 
     def kill(self) -> None:
         """Ends it at once, also while it is paused; nothing is written any more."""
@@ -128,7 +166,7 @@ class RedisServer:
     def wait_for_primary(self) -> None:
         """Waits until a replica has the data of its primary."""
         with self.client() as client:
-            _until(lambda: dict(client.info("replication"))["master_link_status"] == "up")
+            until(lambda: dict(client.info("replication"))["master_link_status"] == "up")
 
     def close(self) -> None:
         """Ends it, if it still runs."""
@@ -165,6 +203,7 @@ def running_redis(
     replica_of: RedisServer | None = None,
     maxmemory_policy: str | None = None,
     lines: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[RedisServer]:
     """A server with its data in a folder, which is made; ended by its own pid.
 
@@ -178,6 +217,7 @@ def running_redis(
         replica_of: The primary of which this is a replica.
         maxmemory_policy: What is removed where the memory is full.
         lines: Further lines of its configuration, which override those of the others.
+        environment: Variables beside those of the tests.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # Not below pytest's folder: the path of a socket is short.
@@ -188,6 +228,7 @@ def running_redis(
         socket=None if short is None else short / "redis.sock",
         password=password,
         is_tls=tls is not None,
+        environment=environment,
     )
     settings = [*_ALWAYS, f"dir {folder}", *_listening(server, tls)]
     if password is not None:
@@ -250,7 +291,7 @@ def _replicating(primary: RedisServer) -> Iterator[str]:
         yield "tls-replication yes"
 
 
-def _until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], object]) -> None:
     """Waits for another process, which sends no signal."""
     deadline = time.monotonic() + TIMEOUT_S
     while not holds():

@@ -34,8 +34,8 @@ class SharedCounters(Section):
     """Counters that several callgates share through Redis."""
 
     url: SharedUrl
-    """URL of Redis: `redis://USER@HOST:PORT/DB`, `rediss://...` for TLS, `unix:///PATH`, or
-    `redis+sentinel://HOST:PORT,HOST:PORT/MASTER`; never with a password."""
+    """URL of Redis: `redis://USER@HOST:PORT/DB`, `rediss://...` for TLS, `unix:///PATH`,
+    `redis+sentinel://HOST:PORT,HOST:PORT/MASTER`, or `redis+cluster://HOST:PORT,HOST:PORT`; never with a password."""
 
     password_file: FilePath | None = None
     """File of the password, read at the start; white space around it is ignored."""

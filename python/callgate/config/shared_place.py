@@ -16,10 +16,12 @@ _PORTS: Final = {
     "rediss": _REDIS_PORT,
     "redis+sentinel": _SENTINEL_PORT,
     "rediss+sentinel": _SENTINEL_PORT,
+    "redis+cluster": _REDIS_PORT,
+    "rediss+cluster": _REDIS_PORT,
 }
 """The usual port of each scheme with hosts."""
 
-SHARED_PATTERN: Final = r"(rediss?(\+sentinel)?|unix)://.+"
+SHARED_PATTERN: Final = r"(rediss?(\+(sentinel|cluster))?|unix)://.+"
 """Texts that are meant as such a URL."""
 
 _SHARED: Final = re.compile(SHARED_PATTERN, re.DOTALL)
@@ -29,8 +31,8 @@ _DATABASE: Final = re.compile(r"[0-9]{1,5}")
 _MASTER: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 _FORMS: Final = (
-    "expected `redis://HOST:PORT/DB`, `rediss://...` for TLS, `unix:///PATH` or "
-    "`redis+sentinel://HOST:PORT,HOST:PORT/MASTER`"
+    "expected `redis://HOST:PORT/DB`, `rediss://...` for TLS, `unix:///PATH`, "
+    "`redis+sentinel://HOST:PORT,HOST:PORT/MASTER` or `redis+cluster://HOST:PORT,HOST:PORT`"
 )
 
 
@@ -96,7 +98,7 @@ def parse_shared(url: str) -> SharedPlace:
     hosts = tuple(_host(scheme, text) for text in authority.split(","))
     kind = scheme.partition("+")[2]
     if not kind and len(hosts) > 1:
-        message = "expected one host; `redis+sentinel://` has several"
+        message = "expected one host; `redis+sentinel://` and `redis+cluster://` have several"
         raise ValueError(message)
     return SharedPlace(scheme, hosts, _rest(kind, rest), user)
 
@@ -140,6 +142,11 @@ def _rest(kind: str, rest: str) -> str:
             message = "expected the name of the master after the hosts, such as `redis+sentinel://HOST:26379/mymaster`"
             raise ValueError(message)
         return rest
+    if kind == "cluster":
+        if rest:
+            message = "expected nothing after the hosts: a Redis Cluster has one database"
+            raise ValueError(message)
+        return ""
     if rest and not _DATABASE.fullmatch(rest):
         message = "expected the number of a database after the host, such as `redis://HOST:6379/0`"
         raise ValueError(message)

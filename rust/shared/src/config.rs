@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 /// The place of the store, and the times of its leases.
 #[derive(Clone)]
 pub struct SharedConfig {
-    /// `redis://`, `rediss://` or `unix://`; for Sentinel `redis+sentinel://HOST:PORT,HOST:PORT/NAME` or `rediss+sentinel://`.
+    /// `redis://`, `rediss://` or `unix://`; for Sentinel `redis+sentinel://HOST:PORT,HOST:PORT/NAME`, for a
+    /// cluster `redis+cluster://HOST:PORT,HOST:PORT`, both also with `rediss+`.
     pub url: String,
     /// The password of the user.
     pub password: Option<String>,

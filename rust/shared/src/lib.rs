@@ -9,6 +9,7 @@
 //! `docs/scaling.md`.
 
 mod call;
+mod cluster;
 mod config;
 mod error;
 mod keys;
@@ -16,10 +17,13 @@ mod lease;
 mod link;
 mod record;
 mod reply;
+mod route;
+mod server;
+mod way;
 mod worker;
 
 pub use config::{SharedConfig, hash_key};
 pub use error::SharedError;
 pub use lease::{Lease, Times};
-pub use link::Identity;
+pub use server::Identity;
 pub use worker::{Node, State, Worker};

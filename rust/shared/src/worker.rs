@@ -16,16 +16,18 @@ use crate::config::{SharedConfig, fingerprint, hex};
 use crate::error::SharedError;
 use crate::keys::Keys;
 use crate::lease::{Flight, Lease, Times};
-use crate::link::{Link, Route};
+use crate::link::Link;
 use crate::reply::Reply;
+use crate::route::Route;
+use crate::way::Way;
 
 const SCRIPT: &str = include_str!("script.lua");
 const DECLARE: &str = include_str!("declare.lua");
 
 /// Renewals are looked for this often within a lease.
 const TICKS: u32 = 40;
-/// The shortest and the longest pause before the next attempt to connect.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// The name of a policy that nobody has, for a call of the script that does nothing.
+const PROBED: &str = "-";
 /// The time after which a policy is looked at again that must not be shared.
 const REFUSED: Duration = Duration::from_secs(5);
 /// The longest time for which the end of the process waits until shares are given back.
@@ -77,7 +79,6 @@ impl Worker {
             move || wake.notify_one()
         });
         let mut run = Run {
-            route: Some(route),
             fingerprint: fingerprint(shared.hash_key()),
             shared,
             node,
@@ -93,11 +94,9 @@ impl Worker {
             declare: Arc::new(Script::new(DECLARE)),
             policies: HashMap::new(),
             busy: HashMap::new(),
-            link: None,
-            pause: PAUSES.0,
-            retry_at: Instant::now(),
-            fault: None,
-            has_call_failed: false,
+            sent: 0,
+            shards: route.fork(),
+            ways: HashMap::from([(None, Way::new(route))]),
             refused: HashMap::new(),
             state: Arc::clone(&state),
         };
@@ -110,7 +109,7 @@ impl Worker {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
                     Ok(runtime) => runtime.block_on(run.run(&wake, &ended)),
-                    Err(error) => run.failed(SharedError::Thread(error.to_string())),
+                    Err(error) => run.call_failed(None, SharedError::Thread(error.to_string())),
                 }
             })
             .map_err(|error| SharedError::Thread(error.to_string()))?;
@@ -168,10 +167,11 @@ fn new_name() -> String {
     hex(&bytes)
 }
 
+/// A policy that has a way to the store of its own; `None` for the way of all others.
+type WayKey = Option<u32>;
+
 /// The state of the thread.
 struct Run<N> {
-    /// `None` while it connects.
-    route: Option<Route>,
     shared: Arc<Shared>,
     node: N,
     prefix: String,
@@ -182,16 +182,13 @@ struct Run<N> {
     script: Arc<Script>,
     declare: Arc<Script>,
     policies: HashMap<u32, Lease>,
-    /// What is under way, by policy: one call each.
-    busy: HashMap<u32, Option<Flight>>,
-    link: Option<Link>,
-    /// The pause before the next attempt to connect, and its moment.
-    pause: Duration,
-    retry_at: Instant,
-    /// The reason why there is no connection; `None` while there is one that works.
-    fault: Option<SharedError>,
-    /// True if the last failure was that of a call: then a connection alone shows nothing.
-    has_call_failed: bool,
+    /// The call that is under way, by policy: its number, and its flight if it is no declaration.
+    busy: HashMap<u32, (u64, Option<Flight>)>,
+    /// Calls that were sent.
+    sent: u64,
+    ways: HashMap<WayKey, Way>,
+    /// The route to the shards of a cluster, where each policy has a way of its own.
+    shards: Option<Route>,
     /// Policies that must not be shared, and the moment at which they are looked at again.
     refused: HashMap<u32, (SharedError, Instant)>,
     state: Arc<Mutex<State>>,
@@ -200,63 +197,38 @@ struct Run<N> {
 /// The answer to a call of a policy.
 struct Landed {
     policy: u32,
+    number: u64,
     is_declaration: bool,
     answer: Result<Value, SharedError>,
 }
 
+/// The end of an attempt to connect.
+type Connected = (WayKey, Route, Result<Link, SharedError>);
+
 impl<N: Node> Run<N> {
     async fn run(&mut self, wake: &Notify, stop: &Notify) {
         let mut calls: JoinSet<Landed> = JoinSet::new();
-        let mut connects: JoinSet<(Route, Result<Link, SharedError>)> = JoinSet::new();
+        let mut connects: JoinSet<Connected> = JoinSet::new();
         let mut tick_at = Instant::now();
         loop {
-            if self.link.is_none()
-                && Instant::now() >= self.retry_at
-                && let Some(mut route) = self.route.take()
-            {
-                // What was under way on the connection before is lost.
-                calls = JoinSet::new();
-                self.land_nothing();
-                let patience = self.patience;
-                let (script, probe) = (Arc::clone(&self.script), self.probe());
-                connects.spawn(async move {
-                    let mut link = route.connect(patience).await;
-                    if let Ok(open) = &link
-                        && let Err(error) = open.run(&script, probe.keys(), probe.args()).await
-                    {
-                        link = Err(error);
-                    }
-                    (route, link)
-                });
-            }
             self.take_asks();
+            self.connect(&mut connects);
             self.launch(&mut calls);
-            let next_at = if self.route.is_some() && self.link.is_none() {
-                self.retry_at
-            } else {
-                tick_at
-            };
+            let next_at = self.ways.values().filter_map(Way::next_at).min();
+            let next_at = next_at.map_or(tick_at, |retry_at| retry_at.min(tick_at));
             tokio::select! {
                 () = wake.notified() => {}
-                () = sleep_until(next_at) => tick_at = Instant::now() + self.tick,
+                () = sleep_until(next_at) => if next_at == tick_at {
+                    tick_at = Instant::now() + self.tick;
+                },
                 Some(landed) = calls.join_next() => if let Ok(landed) = landed {
                     self.land(landed);
                 },
-                Some(Ok((route, link))) = connects.join_next() => {
-                    self.route = Some(route);
-                    match link {
-                        Ok(link) => {
-                            self.link = Some(link);
-                            if !self.has_call_failed {
-                                self.fault = None;
-                            }
-                            self.publish();
-                        }
-                        Err(error) => {
-                            self.has_call_failed = false;
-                            self.failed(error);
-                        }
+                Some(Ok((key, route, link))) = connects.join_next() => {
+                    if let Some(way) = self.ways.get_mut(&key) {
+                        way.connected(route, link);
                     }
+                    self.way_changed(key);
                 }
                 () = stop.notified() => break,
             }
@@ -265,6 +237,42 @@ impl<N: Node> Run<N> {
         // Units that go back are asked for a moment longer.
         let farewell = self.say_goodbye(&mut calls);
         let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    }
+
+    /// Begins to connect where it is time to.
+    fn connect(&mut self, connects: &mut JoinSet<Connected>) {
+        let now = self.node.now();
+        let keys: Vec<WayKey> = self.ways.keys().copied().collect();
+        for key in keys {
+            let Some(way) = self.ways.get_mut(&key) else {
+                continue;
+            };
+            let policy = key.and_then(|number| self.policies.get(&number));
+            let is_due = policy.is_some_and(|policy| policy.is_due(now));
+            if way.is_stale(is_due) {
+                way.look_again();
+            }
+            let Some(mut route) = way.begin() else { continue };
+            // What was under way on the connection before is lost.
+            self.land_nothing(key);
+            let policy = key.and_then(|number| self.policies.get(&number));
+            let names = policy.map_or_else(
+                || Keys::new(&self.prefix, PROBED),
+                |policy| policy.names().clone(),
+            );
+            let patience = self.patience;
+            let (script, probe) = (Arc::clone(&self.script), Flight::probe(&names, now));
+            connects.spawn(async move {
+                let mut link = route.connect(&names.policy(), patience).await;
+                if let Ok(open) = &link
+                    && let Err(error) = open.run(&script, probe.keys(), probe.args()).await
+                {
+                    open.give_up();
+                    link = Err(error);
+                }
+                (key, route, link)
+            });
+        }
     }
 
     fn take_asks(&mut self) {
@@ -292,20 +300,21 @@ impl<N: Node> Run<N> {
                 }
             }
         }
-        let is_away = self.link.is_none();
         for (number, policy) in &mut self.policies {
+            let way = way_of(&self.ways, *number);
+            let is_away = way.is_none_or(|way| way.link().is_none());
             if is_away || self.refused.contains_key(number) {
                 policy.refuse_all();
             }
         }
     }
 
-    /// A call of the script that does nothing, for a policy that nobody has.
-    fn probe(&self) -> Flight {
-        Flight::probe(&Keys::new(&self.prefix, ""), self.node.now())
-    }
-
     fn policy(&mut self, number: u32) -> &mut Lease {
+        if !self.ways.contains_key(&Some(number))
+            && let Some(route) = self.shards.as_ref().and_then(Route::fork)
+        {
+            self.ways.insert(Some(number), Way::new(route));
+        }
         let (shared, prefix, times) = (&self.shared, &self.prefix, self.times);
         self.policies.entry(number).or_insert_with(|| {
             // Who asks has the policy, so it is known.
@@ -318,7 +327,6 @@ impl<N: Node> Run<N> {
 
     /// Begins the next call of each policy that has none under way.
     fn launch(&mut self, calls: &mut JoinSet<Landed>) {
-        let Some(link) = &self.link else { return };
         let now = self.node.now();
         self.refused.retain(|_, (_, until)| *until > Instant::now());
         for (number, policy) in &mut self.policies {
@@ -326,7 +334,12 @@ impl<N: Node> Run<N> {
             if is_idle || self.busy.contains_key(number) || self.refused.contains_key(number) {
                 continue;
             }
-            let (number, link) = (*number, link.clone());
+            let Some(link) = way_of(&self.ways, *number).and_then(Way::link) else {
+                continue;
+            };
+            let (policy_number, link) = (*number, link.clone());
+            self.sent += 1;
+            let number = self.sent;
             if !policy.has_epoch() {
                 let names = policy.names();
                 let keys = vec![names.policy(), names.nodes(), names.wanted()];
@@ -337,10 +350,11 @@ impl<N: Node> Run<N> {
                     self.fingerprint.clone(),
                 ];
                 let script = Arc::clone(&self.declare);
-                self.busy.insert(number, None);
+                self.busy.insert(policy_number, (number, None));
                 calls.spawn(async move {
                     Landed {
-                        policy: number,
+                        policy: policy_number,
+                        number,
                         is_declaration: true,
                         answer: link.run(&script, &keys, &args).await,
                     }
@@ -348,10 +362,11 @@ impl<N: Node> Run<N> {
             } else if let Some(flight) = policy.plan(self.node.counters(), now) {
                 let (keys, args) = (flight.keys().to_vec(), flight.args().to_vec());
                 let script = Arc::clone(&self.script);
-                self.busy.insert(number, Some(flight));
+                self.busy.insert(policy_number, (number, Some(flight)));
                 calls.spawn(async move {
                     Landed {
-                        policy: number,
+                        policy: policy_number,
+                        number,
                         is_declaration: false,
                         answer: link.run(&script, &keys, &args).await,
                     }
@@ -361,8 +376,15 @@ impl<N: Node> Run<N> {
     }
 
     fn land(&mut self, landed: Landed) {
-        let Some(flight) = self.busy.remove(&landed.policy) else {
-            return;
+        let awaited = self.busy.remove_entry(&landed.policy);
+        let flight = match awaited {
+            Some((_, (number, flight))) if number == landed.number => flight,
+            // An answer over a connection that was given up.
+            Some((policy, other)) => {
+                self.busy.insert(policy, other);
+                return;
+            }
+            None => return,
         };
         let Some(policy) = self.policies.get_mut(&landed.policy) else {
             return;
@@ -375,8 +397,9 @@ impl<N: Node> Run<N> {
                     policy.answered(flight, reply, counters, now, new_name);
                     if !policy.has_epoch() {
                         // The server may have another identity by now: a new connection asks for it.
-                        self.link = None;
-                        self.retry_at = Instant::now();
+                        if let Some(way) = way_mut(&mut self.ways, landed.policy) {
+                            way.renew();
+                        }
                     }
                     Ok(())
                 }
@@ -403,9 +426,9 @@ impl<N: Node> Run<N> {
         }
         match outcome {
             Ok(()) => {
-                self.pause = PAUSES.0;
-                self.fault = None;
-                self.has_call_failed = false;
+                if let Some(way) = way_mut(&mut self.ways, landed.policy) {
+                    way.worked();
+                }
             }
             // The store works, for other policies.
             Err(error @ SharedError::Key { .. }) => {
@@ -413,41 +436,45 @@ impl<N: Node> Run<N> {
                     .insert(landed.policy, (error, Instant::now() + REFUSED));
             }
             Err(error) => {
-                self.has_call_failed = true;
-                return self.failed(error);
+                let is_own = self.ways.contains_key(&Some(landed.policy));
+                return self.call_failed(is_own.then_some(landed.policy), error);
             }
         }
         self.publish();
     }
 
-    /// Nothing that is under way is answered any more.
-    fn land_nothing(&mut self) {
-        for (number, flight) in self.busy.drain() {
-            if let (Some(policy), Some(flight)) = (self.policies.get_mut(&number), flight) {
+    /// Nothing that is under way over this way is answered any more.
+    fn land_nothing(&mut self, key: WayKey) {
+        for (number, policy) in served(&mut self.policies, &self.ways, key) {
+            if let Some((_, Some(flight))) = self.busy.remove(number) {
                 policy.failed(flight);
             }
-        }
-        for policy in self.policies.values_mut() {
             policy.end_epoch();
         }
     }
 
-    /// The store cannot be used: whoever waits is told, and the next attempt is a new connection, after a pause.
-    fn failed(&mut self, error: SharedError) {
-        self.link = None;
-        self.retry_at = Instant::now() + self.pause + jitter(self.pause);
-        self.pause = (2 * self.pause).min(PAUSES.1);
-        for policy in self.policies.values_mut() {
-            policy.refuse_all();
+    /// A call over this way failed.
+    fn call_failed(&mut self, key: WayKey, error: SharedError) {
+        if let Some(way) = self.ways.get_mut(&key) {
+            way.call_failed(error);
         }
-        self.fault = Some(error);
+        self.way_changed(key);
+    }
+
+    /// Whoever waits for a way that cannot be used is told.
+    fn way_changed(&mut self, key: WayKey) {
+        if self.ways.get(&key).is_some_and(|way| way.link().is_none()) {
+            for (_, policy) in served(&mut self.policies, &self.ways, key) {
+                policy.refuse_all();
+            }
+        }
         self.publish();
     }
 
     /// Tells others what has changed.
     fn publish(&self) {
         let refused = self.refused.values().map(|(error, _)| error).next();
-        let fault = self.fault.as_ref().or(refused);
+        let fault = self.ways.values().find_map(Way::fault).or(refused);
         let text = fault.map(ToString::to_string);
         let has_changed = {
             let mut state = lock(&self.state);
@@ -468,10 +495,12 @@ impl<N: Node> Run<N> {
             }
         }
         self.take_asks();
-        let Some(link) = self.link.clone() else { return };
         let now = self.node.now();
-        for policy in self.policies.values_mut() {
+        for (number, policy) in &mut self.policies {
             policy.refuse_all();
+            let Some(link) = way_of(&self.ways, *number).and_then(Way::link) else {
+                continue;
+            };
             for flight in policy.leave(self.node.counters(), now) {
                 // What does not arrive counts until its window has passed.
                 let _ = link.run(&self.script, flight.keys(), flight.args()).await;
@@ -480,11 +509,25 @@ impl<N: Node> Run<N> {
     }
 }
 
-/// Up to half of a pause, so that nodes that lost the store together do not come back together.
-fn jitter(pause: Duration) -> Duration {
-    let mut byte = [0; 1];
-    let _ = getrandom::fill(&mut byte);
-    pause * u32::from(byte[0]) / 512
+/// The way of a policy.
+fn way_of(ways: &HashMap<WayKey, Way>, policy: u32) -> Option<&Way> {
+    ways.get(&Some(policy)).or_else(|| ways.get(&None))
+}
+
+fn way_mut(ways: &mut HashMap<WayKey, Way>, policy: u32) -> Option<&mut Way> {
+    let own = ways.contains_key(&Some(policy)).then_some(policy);
+    ways.get_mut(&own)
+}
+
+/// The policies that use a way.
+fn served<'a>(
+    policies: &'a mut HashMap<u32, Lease>,
+    ways: &'a HashMap<WayKey, Way>,
+    key: WayKey,
+) -> impl Iterator<Item = (&'a u32, &'a mut Lease)> {
+    policies
+        .iter_mut()
+        .filter(move |(number, _)| ways.contains_key(&Some(**number)).then_some(**number) == key)
 }
 
 /// Reads the answer to a declaration.
