@@ -113,7 +113,8 @@ image-pins: .venv/.stamp-venv ## renew the versions and hashes in deploy/image
 # Processes that run Python tests at once: most of them wait for the servers that they started.
 WORKERS ?= $(shell expr 2 '*' "$$(nproc)")
 # Programs that tests start, and Debian's packages of other names.
-programs := chromium curl faketime ip=iproute2 setpriv=util-linux redis-server nginx haproxy caddy postgres=postgresql
+programs := chromium curl faketime ip=iproute2 setpriv=util-linux redis-server nginx haproxy caddy postgres=postgresql \
+	promtool=prometheus
 cargo_test := cargo test --features callgate-server/tests $(locked)
 
 .PHONY: test
@@ -368,6 +369,10 @@ stub: build .venv/.stamp-dev ## copy the docstrings of the Rust half into its Py
 .PHONY: docs
 docs: stub ## write docs/api.md anew from the docstrings
 	@$(bin)/python scripts/api.py
+
+.PHONY: dashboard
+dashboard: .venv/.stamp-venv ## write the Grafana dashboard anew from its panels in scripts/dashboard_panels.py
+	@$(bin)/python scripts/dashboard.py
 
 .PHONY: clean
 clean: ## remove everything that was built or installed here

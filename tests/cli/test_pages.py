@@ -90,19 +90,6 @@ def test_every_metric_of_a_page_exists(page: Path, families: dict[str, set[str]]
             assert label in families[name], f"{page.name} names the label `{label}` of `{name}`, which has none"
 
 
-def test_alarms_are_expressions_about_metrics(families: dict[str, set[str]]) -> None:
-    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    rows = text.partition("### Alarms")[2].partition("\n\n`up` is")[0].splitlines()[4:]
-    expressions = [row.replace("\\|", "\0").split(" | ")[1].strip("`| ") for row in rows]
-    assert len(expressions) >= 8
-    functions = {"increase", "rate", "sum", "min_over_time", "by", "and", "offset", "up"}
-    functions |= {"job", "server", "operation", "state"}
-    for expression in expressions:
-        assert expression.count("(") == expression.count(")"), expression
-        words = set(re.findall(r"[a-z_]+", re.sub(r'"[^"]*"|\[\d+[mh]\]|offset \d+[mh]', "", expression)))
-        assert words <= functions | set(families), expression
-
-
 def test_every_keyword_of_server_has_its_key() -> None:
     rows = [line for line in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").splitlines() if line]
     begin = rows.index("| keyword | key | difference |")

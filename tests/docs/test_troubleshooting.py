@@ -1,4 +1,4 @@
-"""Every message that `docs/troubleshooting.md` quotes is one that the program has."""
+"""Messages, rules and names on the pages for people who look for a cause are those that the program has."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+ALERTS = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
 # A shorter part of a message could be found anywhere.
 SHORTEST_PART = 10
 SHORTEST_QUOTE = 15
 
 QUOTES = [" ".join(found.replace("\n>", "\n").split()) for found in re.findall(r"^> (.+?)\n\n", TEXT, re.M | re.S)]
 TABLED = re.findall(r'^\| "(.+?)" \|', TEXT, re.MULTILINE)
-RULES = re.findall(r"`(\([a-z ]+\))`", TEXT)
+RULES = re.findall(r"`(\([a-z ]+\))`", TEXT + ALERTS)
 
 
 @cache
@@ -50,12 +51,13 @@ def test_rule_is_in_the_source(rule: str) -> None:
     assert f'"{rule}"' in sources()
 
 
-def test_named_words_are_in_the_source() -> None:
-    """Events of the log, keys and metrics that the page names by a word with `_`."""
-    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", TEXT))
-    assert named
-    # The metric of Envoy's filter that it describes has another form; these are the program's own.
-    others = {"failure_mode_deny", "max_request_bytes"}
+@pytest.mark.parametrize("page", [TEXT, ALERTS], ids=["troubleshooting", "alerts"])
+def test_named_words_are_in_the_source(page: str) -> None:
+    """Events of the log, keys and metrics that a page names by a word with `_`."""
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page))
+    assert len(named) >= 10
+    # Those of Envoy and of containers; the rest is the program's own.
+    others = {"failure_mode_deny", "max_request_bytes", "container_cpu_cfs_throttled_periods_total"}
     in_source = {name: name.removeprefix("callgate_").removesuffix("_total") for name in named - others}
     assert sorted(name for name, word in in_source.items() if word not in sources()) == []
 

@@ -34,7 +34,7 @@ def document_of(setup: Setup) -> dict[str, Any]:
             serving=stand_in(since=NOW, refused=None, retried=False),
             refusals=stand_in(text=None),
         ),
-        stand_in(upstream_faults={}, ready=True, failure=None),
+        stand_in(upstream_faults={}, is_ready=True, failure=None),
         stand_in(
             approvals=lambda: {"pending": 0, "permits": 0},
             freezes=list,

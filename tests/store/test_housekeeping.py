@@ -292,6 +292,9 @@ def test_a_sidecar_ends_approvals_of_a_policy_that_it_has_replaced(tmp_path: Pat
         assert isinstance(kept, Waiting)
         assert isinstance(other, Waiting)
         wait_until(lambda: 'callgate_approvals{state="pending"} 2.0' in one.metrics())
+        name = "callgate_oldest_pending_approval_timestamp_seconds "
+        [oldest] = [line.removeprefix(name) for line in one.metrics().splitlines() if line.startswith(name)]
+        assert float(oldest) == pytest.approx(now / 1e6)
         (tmp_path / "a" / "allow.json").write_text(json.dumps({**ALLOW, "description": "another"}))
         wait_until(lambda: store.approvals.get(kept.approval_id, now).state is State.ENDED)
         assert store.approvals.get(other.approval_id, now).state is State.PENDING

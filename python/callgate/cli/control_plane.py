@@ -57,6 +57,7 @@ class ControlPlane:
         self._pages = Pages(registry(collector))
         self._pages.token = plan.bundle.admin_token
         self._pages.observer = collector.logins.report
+        collector.is_ready = lambda: self._pages.is_ready
         self._admin = AdminServer(started.admin, self._pages, certificate=started.certificate)
         self._socket = _Socket(plan.config.state, self._pages)
         data_plane = (engine, started.approvals)

@@ -21,7 +21,7 @@ from callgate.control.reload_numbers import ReloadNumbers
 from callgate.control.store_numbers import DURATION, ERRORS, StoreNumbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from callgate._callgate import MetricFamily, Server
 
@@ -39,6 +39,8 @@ class ServerCollector(Collector):
         """The logins on the admin port."""
         self.reloads = ReloadNumbers() if reloads is None else reloads
         """The reloads."""
+        self.is_ready: Callable[[], bool] = lambda: False
+        """Returns true while `/readyz` answers 200."""
 
     def describe(self) -> Iterator[Metric]:
         """The names alone, so that registration needs no started server."""
@@ -47,6 +49,7 @@ class ServerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metric families."""
         yield InfoMetricFamily("callgate_build", "The running build.", value={"version": version()})
+        yield GaugeMetricFamily("callgate_ready", "1 while `/readyz` answers 200, else 0.", value=int(self.is_ready()))
         for family in self._server.metric_families():
             yield self._with_store(_metric(family))
         yield from self._store.families()

@@ -38,7 +38,7 @@ def status(
         "version": version(),
         "pid": os.getpid(),
         "started": _utc(started),
-        "ready": pages.ready and pages.failure is None,
+        "ready": pages.is_ready,
         "failure": pages.failure,
         "state": str(config.state),
         "listen": server.address,

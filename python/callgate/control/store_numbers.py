@@ -90,6 +90,12 @@ class StoreNumbers:
             for state, count in live.approvals.items():
                 states.add_metric([state], count)
             yield states
+            oldest_us = live.oldest_pending_us
+            yield GaugeMetricFamily(
+                "callgate_oldest_pending_approval_timestamp_seconds",
+                "Unix time at which the oldest approval that waits for people was asked for; no value if none waits.",
+                value=None if oldest_us is None else oldest_us / 1e6,
+            )
 
     def add_errors(self, family: CounterMetricFamily) -> None:
         """Adds the failures to the family of all stores."""

@@ -81,6 +81,7 @@ class Pages:
         """Takes the metrics; until `routes` is set, there are no others."""
         self._registry = registry
         self.ready = False
+        """True from the start to the stop of the sidecar."""
         self.failure: str | None = None
         """The reason for which ``/readyz`` is 503, whatever `ready` says."""
         self.serving: Callable[[], Serving] | None = None
@@ -96,6 +97,11 @@ class Pages:
         """The token with which the routes answer over TCP; None if they answer only on the control socket."""
         self.observer: LoginObserver = no_observer
         """Takes reports of refused tokens."""
+
+    @property
+    def is_ready(self) -> bool:
+        """True while ``/readyz`` is 200."""
+        return self.ready and self.failure is None
 
     def site_of(self, request: Request, origin: Origin) -> ASGIApp | None:
         """The site, if it answers this request: of a name of this machine, where others do not reach it."""
