@@ -48,8 +48,17 @@ RUN pip --python /opt/callgate/bin/python install --no-cache-dir --require-hashe
 COPY --from=wheel /callgate/dist dist
 RUN pip --python /opt/callgate/bin/python install --no-cache-dir --no-index --no-deps dist/*.whl
 
+# What is installed, as CycloneDX documents in /opt/callgate/sbom. maturin puts the list of crates into the wheel.
+FROM environment AS sbom
+COPY deploy/image/sbom.txt deploy/image/
+RUN pip install --no-cache-dir --require-hashes --requirement deploy/image/sbom.txt
+ARG SOURCE_DATE_EPOCH=0
+RUN mkdir /opt/callgate/sbom
+RUN cyclonedx-py environment --output-reproducible --output-file /opt/callgate/sbom/python.cdx.json /opt/callgate/bin/python
+RUN cp /opt/callgate/lib/python3.*/site-packages/callgate-*.dist-info/sboms/*.json /opt/callgate/sbom/rust.cdx.json
+
 FROM ${RUNTIME_IMAGE}
-COPY --from=environment /opt/callgate /opt/callgate
+COPY --from=sbom /opt/callgate /opt/callgate
 ENV PATH=/opt/callgate/bin:${PATH} PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 ENTRYPOINT ["callgate"]

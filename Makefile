@@ -109,6 +109,7 @@ image-pins: .venv/.stamp-venv ## renew the versions and hashes in deploy/image
 	@$(bin)/pip install --quiet --group image
 	@$(image_pins) --output-file deploy/image/runtime.txt --extra postgres --group image-runtime pyproject.toml
 	@$(image_pins) --output-file deploy/image/build.txt --group build
+	@$(image_pins) --output-file deploy/image/sbom.txt --group image-sbom
 
 # Processes that run Python tests at once: most of them wait for the servers that they started.
 WORKERS ?= $(shell expr 2 '*' "$$(nproc)")

@@ -27,9 +27,9 @@ def stage(name: str) -> list[Instruction]:
 
 
 def copied() -> list[str]:
-    """The files that the wheel's stage copies from the checkout."""
+    """The files that the stages copy from the checkout."""
     sources = []
-    for one in stage("wheel") + stage("environment"):
+    for one in stage("wheel") + stage("environment") + stage("sbom"):
         if one.name == "COPY" and not one.words[0].startswith("--from="):
             sources += one.words[:-1]
     return sources
@@ -74,12 +74,15 @@ def test_stages_come_in_order_and_are_pinned() -> None:
     known: set[str] = set()
     for first in (one[0] for one in stages()):
         base, _, name = first.text.partition(" AS ")
+        if base in known:
+            known.add(name)
+            continue
         argument = re.fullmatch(r"\$\{(\w+)\}", base)
         assert argument, f"`{base}`: a base image is an argument, so that it can be named with its digest"
         image = defaults[argument[1]].replace("${RUST_VERSION}", defaults["RUST_VERSION"])
         assert re.fullmatch(r"[a-z]+:\d[\w.-]*", image), f"`{image}` has no tag"
         known.add(name)
-    assert known == {"rust", "wheel", "environment", ""}
+    assert known == {"rust", "wheel", "environment", "sbom", ""}
     for one in instructions():
         if one.name == "COPY" and one.words[0].startswith("--from="):
             assert one.words[0].removeprefix("--from=") in known
@@ -113,7 +116,9 @@ def test_the_wheel_is_built_as_make_builds_it_but_without_a_profile() -> None:
     assert "SOURCE_DATE_EPOCH=0" in times
 
 
-@pytest.mark.parametrize(("name", "file"), [("wheel", "build.txt"), ("environment", "runtime.txt")])
+@pytest.mark.parametrize(
+    ("name", "file"), [("wheel", "build.txt"), ("environment", "runtime.txt"), ("sbom", "sbom.txt")]
+)
 def test_nothing_is_installed_without_its_hash(name: str, file: str) -> None:
     installs = [one.text for one in stage(name) if one.name == "RUN" and "install" in one.text.split()]
     assert f"--require-hashes --requirement deploy/image/{file}" in installs[0]
@@ -134,9 +139,11 @@ def pinned(file: str) -> dict[str, str]:
 
 def test_the_pins_are_what_the_project_asks_for() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    [lists] = re.findall(r'^image-sbom = \["(.+)"\]$', text, re.MULTILINE)
     builds = re.findall(r'^(?:requires|build) = \["(maturin[^"]+)"\]$', text, re.MULTILINE)
     assert len(builds) == 2, "what the package and `make build` are built with"
-    for file, wanted in [("runtime.txt", metadata.requires("callgate") or []), ("build.txt", builds)]:
+    requirements = [("runtime.txt", metadata.requires("callgate") or []), ("build.txt", builds), ("sbom.txt", [lists])]
+    for file, wanted in requirements:
         assert wanted
         pins = pinned(file)
         # The image has one extra, with the library that its base lacks.
@@ -193,4 +200,4 @@ def test_what_the_image_starts() -> None:
 def test_the_image_has_no_build_in_it() -> None:
     last = stages()[-1]
     assert [one.name for one in last] == ["FROM", "COPY", "ENV", "USER", "ENTRYPOINT", "CMD"]
-    assert last[1].words[0] == "--from=environment"
+    assert last[1].words[0] == "--from=sbom"
