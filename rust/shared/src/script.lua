@@ -54,9 +54,55 @@ local function recovers(count)
   return math.max(0, ready - now)
 end
 
+-- The counts that this call has read, by their position. Operations of one call often name the same count: it is read
+-- once, and written once at the end, with the last entry of its log. All else is written at once.
+local read = {}
+
+local function save_last(count)
+  local last = count.last
+  if not last or not last.is_changed then return end
+  local entry = text(last.stamp) .. ' ' .. text(last.amount)
+  if last.is_stored then redis.call('LSET', count.log, -1, entry) else redis.call('RPUSH', count.log, entry) end
+  last.is_stored, last.is_changed = true, false
+end
+
+-- The log as it is stored, for operations on all of it.
+local function whole_log(count)
+  save_last(count)
+  count.last = nil
+  return redis.call('LRANGE', count.log, 0, -1)
+end
+
+local function save_count(count)
+  count.is_changed = false
+  if count.shares <= 0 and count.logged <= 0 then
+    redis.call('DEL', count.count, count.log)
+    count.last = nil
+    return
+  end
+  save_last(count)
+  redis.call('HSET', count.count, 'epoch', epoch, 'shares', text(count.shares), 'logged', text(count.logged),
+    'tail', text(count.tail), 'period', text(count.period))
+  local left = count.to > 0 and count.to - now or count.window
+  local ms = math.ceil((left + lease) / 1000)
+  redis.call('PEXPIRE', count.log, ms)
+  if count.shares > 0 then redis.call('PERSIST', count.count) else redis.call('PEXPIRE', count.count, ms) end
+end
+
+local function save_counts()
+  for _, count in pairs(read) do
+    if count.is_changed then save_count(count) end
+  end
+  read = {}
+end
+
 local function read_count()
-  local key = number()
-  local count = {count = KEYS[key], log = KEYS[key + 1], window = number(), from = number(), to = number()}
+  local key, window, from, to = number(), number(), number(), number()
+  local before = read[key]
+  if before and before.window == window and before.from == from and before.to == to then return before end
+  if before and before.is_changed then save_count(before) end
+  local count = {count = KEYS[key], log = KEYS[key + 1], window = window, from = from, to = to}
+  read[key] = count
   local fields = redis.call('HMGET', count.count, 'epoch', 'shares', 'logged', 'tail', 'period', 'n:' .. node)
   if fields[1] == epoch then
     count.shares, count.logged = tonumber(fields[2]), tonumber(fields[3])
@@ -87,16 +133,7 @@ local function read_count()
 end
 
 local function write_count(count)
-  if count.shares <= 0 and count.logged <= 0 then
-    redis.call('DEL', count.count, count.log)
-    return
-  end
-  redis.call('HSET', count.count, 'epoch', epoch, 'shares', text(count.shares), 'logged', text(count.logged),
-    'tail', text(count.tail), 'period', text(count.period))
-  local left = count.to > 0 and count.to - now or count.window
-  local ms = math.ceil((left + lease) / 1000)
-  redis.call('PEXPIRE', count.log, ms)
-  if count.shares > 0 then redis.call('PERSIST', count.count) else redis.call('PEXPIRE', count.count, ms) end
+  count.is_changed = true
 end
 
 local function set_share(count, share)
@@ -146,7 +183,7 @@ end
 
 local function wait_of(count, missing)
   if count.to > 0 then return count.to - now end
-  for _, entry in ipairs(redis.call('LRANGE', count.log, 0, -1)) do
+  for _, entry in ipairs(whole_log(count)) do
     local stamp, amount = string.match(entry, '(%d+) (%d+)')
     missing = missing - tonumber(amount)
     if missing <= 0 then return math.max(1, tonumber(stamp) + count.window - now) end
@@ -157,15 +194,21 @@ end
 
 local function log_units(count, stamp, amount, merge)
   if count.to == 0 then
-    local last = redis.call('LINDEX', count.log, -1)
-    local before, units = string.match(last or '', '(%d+) (%d+)')
-    stamp = math.max(stamp, count.tail)
-    if before and (tonumber(before) == stamp
-        or merge > 0 and math.floor(tonumber(before) / merge) == math.floor(stamp / merge)) then
-      redis.call('LSET', count.log, -1, text(stamp) .. ' ' .. text(tonumber(units) + amount))
-    else
-      redis.call('RPUSH', count.log, text(stamp) .. ' ' .. text(amount))
+    local last = count.last
+    if not last then
+      local before, units = string.match(redis.call('LINDEX', count.log, -1) or '', '(%d+) (%d+)')
+      if before then last = {stamp = tonumber(before), amount = tonumber(units), is_stored = true} end
     end
+    stamp = math.max(stamp, count.tail)
+    if last and (last.stamp == stamp
+        or merge > 0 and math.floor(last.stamp / merge) == math.floor(stamp / merge)) then
+      last.stamp, last.amount = stamp, last.amount + amount
+    else
+      save_last(count)
+      last = {stamp = stamp, amount = amount}
+    end
+    last.is_changed = true
+    count.last = last
   end
   count.tail = math.max(count.tail, stamp)
   count.logged = count.logged + amount
@@ -203,6 +246,7 @@ function operations.take()
     local count = read_count()
     count.max, count.cost, count.merge = number(), number(), number()
     counts[index] = count
+    count.free = 0
     count.wait = recovers(count)
     if count.wait > 0 then
       status = math.min(status, -1)
@@ -219,7 +263,7 @@ function operations.take()
   end
   local answer = {status, now}
   for _, count in ipairs(counts) do
-    local free = count.free or 0
+    local free = count.free
     if status == 1 and count.cost > 0 then
       log_units(count, now, count.cost, count.merge)
       free = free - count.cost
@@ -246,7 +290,7 @@ function operations.give()
   elseif count.to > 0 then
     if count.from == count.period then given = math.min(amount, count.logged) end
   elseif stamp + count.window > now then
-    for index, entry in ipairs(redis.call('LRANGE', count.log, 0, -1)) do
+    for index, entry in ipairs(whole_log(count)) do
       local at_stamp, units = string.match(entry, '(%d+) (%d+)')
       at_stamp, units = tonumber(at_stamp), tonumber(units)
       -- Units that were merged have a later stamp than their own.
@@ -298,7 +342,7 @@ function operations.leave()
   local count = read_count()
   local merge, all = number(), number()
   local entries = {}
-  for _, entry in ipairs(redis.call('LRANGE', count.log, 0, -1)) do
+  for _, entry in ipairs(whole_log(count)) do
     local stamp, amount = string.match(entry, '(%d+) (%d+)')
     table.insert(entries, {tonumber(stamp), tonumber(amount)})
   end
@@ -344,6 +388,7 @@ end
 -- Removes what leases have left that ended longer ago than the longest window of their node, at most this many counts.
 function operations.clean()
   local most = number()
+  save_counts()
   local all = redis.call('HGETALL', nodes)
   for index = 1, #all, 2 do
     local other = all[index]
@@ -372,4 +417,5 @@ local answers = {'ok'}
 while at < #ARGV do
   table.insert(answers, operations[word()]())
 end
+save_counts()
 return answers

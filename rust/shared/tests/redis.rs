@@ -142,6 +142,30 @@ fn strict_counts_of_a_call_are_taken_together_or_not_at_all() {
 }
 
 #[test]
+fn calls_of_one_moment_take_max_and_no_more() {
+    const CALLS: usize = 48;
+    // They go to the store in few calls of the script, which reads and writes a count once in each.
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::start(&redis, 1);
+    let node = fleet.node(0);
+    // Above 256 units of a part of the window are one entry of the log.
+    for (key, max) in [(10, 40), (11, 120), (12, 400)] {
+        let wanted = demand(key, 60_000, max, Sharing::Strict);
+        let mut left = usize::try_from(max).unwrap();
+        while left > 0 {
+            let granted = std::thread::scope(|scope| {
+                let calls: Vec<_> = (0..CALLS).map(|_| scope.spawn(|| node.call(&wanted))).collect();
+                let granted = calls.into_iter().map(|call| call.join().unwrap());
+                granted.filter(|is_granted| *is_granted).count()
+            });
+            assert_eq!(granted, left.min(CALLS), "of max {max}");
+            left -= granted;
+        }
+        assert!(!node.call(&wanted));
+    }
+}
+
+#[test]
 fn an_answer_that_nobody_waits_for_takes_nothing() {
     let redis = Redis::start(&[]);
     let fleet = Fleet::start(&redis, 1);
