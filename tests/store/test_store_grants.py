@@ -102,6 +102,28 @@ def test_each_change_is_read_alone_and_kept_for_a_start_without_the_store(tmp_pa
     assert known.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_state_folder_takes_the_place_of_temporary_files(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with a read-only root."""
+
+    asked: list[object] = []
+
+    def no_folder(**words: object) -> None:
+        asked.append(words)
+        msg = "no usable temporary directory"
+        raise FileNotFoundError(msg)
+
+    monkeypatch.setattr("callgate.control.store_grants.tempfile.TemporaryDirectory", no_folder)
+    put(store, "a")
+    with running(store, tmp_path) as one:
+        wait_until(lambda: one.obeys("a"))
+    assert asked == []
+    # Without a state folder it cannot do without one: the stand-in is in force.
+    with running(store, None):
+        wait_until(lambda: asked)
+
+
 def test_changes_while_nothing_runs(tmp_path: Path, store: Store) -> None:
     put(store, "a", "b")
     with running(store, tmp_path) as one:

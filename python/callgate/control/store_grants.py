@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -146,8 +146,11 @@ class StoreGrants:
         then, and new changes are obeyed meanwhile: to read a million grants takes a minute.
         """
         self._refused, self._seen, self._obeyed = {}, None, _last_change(store)
-        with tempfile.TemporaryDirectory(prefix="callgate-") as folder:
-            path = self._known or Path(folder) / NAME
+        with ExitStack() as stack:
+            path = self._known
+            if path is None:
+                # Not otherwise: in a container with a read-only root there may be no folder for temporary files.
+                path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callgate-"))) / NAME
             if self._write(path, store):
                 mark, self._lines, faults = self._grants.read_file(path)
                 # Only now: a reader that breaks off before has served nothing, and begins anew.
