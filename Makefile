@@ -111,6 +111,42 @@ image-pins: .venv/.stamp-venv ## renew the versions and hashes in deploy/image
 	@$(image_pins) --output-file deploy/image/build.txt --group build
 	@$(image_pins) --output-file deploy/image/sbom.txt --group image-sbom
 
+# Versions of what `make chart` builds and reads: Go's modules, built into target/tools.
+helm_version := v3.22.0
+kustomize_version := v5.8.2
+envoy_gateway_version := v1.9.1
+prometheus_operator_version := v0.85.0
+chart_tools := --helm target/tools/helm --kustomize target/tools/kustomize
+go_folder = $$(go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')
+
+.PHONY: chart-tools
+chart-tools:
+	@scripts/need go=golang-go
+	$(call say,helm and kustomize)
+	@test -x target/tools/helm || GOBIN=$(CURDIR)/target/tools go install helm.sh/helm/v3/cmd/helm@$(helm_version)
+	@test -x target/tools/kustomize || \
+		GOBIN=$(CURDIR)/target/tools go install sigs.k8s.io/kustomize/kustomize/v5@$(kustomize_version)
+
+.PHONY: chart-check
+chart-check: .venv/.stamp-dev chart-tools ## say whether deploy/kustomize is what the Helm chart renders
+	@$(bin)/python scripts/chart.py render $(chart_tools) --check
+
+.PHONY: chart
+chart: .venv/.stamp-dev chart-tools ## lint the Helm chart, render deploy/kustomize and the table of docs/helm.md anew; needs Go, minutes the first time
+	$(call say,helm lint)
+	@for values in values values-sidecar values-service values-gateway; do \
+		target/tools/helm lint --strict --quiet deploy/helm/callgate --values deploy/helm/callgate/$$values.yaml \
+		2> >(grep -v 'found symbolic link' >&2); done
+	$(call say,deploy/kustomize and docs/helm.md)
+	@$(bin)/python scripts/chart.py render $(chart_tools)
+	@$(bin)/python scripts/chart.py table
+	$(call say,further values)
+	@$(bin)/python scripts/chart_variants.py target/tools/helm
+	$(call say,custom resources beside their definitions)
+	@$(bin)/python scripts/chart.py crds \
+		"$(call go_folder,github.com/envoyproxy/gateway@$(envoy_gateway_version))/charts/gateway-helm/charts/crds/crds" \
+		"$(call go_folder,github.com/prometheus-operator/prometheus-operator@$(prometheus_operator_version))/example/prometheus-operator-crd"
+
 # Processes that run Python tests at once: most of them wait for the servers that they started.
 WORKERS ?= $(shell expr 2 '*' "$$(nproc)")
 # Programs that tests start, and Debian's packages of other names.

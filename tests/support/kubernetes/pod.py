@@ -1,4 +1,6 @@
-"""The pod of `deploy/kubernetes`, started as the kubelet would: containers in order, each behind its startup probe."""
+"""A pod, started as the kubelet would: containers in order, each behind its startup probe.
+
+It is that of `deploy/kubernetes`, or one that a test names."""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.kubernetes.containers import Container, Place
-from support.kubernetes.manifests import Manifest, config_maps, container, pod_spec
-from support.kubernetes.network import network
+from support.kubernetes.manifests import Manifest, config_maps, pod_spec
+from support.kubernetes.network import Network, network
 from support.kubernetes.probes import succeeds, wait_until_started
 from support.kubernetes.volumes import Files, chosen, empty_dir
 from support.proxies.envoy import ENVOY
@@ -28,17 +30,27 @@ HOSTS = "127.0.0.1 localhost\n127.0.0.1 mcp-server\n"
 class Pod:
     """A pod whose sidecars run; the test acts as the agent."""
 
-    def __init__(self, place: Place, files: Mapping[str, Files], sources: Mapping[str, tuple[str, Any]]) -> None:
+    def __init__(
+        self, place: Place, spec: Manifest, files: Mapping[str, Files], sources: Mapping[str, tuple[str, Any]]
+    ) -> None:
         """Prepares a pod without starting its containers."""
         self.place = place
+        self.spec = spec
         self.network = place.network
         self.containers: dict[str, Container] = {}
         self._files = files
         self._sources = sources
 
+    def container(self, name: str) -> Manifest:
+        """The specification of a container, sidecars included."""
+        found: Manifest = next(
+            one for one in [*self.spec.get("initContainers", []), *self.spec["containers"]] if one["name"] == name
+        )
+        return found
+
     def start(self, name: str, spec: Manifest | None = None) -> Container:
         """Starts a container, or one of its name like `spec`, and waits for its startup probe, if any."""
-        spec = container(name) if spec is None else spec
+        spec = self.container(name) if spec is None else spec
         started = self.containers[name] = Container(spec, self.place)
         if "startupProbe" in spec:
             wait_until_started(started, spec["startupProbe"], self.network)
@@ -46,11 +58,11 @@ class Pod:
 
     def is_ready(self, name: str) -> bool:
         """One readiness probe."""
-        return succeeds(container(name)["readinessProbe"], self.network)
+        return succeeds(self.container(name)["readinessProbe"], self.network)
 
     def is_alive(self, name: str) -> bool:
         """One liveness probe."""
-        return succeeds(container(name)["livenessProbe"], self.network)
+        return succeeds(self.container(name)["livenessProbe"], self.network)
 
     def put(self, name: str, files: Mapping[str, str]) -> None:
         """Changes a ConfigMap or Secret in all volumes that contain it."""
@@ -73,47 +85,65 @@ class Pod:
 
     def begin(self, *words: str | Path, spec: Manifest | None = None) -> Container:
         """Starts a program there; it ends with the pod."""
-        spec = {**(container("agent") if spec is None else spec), "name": f"program-{len(self.containers)}"}
+        spec = {**(self.container("agent") if spec is None else spec), "name": f"program-{len(self.containers)}"}
         started = self.containers[spec["name"]] = Container(spec, self.place, words)
         return started
 
 
 @contextmanager
-def stopped_pod(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
-    """A pod without running containers, in a cluster with these Secrets; ends them at the end."""
+def stopped_pod(
+    secrets: Mapping[str, Mapping[str, str]],
+    spec: Manifest | None = None,
+    maps: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    joined: Network | None = None,
+    hosts: str = HOSTS,
+) -> Iterator[Pod]:
+    """A pod without running containers, in a cluster with these Secrets; ends them at the end.
+
+    Args:
+        secrets: The files of each Secret.
+        spec: The pod; that of `deploy/kubernetes` by default.
+        maps: The files of each ConfigMap; those of `deploy/kubernetes` by default.
+        joined: The pod's network; a new one by default.
+        hosts: The file `/etc/hosts`.
+    """
     if subprocess.run(["unshare", "--net", "--mount", "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("containers with users, mounts and a network of their own need root")
-    if not ENVOY.exists():
+    spec = pod_spec() if spec is None else spec
+    maps = config_maps() if maps is None else maps
+    if "envoy" in {one["name"] for one in spec.get("initContainers", [])} and not ENVOY.exists():
         pytest.skip("Envoy is not installed (make target/envoy/.stamp)")
     # Not pytest's own folder, which is closed to other users; short, as names of sockets have to be.
     folder = Path(tempfile.mkdtemp(prefix="pod-", dir="/tmp"))
     folder.chmod(0o755)
     try:
-        with network() as shared, ExitStack() as stack:
-            group = pod_spec()["securityContext"]["fsGroup"]
+        with ExitStack() as stack:
+            shared = stack.enter_context(network()) if joined is None else joined
+            group = spec["securityContext"]["fsGroup"]
             (folder / "volumes").mkdir()
             (folder / "shm").mkdir()
             (folder / "shm").chmod(0o1777)
-            (folder / "hosts").write_text(HOSTS)
+            (folder / "hosts").write_text(hosts)
             (folder / "resolv.conf").write_text("")
             paths: dict[str, Path] = {}
             files: dict[str, Files] = {}
             sources: dict[str, tuple[str, Any]] = {}
-            for volume in pod_spec()["volumes"]:
+            for volume in spec["volumes"]:
                 name, path = volume["name"], folder / "volumes" / volume["name"]
                 paths[name] = path
                 if "emptyDir" in volume:
                     empty_dir(path, group)
                     continue
                 kind, key, there = (
-                    ("secret", "secretName", secrets) if "secret" in volume else ("configMap", "name", config_maps())
+                    ("secret", "secretName", secrets) if "secret" in volume else ("configMap", "name", maps)
                 )
                 source = volume[kind]
                 sources[name] = (source[key], source)
                 files[name] = Files(path, group, source.get("defaultMode"))
                 assert source[key] in there or source.get("optional"), f"there is no {kind} `{source[key]}`"
                 files[name].put(chosen(source, there.get(source[key], {})))
-            pod = Pod(Place(folder, shared, group, paths, secrets), files, sources)
+            pod = Pod(Place(folder, shared, group, paths, secrets), spec, files, sources)
             stack.callback(pod.kill)
             yield pod
     finally:
@@ -121,9 +151,13 @@ def stopped_pod(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
 
 
 @contextmanager
-def running_pod(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
+def running_pod(
+    secrets: Mapping[str, Mapping[str, str]],
+    spec: Manifest | None = None,
+    maps: Mapping[str, Mapping[str, str]] | None = None,
+) -> Iterator[Pod]:
     """A pod whose sidecars have started."""
-    with stopped_pod(secrets) as pod:
-        for spec in pod_spec()["initContainers"]:
-            pod.start(spec["name"])
+    with stopped_pod(secrets, spec, maps) as pod:
+        for one in pod.spec["initContainers"]:
+            pod.start(one["name"])
         yield pod

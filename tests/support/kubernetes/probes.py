@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.kubernetes.network import PATIENCE_S, POD_IP, Network
+from support.kubernetes.network import PATIENCE_S, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +25,20 @@ def succeeds(probe: Mapping[str, Any], network: Network) -> bool:
     timeout_s = probe.get("timeoutSeconds", _DEFAULTS["timeoutSeconds"])
     if "grpc" in probe:
         asked = probe["grpc"]
-        words = [sys.executable, str(_GRPC), f"{POD_IP}:{asked['port']}", asked.get("service", ""), str(timeout_s)]
+        words = [
+            sys.executable,
+            str(_GRPC),
+            f"{network.address}:{asked['port']}",
+            asked.get("service", ""),
+            str(timeout_s),
+        ]
         done = subprocess.run(
             [*network.prefix(), *words], timeout=PATIENCE_S, check=False, capture_output=True, text=True
         )
         assert done.returncode in {0, 1}, done.stderr
         return done.returncode == 0
     asked = probe["httpGet"]
-    return network.submit(lambda: _get(asked["port"], asked["path"], timeout_s)).result(PATIENCE_S)
+    return network.submit(lambda: _get(network.address, asked, timeout_s)).result(PATIENCE_S)
 
 
 def wait_until_started(container: Container, probe: Mapping[str, Any], network: Network) -> None:
@@ -47,10 +53,10 @@ def wait_until_started(container: Container, probe: Mapping[str, Any], network: 
     raise AssertionError(msg)
 
 
-def _get(port: int, path: str, timeout_s: float) -> bool:
-    connection = http.client.HTTPConnection(POD_IP, port, timeout=timeout_s)
+def _get(address: str, asked: Mapping[str, Any], timeout_s: float) -> bool:
+    connection = http.client.HTTPConnection(address, asked["port"], timeout=timeout_s)
     try:
-        connection.request("GET", path, headers={"User-Agent": "kube-probe/1.37"})
+        connection.request("GET", asked["path"], headers={"User-Agent": "kube-probe/1.37"})
         return 200 <= connection.getresponse().status < 400
     except OSError:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.kubernetes import chart
 from support.kubernetes.network import PATIENCE_S
 from support.proxies.mcp import PYTHON
 
@@ -88,3 +90,21 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
+
+
+def run_helm_test(shape: str, network: Network, metrics: str, decisions: str) -> None:
+    """Runs the program of `helm test` in a network, with these addresses for the names of the Services."""
+    [container] = chart.helm_test(shape)["spec"]["containers"]
+    # There is no DNS here.
+    words = [
+        word.replace("//callgate-metrics:", f"//{metrics}:").replace("//callgate:", f"//{decisions}:")
+        for word in container["args"]
+    ]
+    assert not any("callgate" in word for word in words)
+    command = [*network.prefix(), sys.executable, *container["command"][1:]]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (done.returncode, done.stdout) == (0, "callgate is ready, and refuses strangers\n"), done.stderr
+    # It can fail: this is not the page of readiness.
+    wrong = words[0].replace("readyz", "no-such-page")
+    done = subprocess.run([*command, wrong], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (done.returncode, "expected 200, got 404" in done.stderr) == (1, True), done
