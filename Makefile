@@ -307,6 +307,13 @@ bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log b
 bench-control: $(bench_dir)/.stamp bench-control-tools ## approvals, pages, start and memory of the control plane; the data plane beside it
 	@$(bench_run) control $(ARGS)
 
+.PHONY: bench-shared
+bench-shared: $(bench_dir)/.stamp bench-tools ## counters shared through Redis: leased beside memory, strict beside ratelimit
+	@scripts/need redis-server
+	$(call say,envoyproxy/ratelimit)
+	@bench/peers/build --ratelimit || true # the bench says that it is left out
+	@$(bench_run) shared $(ARGS)
+
 # The earlier revision that this tree is compared with.
 BEFORE ?=
 .PHONY: bench-before

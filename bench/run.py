@@ -49,6 +49,7 @@ PARTS = {
     "gateway": Part("mcp_gateway.main", (), ("gateway",), ("gateway",)),
     "control": Part("control.main", (), ("control",)),
     "log": Part("sidecar.decision_log", (), ("decision_log",), ("log",)),
+    "shared": Part("shared.main", (), ("shared",)),
     "before": Part("before.main", (), ("before",), is_apart=True),
 }
 

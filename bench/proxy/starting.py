@@ -79,6 +79,13 @@ def add_opa(stack: ExitStack, started: Started) -> None:
     _take_part(stack, started, OPA_LIBRARY, "callgate-bench-opa", _opa)
 
 
+def rate_limit_peer(stack: ExitStack) -> Contestant | str:
+    """envoyproxy/ratelimit with its Redis alone, or the reason why it is absent."""
+    started = Started([])
+    _take_part(stack, started, RATELIMIT, "service_cmd", _ratelimit)
+    return started.contestants[0] if started.contestants else started.absent[0]
+
+
 def _take_part(stack: ExitStack, started: Started, name: str, program: str, start: Start) -> None:
     """Starts a peer whose program was built, or is installed."""
     found = shutil.which(program, path=os.pathsep.join([str(PEERS), os.environ["PATH"]]))
