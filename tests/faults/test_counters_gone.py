@@ -19,9 +19,13 @@ POLICY = {
 
 
 def readiness(running: Sidecar) -> tuple[int, str]:
+    return page(running, "/readyz")
+
+
+def page(running: Sidecar, path: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection(running.admin, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:
@@ -35,10 +39,12 @@ def test_counters_that_are_removed_in_use(tmp_path: Path, is_put_back: bool) -> 
     state = tmp_path / "state"
     with sidecar("--policy", policy, "--state", state) as running:
         assert readiness(running) == (200, "ready\n")
+        assert "\ncallgate_ready 1.0\n" in page(running, "/metrics")[1]
         counters = state / "counters"
         counters.rename(state / "elsewhere")
         until(lambda: readiness(running)[0] == 503)
         _, text = readiness(running)
+        assert "\ncallgate_ready 0.0\n" in page(running, "/metrics")[1]
         assert text.startswith(f"not ready\nthe counters `{counters}` were removed or replaced while they are in use: ")
         if is_put_back:
             (state / "elsewhere").rename(counters)
