@@ -198,12 +198,33 @@ quick: build .venv/.stamp-dev ## for the edit loop: unit tests, and every contra
 	$(call say,python tests)
 	@$(bin)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile tests/engine tests/client
 
+# How often `make test-cluster` makes each fault, and which faults; none means all. SEED is that of their order and their
+# choices; 0 draws one.
+ROUNDS ?= 2
+FAULTS ?=
+.PHONY: test-cluster
+test-cluster: build programs .venv/.stamp-dev ## five callgates, Redis with Sentinels and PostgreSQL under faults, then beside other limiters; needs Go
+	$(call say,envoyproxy/ratelimit)
+	@bench/peers/build --ratelimit
+	$(call say,faults)
+	@CALLGATE_CLUSTER_ROUNDS=$(ROUNDS) CALLGATE_CLUSTER_SEED=$(SEED) CALLGATE_CLUSTER_FAULTS=$(FAULTS) \
+		$(bin)/python -m pytest -s tests/cluster/fleet_faults.py tests/cluster/fleet_split.py
+	$(call say,the same faults beside other limiters)
+	@CALLGATE_CLUSTER_SEED=$(SEED) CALLGATE_CLUSTER_COMPARISON=target/cluster/comparison.json \
+		$(bin)/python -m pytest -s tests/cluster/fleet_comparison.py
+
 .PHONY: soak
-soak: build .venv/.stamp-dev ## ten minutes of kills under load, then ten of reloads, cancels, slow servers, few descriptors
-	$(call say,kills under load)
-	@CALLGATE_KILL_ROUNDS=400 $(bin)/python -m pytest tests/soak/test_kill.py
-	$(call say,everything at once)
-	@CALLGATE_SOAK_SECONDS=600 $(bin)/python -m pytest -s tests/soak/test_soak.py
+soak: build programs .venv/.stamp-dev ## fifteen minutes: kills; reloads and cancels in a crowd; then faults and changes, with a plot in target/soak
+	@$(bin)/pip install --quiet --group soak
+	$(call say,two minutes of kills under load)
+	@CALLGATE_KILL_ROUNDS=60 $(bin)/python -m pytest tests/soak/test_kill.py
+	$(call say,two minutes of everything at once)
+	@CALLGATE_SOAK_SECONDS=120 $(bin)/python -m pytest -s tests/soak/test_soak.py
+	$(call say,ten minutes of two callgates that share Redis and PostgreSQL)
+	@CALLGATE_SHARED_SOAK_SECONDS=600 CALLGATE_SOAK_SAMPLES=target/soak/samples.csv \
+		$(bin)/python -m pytest -s tests/soak/test_shared_soak.py && failed= || failed=1; \
+		PYTHONPATH=tests $(bin)/python -m support.soak.plot target/soak/samples.csv target/soak/samples.svg; \
+		echo "target/soak/samples.svg"; test -z "$$failed"
 
 .PHONY: fuzz
 fuzz: ## fuzz targets, FUZZ_SECONDS=60 each; needs nightly Rust, and says what is missing

@@ -10,6 +10,7 @@ import pytest
 
 from callgate import Client
 from support.program import ENVIRONMENT, sidecar
+from support.wall_clock import WallClock
 
 DAY_S = 86_400
 NOON_UNIX_S = 1_772_452_800
@@ -25,38 +26,12 @@ POLICY = {
 }
 
 
-class WallClock:
-    """The time of day that programs with this preloaded library see."""
-
-    def __init__(self, folder: Path) -> None:
-        self._offset = folder / "offset"
-        self.set(NOON_UNIX_S)
-
-    def set(self, unix_s: int) -> None:
-        """Sets it; it goes on from there."""
-        new = self._offset.with_suffix(".new")
-        new.write_text(f"{unix_s - round(time.time()):+d}\n")
-        new.replace(self._offset)
-
-    def environment(self, library: str) -> dict[str, str]:
-        """For programs that shall see it."""
-        return {
-            "LD_PRELOAD": library,
-            "FAKETIME_TIMESTAMP_FILE": str(self._offset),
-            "FAKETIME_NO_CACHE": "1",
-            # The kernel keeps these from steps, too.
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-
-
 def test_steps_of_the_wall_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    libraries = [str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
-    if not libraries:
-        pytest.skip("libfaketime is not installed (Debian: apt-get install faketime)")
     policy = tmp_path / "policy.json"
     policy.write_text(json.dumps(POLICY))
     wall = WallClock(tmp_path)
-    for name, value in wall.environment(libraries[0]).items():
+    wall.set(NOON_UNIX_S)
+    for name, value in wall.environment().items():
         monkeypatch.setitem(ENVIRONMENT, name, value)
     with sidecar("--policy", policy) as running, Client(running.address) as client:
 

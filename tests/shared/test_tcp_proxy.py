@@ -101,6 +101,11 @@ def test_a_cut_ends_what_is_open_and_nothing_else(proxy: TcpProxy) -> None:
             assert echoed(other) == b"hello"
 
 
+def test_texts_of_answers_are_replaced(proxy: TcpProxy) -> None:
+    with tcp_proxy(proxy.port, {b"16001": b"17002"}) as before, connected(before) as one:
+        assert echoed(one, b"at 16001, a") == b"at 17002, a"
+
+
 def test_a_stall_holds_bytes_until_they_flow(proxy: TcpProxy) -> None:
     with connected(proxy) as one:
         assert echoed(one) == b"hello"
@@ -155,6 +160,13 @@ def test_it_refuses_and_accepts_again_at_the_same_port(proxy: TcpProxy) -> None:
     assert proxy.port == port
     with connected(proxy) as other:
         assert echoed(other) == b"hello"
+
+
+def test_it_leads_to_another_port(proxy: TcpProxy) -> None:
+    with tcp_proxy(1) as moved:
+        moved.lead_to(proxy.port)
+        with connected(moved) as one:
+            assert echoed(one) == b"hello"
 
 
 def test_without_a_target_connections_end() -> None:

@@ -1,7 +1,7 @@
 """A long mix of reloads, cancelled calls, a slow server, and too few file descriptors.
 
 What must hold all the time: calls that wait are answered, no interval holds more than `max`, what was saved last comes
-into force, probes are answered, and the end is clean. CALLGATE_SOAK_SECONDS says how long (`make soak` says ten
+into force, probes are answered, and the end is clean. CALLGATE_SOAK_SECONDS says how long (`make soak` says two
 minutes); figures are printed at the end (`pytest -s`).
 """
 

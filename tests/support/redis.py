@@ -117,6 +117,11 @@ class RedisServer:
         with self.client() as client:
             return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
+    def info(self, section: str) -> dict[str, Any]:
+        """A section of what the server tells of itself."""
+        with self.client() as client:
+            return dict(client.info(section))
+
     def start(self) -> None:
         """Starts it and waits until it answers."""
         assert self._process is None
@@ -165,8 +170,7 @@ class RedisServer:
 
     def wait_for_primary(self) -> None:
         """Waits until a replica has the data of its primary."""
-        with self.client() as client:
-            until(lambda: dict(client.info("replication"))["master_link_status"] == "up")
+        until(lambda: self.info("replication")["master_link_status"] == "up")
 
     def close(self) -> None:
         """Ends it, if it still runs."""

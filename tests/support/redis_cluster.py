@@ -13,7 +13,7 @@ from support.ports import free_port
 from support.redis import HOST, TIMEOUT_S, RedisServer, running_redis, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 MASTERS = 3
@@ -37,22 +37,22 @@ class RedisCluster:
         """The servers that have slots now, as the others see them."""
         return [self._at(port) for port, node in self._nodes().items() if "master" in node["flags"] and node["slots"]]
 
-    def master_of(self, key: str) -> RedisServer:
-        """The master that has the slot of a key."""
+    def master_of(self, key: str, seen_by: RedisServer | None = None) -> RedisServer:
+        """The master that has the slot of a key, as a running server sees it."""
         slot = key_slot(key.encode())
-        [port] = [port for port, node in self._nodes().items() if _has(node, slot)]
+        [port] = [port for port, node in self._nodes(seen_by).items() if _has(node, slot)]
         return self._at(port)
 
-    def replica_of(self, master: RedisServer) -> RedisServer:
-        """A running replica of a master."""
-        nodes = self._nodes()
+    def replica_of(self, master: RedisServer, seen_by: RedisServer | None = None) -> RedisServer:
+        """A running replica of a master, as a running server sees it."""
+        nodes = self._nodes(seen_by)
         name = nodes[master.port]["node_id"]
         ports = [port for port, node in nodes.items() if node["master_id"] == name and "fail" not in node["flags"]]
         return self._at(ports[0])
 
-    def fail_over(self, master: RedisServer) -> RedisServer:
+    def fail_over(self, master: RedisServer, seen_by: RedisServer | None = None) -> RedisServer:
         """Makes the replica of a master its successor, without a fault; gives the new master."""
-        replica = self.replica_of(master)
+        replica = self.replica_of(master, seen_by)
         replica.ask("CLUSTER", "FAILOVER")
         until(lambda: self._is_master(replica))
         return replica
@@ -130,18 +130,22 @@ def _has(node: dict[str, Any], slot: int) -> bool:
 
 
 @contextmanager
-def running_cluster(folder: Path, *, lines: Sequence[str] = ()) -> Iterator[RedisCluster]:
+def running_cluster(
+    folder: Path, *, lines: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[RedisCluster]:
     """A cluster that serves every slot.
 
     Args:
         folder: Where the data of its servers are; it is made.
         lines: Further lines of the configuration of each server.
+        environment: Variables for each server, beside those of the tests.
     """
     with ExitStack() as stack:
-        servers = [
-            stack.enter_context(running_redis(folder / f"redis-{number}", lines=[*_clustered(), *lines]))
-            for number in range(2 * MASTERS)
-        ]
+        servers = []
+        for number in range(2 * MASTERS):
+            settings = [*_clustered(), *lines]
+            server = running_redis(folder / f"redis-{number}", lines=settings, environment=environment)
+            servers.append(stack.enter_context(server))
         addresses = [f"{HOST}:{server.port}" for server in servers]
         command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"]
         done = subprocess.run(

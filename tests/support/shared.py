@@ -52,7 +52,7 @@ class Node:
         self.running = running
         self.client = client
 
-    def check(self, tool: str, server: str = "s", grant: str = "g", **more: Any) -> Decision:
+    def check(self, tool: str, server: str = "s", grant: str | None = "g", **more: Any) -> Decision:
         """Asks for a call."""
         return self.client.check(tool=tool, server=server, grant=grant, **more)
 
@@ -144,12 +144,13 @@ def node(
     shared: Mapping[str, Any] | None = None,
     password: str | None = None,
     timeout_ms: float = PATIENCE_MS,
+    through: Sequence[str] = (),
     **keys: Any,
 ) -> Iterator[Node]:
     """A sidecar that need not reach its store.
 
     Args:
-        folder: Where its files are; it is made.
+        folder: Where its files are; it is made, and may be that of a sidecar that has ended.
         url: The URL of the store.
         policies: The policies, each by the name of the one server that it is for.
         key: The key of token hashes as hex.
@@ -158,9 +159,10 @@ def node(
         shared: Further keys of `counters.shared`.
         password: The password for the store.
         timeout_ms: The longest time that the client waits for a decision.
+        through: A command that executes the command after it.
         keys: Further keys of the configuration.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     shared = {"url": url, "lease": lease, "budget": budget, **(shared or {})}
     if password is not None:
         _write_secret(folder / "password", password)
@@ -180,8 +182,15 @@ def node(
     }
     (folder / "callgate.json").write_text(json.dumps(document))
     with (
-        (folder / "log").open("wb") as log,
-        sidecar("--config", folder / "callgate.json", "--state", folder / "state", stderr=log.fileno()) as running,
+        (folder / "log").open("ab") as log,
+        sidecar(
+            "--config",
+            folder / "callgate.json",
+            "--state",
+            folder / "state",
+            stderr=log.fileno(),
+            through=through,
+        ) as running,
         Client(running.address, timeout_ms=timeout_ms) as client,
     ):
         yield Node(folder, running, client)

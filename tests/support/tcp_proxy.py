@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from support.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Iterator, Mapping
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 30.0
@@ -22,12 +22,17 @@ _Result = TypeVar("_Result")
 class TcpProxy:
     """A running proxy. All of its methods may be called from any thread, and have taken effect when they return."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, replaced: Mapping[bytes, bytes] | None = None) -> None:
+        """Takes the port before which it is, and texts that it replaces in answers by others of the same length.
+
+        A text that is divided between two chunks is not replaced: it is for short answers.
+        """
         self.port = free_port()
         """Where it listens."""
         self.accepted = 0
         """Connections so far."""
         self._target_port = target_port
+        self._replaced = {} if replaced is None else replaced
         self._latency_s = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
@@ -50,6 +55,11 @@ class TcpProxy:
     def cut(self) -> None:
         """Ends every connection; new ones are accepted."""
         self._do(self._cut())
+
+    def lead_to(self, target_port: int) -> None:
+        """Ends every connection; new ones lead to another port."""
+        self._target_port = target_port
+        self.cut()
 
     def stall(self, *, requests: bool = True, answers: bool = True) -> None:
         """Accepts connections and bytes, and forwards nothing in these directions."""
@@ -130,8 +140,8 @@ class TcpProxy:
                 to_reader, to_writer = await asyncio.open_connection(HOST, self._target_port)
                 writers.append(to_writer)
                 pumps = [
-                    asyncio.ensure_future(self._pump(reader, to_writer, self._requests)),
-                    asyncio.ensure_future(self._pump(to_reader, writer, self._answers)),
+                    asyncio.ensure_future(self._pump(reader, to_writer, self._requests, {})),
+                    asyncio.ensure_future(self._pump(to_reader, writer, self._answers, self._replaced)),
                 ]
                 try:
                     await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +157,13 @@ class TcpProxy:
             for one in writers:
                 one.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        flows: asyncio.Event,
+        replaced: Mapping[bytes, bytes],
+    ) -> None:
         """Forwards one direction until its end, each chunk after the latency that held when it came."""
         chunks = asyncio.Queue[tuple[float, bytes]]()
         reading = asyncio.ensure_future(self._read(reader, chunks))
@@ -158,6 +174,8 @@ class TcpProxy:
                 await flows.wait()
                 if not chunk:
                     return
+                for old, new in replaced.items():
+                    chunk = chunk.replace(old, new)
                 writer.write(chunk)
                 await writer.drain()
         finally:
@@ -175,9 +193,9 @@ class TcpProxy:
 
 
 @contextmanager
-def tcp_proxy(target_port: int) -> Iterator[TcpProxy]:
-    """A proxy before a port of loopback, until the end of the block."""
-    proxy = TcpProxy(target_port)
+def tcp_proxy(target_port: int, replaced: Mapping[bytes, bytes] | None = None) -> Iterator[TcpProxy]:
+    """A proxy before a port of loopback, until the end of the block; see `TcpProxy` for `replaced`."""
+    proxy = TcpProxy(target_port, replaced)
     proxy.start()
     try:
         yield proxy
