@@ -11,6 +11,8 @@ if found[2] and found[2] ~= fingerprint then return {'key', found[2]} end
 if epoch and string.sub(epoch, 1, #identity + 1) == identity .. ':' then
   -- The caller was granted units in another epoch, so this one does not know all that are in use.
   if known ~= '' and known ~= epoch then redis.call('HSET', policy, 'lost', '1') end
+  -- Changes nothing, and fails where the server takes no writes: a connection alone does not show that.
+  redis.call('HSET', policy, 'key', fingerprint)
   return {'ok', epoch}
 end
 local time = redis.call('TIME')

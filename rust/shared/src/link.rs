@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisError, Script, Value};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, Script, Value};
 
 use crate::error::SharedError;
 use crate::server::{Identity, look_at};
@@ -92,8 +92,16 @@ pub(crate) async fn opened(
 
 /// An error in words, without secrets.
 pub(crate) fn told(error: &RedisError) -> String {
-    match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.category()),
-        None => error.to_string(),
-    }
+    let Some(detail) = error.detail() else {
+        return error.to_string();
+    };
+    // Of an error within a script, its digest and line say nothing to a reader, and differ from script to script.
+    let detail = detail
+        .split_once(" script: ")
+        .map_or(detail, |(detail, _)| detail);
+    let kind = match error.kind() {
+        ErrorKind::Extension => error.code(),
+        _ => None,
+    };
+    format!("{}: {detail}", kind.unwrap_or_else(|| error.category()))
 }
