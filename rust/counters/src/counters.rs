@@ -15,7 +15,7 @@ use crate::shape::Hold;
 #[cfg(not(loom))]
 use crate::shared::{ReadClocks, Shared};
 use crate::store::Store;
-use crate::{CountKey, Demand, LeasedUnits, Micros, Now, Refusal};
+use crate::{CountKey, Demand, LeasedUnits, Micros, Now, Refusal, Sharing, Window};
 
 /// Live counters by identity.
 #[derive(Debug)]
@@ -48,6 +48,13 @@ macro_rules! kept {
             Kept::Shared($kept) => $call,
         }
     };
+}
+
+/// The longest time by which units can be taken ahead: 5 minutes. A ledger tells stamps apart that lie within 17 minutes.
+pub const MOST_AHEAD_US: u64 = 300_000_000;
+
+fn can_be_ahead(demand: &Demand) -> bool {
+    demand.shape.sharing == Sharing::Local && matches!(demand.shape.window, Window::Sliding { .. })
 }
 
 impl Counters {
@@ -119,6 +126,43 @@ impl Counters {
             return;
         }
         kept!(self, kept => kept.give_back(demand, now));
+    }
+
+    /// True if [`Self::take_ahead`] can take units here: not where another process may keep the counts.
+    pub const fn can_lend(&self) -> bool {
+        matches!(self.kept, Kept::Own(_))
+    }
+
+    /// Takes from all counts or from none, like [`Self::take`], for somebody else who may use the units until `until_us`, in
+    /// microseconds of the boot clock: they are counted from now on, and expire a window after `until_us`. At most
+    /// [`MOST_AHEAD_US`] ahead. Only for sliding windows of counts that are local: a period of the calendar may end before the
+    /// units are used, and what nodes share is lent for a time of its own.
+    pub fn take_ahead(
+        &self,
+        demands: &mut [Demand],
+        owner: &str,
+        now: Now,
+        until_us: u64,
+    ) -> Result<u64, Refusal> {
+        match &self.kept {
+            Kept::Own(store) if demands.iter().all(can_be_ahead) => {
+                store.take_ahead(demands, owner, now, until_us)
+            }
+            _ => Err(Refusal::Unavailable),
+        }
+    }
+
+    /// Counts the units that were taken for one demand as taken at `to_us`: earlier, if they are known to have been used by
+    /// then, or later, if they may still be used then. They are counted without a break. `to_us` is not before they were taken,
+    /// and at most [`MOST_AHEAD_US`] from now.
+    ///
+    /// Returns false if some of the units have expired, or cannot be found: then they stay counted as they are, or longer.
+    pub fn redate(&self, demand: &mut Demand, to_us: u64, now: Now) -> bool {
+        match &self.kept {
+            Kept::Own(store) => store.redate(demand, to_us, now),
+            #[cfg(not(loom))]
+            Kept::Shared(_) => false,
+        }
     }
 
     /// Shares counts with other nodes from now on; once, before any call.

@@ -17,7 +17,7 @@
 use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, stall, yield_now};
 use crate::calendar::period_start_us;
 use crate::quanta::{CLAIMED, FREE, Quanta};
-use crate::{Micros, Now};
+use crate::{MOST_AHEAD_US, Micros, Now};
 use entries::half;
 
 mod entries;
@@ -219,9 +219,47 @@ impl Ledger<'_> {
     ///
     /// An entry lives as long as its latest unit, so until then the amount is still in it.
     pub(crate) fn give_back(&self, amount: u64, quantum: u64, entry: usize, now: Now) {
+        let given = self.withdraw(amount, quantum, entry, now, |_| ());
+        if given > 0 {
+            self.let_go(given);
+        }
+    }
+
+    /// Writes `amount`, which was written down in `entry` under `quantum`, down again under `to_quantum`; the units stay in
+    /// the gate. Returns the quantum and the entry of the new record; `None` if they have expired, or not all were there.
+    ///
+    /// For one thread at a time: it holds one entry while it looks for another.
+    pub(crate) fn redate(
+        &self,
+        amount: u64,
+        (quantum, entry): (u64, usize),
+        to_quantum: u64,
+        now: Now,
+    ) -> Option<(u64, usize)> {
+        let mut written = None;
+        // Written before the old record goes: a process that is killed in between has counted the units twice, and not lost
+        // them. Nobody else sees the old record meanwhile, so it cannot expire a second time.
+        let moved = self.withdraw(amount, quantum, entry, now, |given| {
+            if given > 0 {
+                written = Some(self.record(given, to_quantum));
+            }
+        });
+        written.filter(|_| moved == amount)
+    }
+
+    /// Takes up to `amount` out of a record, unless it has expired, and returns how much. `meanwhile` is told the amount
+    /// while the entry is claimed. The units stay in the gate.
+    fn withdraw(
+        &self,
+        amount: u64,
+        quantum: u64,
+        entry: usize,
+        now: Now,
+        mut meanwhile: impl FnMut(u64),
+    ) -> u64 {
         // Another process may name any entry.
         if entry >= self.entries() {
-            return;
+            return 0;
         }
         while self.look_quantum(now) < quantum + self.quanta.window() {
             let tag = self.tag(entry);
@@ -229,7 +267,7 @@ impl Ledger<'_> {
             // hold what another call took since, at least a window later.
             let other = |held| self.quanta.epoch(held) != self.quanta.epoch(quantum);
             if tag == FREE || tag != CLAIMED && other(Quanta::quantum_near(tag, quantum)) {
-                return;
+                return 0;
             }
             if tag == CLAIMED || !self.swap_tag(entry, tag, CLAIMED) {
                 // Held for a few instructions; to pass it by would lose the units that are to go back.
@@ -238,6 +276,7 @@ impl Ledger<'_> {
             }
             let held = self.payload[entry].load(Ordering::Relaxed); // ours alone while claimed
             let given = held.min(amount);
+            meanwhile(given);
             self.payload[entry].store(held - given, Ordering::Relaxed);
             if held == given {
                 self.publish(entry, FREE);
@@ -246,9 +285,9 @@ impl Ledger<'_> {
                 // A thread that searched meanwhile has skipped this entry: see `refresh`.
                 self.expires(Quanta::quantum_near(tag, quantum) + self.quanta.window());
             }
-            self.let_go(given);
-            return;
+            return given;
         }
+        0
     }
 
     /// Finds an entry that holds units of this quantum, for a caller that does not know the entry: one with this
@@ -440,15 +479,15 @@ impl Ledger<'_> {
     /// the entries, and an entry that is newer than `last` would be regarded as one whose tag has wrapped, and be
     /// cleared.
     ///
-    /// An entry with units that were flushed is at most one merged part newer than a stamp from before the flush. So a
-    /// tag beyond that, or beyond `ahead_us`, has wrapped.
+    /// An entry with units that were flushed is at most one merged part newer than a stamp from before the flush, or as
+    /// much as units may be taken ahead. So a tag beyond that, or beyond `ahead_us`, has wrapped.
     pub(crate) fn raise_last(&self, now: Now, ahead_us: u64) {
         let told = self.last.load(Ordering::SeqCst);
         let look = self.quanta.looked(now);
         let newest = match self.quanta {
             Quanta::Sliding {
                 quantum_us, merge, ..
-            } => look + merge.min(ahead_us / quantum_us),
+            } => look + merge.max(MOST_AHEAD_US / quantum_us).min(ahead_us / quantum_us),
             Quanta::Calendar(_) => look,
         };
         let last = (0..self.entries())

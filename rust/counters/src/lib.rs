@@ -49,7 +49,7 @@ mod time;
 mod units;
 
 pub use calendar::period_bounds_us;
-pub use counters::Counters;
+pub use counters::{Counters, MOST_AHEAD_US};
 pub use date::CivilDate;
 #[cfg(not(loom))]
 pub use file::{ClockReading, Facts, Repaired, StoreError};

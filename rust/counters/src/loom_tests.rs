@@ -140,7 +140,7 @@ fn a_hold_of_too_few_and_a_roll_back_of_its_stamp_leave_nothing_taken() {
         let other = Arc::clone(&cell);
         let thread = thread::spawn(move || {
             if other.take(1, 50_000).is_some() {
-                other.slots().give_back_stamp(1, 50_000);
+                other.slots().give_back_stamp(1, 50_000, 50_000);
             }
         });
         let missing = match cell.slots().take(2, 50_000, 50_000) {
@@ -148,7 +148,7 @@ fn a_hold_of_too_few_and_a_roll_back_of_its_stamp_leave_nothing_taken() {
             Err(missing) => missing,
         };
         thread.join().unwrap();
-        cell.slots().give_back_stamp(missing, 50_000);
+        cell.slots().give_back_stamp(missing, 50_000, 50_000);
         assert!(cell.slots().is_idle(50_000), "{missing} were missing");
     });
 }

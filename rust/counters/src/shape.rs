@@ -65,6 +65,14 @@ impl Demand {
         }
     }
 
+    /// Takes `amount` out of this demand, as a demand of its own: of units that were taken, a part.
+    #[must_use]
+    pub fn split_off(&mut self, amount: Micros) -> Self {
+        let cost = Micros(amount.0.min(self.cost.0));
+        self.cost = Micros(self.cost.0 - cost.0);
+        Self { cost, ..self.clone() }
+    }
+
     /// The greatest number of units that the count may have in use for this call.
     pub(crate) const fn most(&self) -> u64 {
         match self.shape.sharing {

@@ -134,6 +134,39 @@ impl Slots<'_> {
         Ok((taken, self.view_after(self.survey(stamp_us), 0, stamp_us)))
     }
 
+    /// Takes `units` slots that are free at `look_us`, all or none, for units that may be used until `stamp_us`, which lies
+    /// ahead. The view is that of `look_us`: until the stamp, more slots become free.
+    pub(crate) fn take_ahead(
+        &self,
+        units: usize,
+        look_us: u64,
+        stamp_us: u64,
+    ) -> Result<(Taken, SlotsView), usize> {
+        let taken = self.search(units, 0, look_us, stamp_us)?;
+        Ok((taken, self.look(0, look_us)))
+    }
+
+    /// Stamps any slots that hold `from_us` with `to_us`, up to `units` of them: units of one stamp are alike. The slots are
+    /// not free in between. Returns the number of them.
+    pub(crate) fn redate(&self, units: usize, from_us: u64, to_us: u64) -> usize {
+        let mut left = units;
+        for slot in self.stamps {
+            // SeqCst: as in `take_slot`.
+            if left > 0
+                && slot
+                    .compare_exchange(from_us + 1, to_us + 1, Ordering::SeqCst, Ordering::Relaxed)
+                    .is_ok()
+            {
+                left -= 1;
+            }
+        }
+        if left < units {
+            // An earlier stamp is free earlier than was noted; and the order of the slots is another one.
+            self.forget_full();
+        }
+        units - left
+    }
+
     /// Takes the oldest slot where the order of all is known: then those that are free follow it, and whichever have become
     /// free since the last call follow them. So a call reads a few slots, however many there are.
     ///
@@ -284,11 +317,13 @@ impl Slots<'_> {
         missing
     }
 
-    /// Gives back any slots that hold `stamp_us`, up to `units` of them: units of one stamp are alike.
-    pub(crate) fn give_back_stamp(&self, units: usize, stamp_us: u64) {
+    /// Gives back any slots that hold `stamp_us`, up to `units` of them: units of one stamp are alike. If that lies ahead,
+    /// they are free from now on, which is after they were taken.
+    pub(crate) fn give_back_stamp(&self, units: usize, stamp_us: u64, look_us: u64) {
+        let from_us = stamp_us.min(look_us);
         let mut left = units;
         for slot in 0..self.stamps.len() {
-            if left > 0 && self.free_slot(slot, stamp_us, stamp_us) {
+            if left > 0 && self.free_slot(slot, from_us, stamp_us) {
                 left -= 1;
             }
         }

@@ -15,7 +15,7 @@ use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreEr
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
-use crate::{CountKey, Demand, LeasedUnits, Micros, Now, Refusal, View};
+use crate::{CountKey, Demand, LeasedUnits, MOST_AHEAD_US, Micros, Now, Refusal, View};
 use views::{ledger_view, slots_view, stamped, units, view};
 
 pub(crate) use views::window_us;
@@ -122,7 +122,59 @@ impl Store {
         {
             return answer;
         }
-        self.take_all(reading, demands, owner, now)
+        self.take_all(reading, demands, owner, (now, now.stamp_us()))
+    }
+
+    /// Takes units that may be used later: see [`crate::Counters::take_ahead`].
+    pub(crate) fn take_ahead(
+        &self,
+        demands: &mut [Demand],
+        owner: &str,
+        now: Now,
+        until_us: u64,
+    ) -> Result<u64, Refusal> {
+        if self.is_inherited() || until_us > now.stamp_us() + MOST_AHEAD_US {
+            return Err(Refusal::Unavailable);
+        }
+        let until_us = until_us.max(now.stamp_us());
+        self.take_all(&self.cells.read(), demands, owner, (now, until_us))
+    }
+
+    /// Counts the units of a demand as taken at another time: see [`crate::Counters::redate`].
+    pub(crate) fn redate(&self, demand: &mut Demand, to_us: u64, now: Now) -> bool {
+        let Hold::Taken { stamp_us, written } = demand.hold else {
+            return demand.cost.0 == 0;
+        };
+        if self.is_inherited() || to_us > now.stamp_us() + MOST_AHEAD_US {
+            return false;
+        }
+        let mut hold = None;
+        // No cell changes hands meanwhile, as in `give_back`; and nobody else redates.
+        self.cells.with(demand.key, |cell| match cell.count() {
+            Count::Slots(slots) => {
+                let wanted = units(demand.cost);
+                if slots.redate(wanted, stamp_us, to_us) == wanted {
+                    hold = Some((to_us, None));
+                }
+            }
+            Count::Ledger(ledger) => {
+                let at = written.or_else(|| {
+                    // As in `give_back`.
+                    let quantum = ledger.quantum_of(now, stamp_us);
+                    Some((quantum, ledger.entry_of(quantum)?))
+                });
+                if let Some(at) = at {
+                    let to_us = to_us.max(ledger.earliest_stamp_us(now));
+                    let quantum = ledger.quantum_of(now, to_us);
+                    let written = ledger.redate(demand.cost.0, at, quantum, now);
+                    hold = written.map(|written| (to_us, Some(written)));
+                }
+            }
+        });
+        if let Some((stamp_us, written)) = hold {
+            demand.hold = Hold::Taken { stamp_us, written };
+        }
+        hold.is_some()
     }
 
     /// Takes the units of the one demand of a call, as [`Self::take_all`] does but for what several need: the commonest
@@ -196,12 +248,12 @@ impl Store {
         reading: &Reading,
         demands: &mut [Demand],
         owner: &str,
-        now: Now,
+        (now, until_us): (Now, u64),
     ) -> Result<u64, Refusal> {
         let mut moved = None;
         for _ in 0..ATTEMPTS {
             moved = None;
-            match self.try_take(reading, demands, owner, now) {
+            match self.try_take(reading, demands, owner, (now, until_us)) {
                 Ok(stamp_us) => return Ok(stamp_us),
                 Err(Failed::NoRoom { demand }) => return Err(Refusal::Capacity { demand }),
                 Err(Failed::Moved { demand }) => moved = Some(demand),
@@ -238,7 +290,9 @@ impl Store {
         // No cell changes hands meanwhile: so a moved count is found in its new cell, and units of another count are
         // never given back.
         self.cells.with(demand.key, |cell| match cell.count() {
-            Count::Slots(slots) => slots.give_back_stamp(units(demand.cost), stamp_us),
+            Count::Slots(slots) => {
+                slots.give_back_stamp(units(demand.cost), stamp_us, now.look_us());
+            }
             Count::Ledger(ledger) => {
                 let at = written.or_else(|| {
                     // Taken in slots, moved here by a reload since.
@@ -364,7 +418,7 @@ impl Store {
         reading: &Reading,
         demands: &mut [Demand],
         owner: &str,
-        now: Now,
+        (now, until_us): (Now, u64),
     ) -> Result<u64, Failed> {
         let mut located: smallvec::SmallVec<[Option<Located<'_>>; 4]> = smallvec::SmallVec::new();
         for (demand, wanted) in demands.iter_mut().enumerate() {
@@ -382,10 +436,15 @@ impl Store {
             });
         }
         stall();
-        let held = hold_all(demands, &located, now);
+        let held = hold_all(demands, &located, (now, until_us));
         match held {
             Ok(stamp_us) => {
-                let stamped = stamped(stamp_us, now);
+                // Of units that are taken ahead, what is left now: until their stamp, others expire.
+                let stamped = if until_us > now.stamp_us() {
+                    now
+                } else {
+                    stamped(stamp_us, now)
+                };
                 for (demand, located) in demands.iter_mut().zip(&located) {
                     let Some(located) = located else {
                         demand.view = self.look_one(reading, demand, now);
@@ -582,9 +641,14 @@ fn untouched(demand: &Demand, now: Now) -> View {
     }
 }
 
-/// Holds every cost, ledgers first: their clocks decide the stamp, which slots carry from the start. Returns the stamp.
-fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -> Result<u64, (Failed, u64)> {
-    let mut stamp_us = now.stamp_us();
+/// Holds every cost, ledgers first: their clocks decide the stamp, which slots carry from the start. Returns the stamp, which
+/// is not before `until_us`.
+fn hold_all(
+    demands: &mut [Demand],
+    located: &[Option<Located<'_>>],
+    (now, until_us): (Now, u64),
+) -> Result<u64, (Failed, u64)> {
+    let mut stamp_us = until_us;
     for (demand, located) in demands.iter_mut().zip(located) {
         if let Some(Count::Ledger(ledger)) = located.map(|located| located.cell.count()) {
             if !ledger.hold(demand.cost.0, demand.most(), now) {
@@ -596,7 +660,12 @@ fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -
     }
     for (demand, located) in demands.iter_mut().zip(located) {
         if let Some(Count::Slots(slots)) = located.map(|located| located.cell.count()) {
-            match slots.take(units(demand.cost), now.look_us(), stamp_us) {
+            let taken = if until_us > now.stamp_us() {
+                slots.take_ahead(units(demand.cost), now.look_us(), stamp_us)
+            } else {
+                slots.take(units(demand.cost), now.look_us(), stamp_us)
+            };
+            match taken {
                 Ok((taken, seen)) => {
                     demand.hold = Hold::Slots(taken);
                     demand.view = slots_view(&slots, seen, demand, now);

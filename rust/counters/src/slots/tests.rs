@@ -64,7 +64,7 @@ proptest! {
             match event {
                 0 => at_us = (at_us - by_us).max(10 * WINDOW_US),
                 1 => if let Some(stamp_us) = stamps.pop() {
-                    cell.slots().give_back_stamp(units, stamp_us);
+                    cell.slots().give_back_stamp(units, stamp_us, stamp_us);
                 },
                 2 => {
                     cell.slots().look(units, at_us);

@@ -188,3 +188,153 @@ fn a_strict_count_takes_nothing_here() {
     );
     assert_eq!(counters.len(), 0);
 }
+
+/// Units of a count with this `max`: of slots, or of a ledger.
+fn wanted(max: u64, units: u64) -> Demand {
+    Demand {
+        cost: Micros(units * 1_000_000),
+        ..demand(max)
+    }
+}
+
+/// The units that are free at this time.
+fn free(counters: &Store, max: u64, at_us: u64) -> u64 {
+    let mut demands = [demand(max)];
+    assert!(counters.look(&mut demands, Now::from_unix_us(at_us)));
+    demands[0].view.remaining.0 / 1_000_000
+}
+
+const KINDS: [u64; 2] = [10, 1_000];
+
+#[test]
+fn units_taken_ahead_are_counted_from_now_on_and_expire_a_window_after_their_end() {
+    let now = Now::from_unix_us;
+    for max in KINDS {
+        let counters = Store::new(10, 10, &[1; 16]);
+        let mut early = [wanted(max, 4)];
+        counters.take(&mut early, "g", now(0)).unwrap();
+        // Units that expire before the end are not free yet.
+        let mut too_many = [wanted(max, max - 3)];
+        let end_us = 3 * WINDOW_US;
+        assert_eq!(
+            counters.take_ahead(&mut too_many, "g", now(1), end_us),
+            Err(Refusal::RateLimited)
+        );
+        assert_eq!(free(&counters, max, 1), max - 4, "a refusal takes nothing");
+        let mut ahead = [wanted(max, max - 4)];
+        assert_eq!(counters.take_ahead(&mut ahead, "g", now(1), end_us), Ok(end_us));
+        assert_eq!(free(&counters, max, 1), 0);
+        assert_eq!(free(&counters, max, WINDOW_US), 4);
+        let late = WINDOW_US / 64;
+        assert_eq!(free(&counters, max, end_us + WINDOW_US - 1), 4);
+        assert_eq!(free(&counters, max, end_us + WINDOW_US + late), max);
+        counters.sweep(now(end_us + WINDOW_US - 1), 100);
+        assert_eq!(counters.len(), 1, "a count with units ahead is not idle");
+    }
+}
+
+#[test]
+fn units_are_counted_without_a_break_under_another_time() {
+    let now = Now::from_unix_us;
+    for max in KINDS {
+        let counters = Store::new(10, 10, &[1; 16]);
+        let mut demands = [wanted(max, max)];
+        counters.take_ahead(&mut demands, "g", now(0), 50_000).unwrap();
+        let [mut left] = demands;
+        // A part was used by now.
+        let mut used = left.split_off(Micros(4_000_000));
+        assert_eq!((used.cost.0, left.cost.0), (4_000_000, (max - 4) * 1_000_000));
+        assert!(counters.redate(&mut used, 5_000, now(5_000)));
+        assert_eq!(free(&counters, max, 5_000), 0);
+        assert_eq!(free(&counters, max, 5_000 + WINDOW_US), 4);
+        // A part comes back, and the rest stays for longer.
+        counters.give_back(&left.split_off(Micros(2_000_000)), now(5_001));
+        assert_eq!(free(&counters, max, 5_001), 2);
+        assert!(counters.redate(&mut left, 90_000, now(5_002)));
+        assert_eq!(free(&counters, max, 50_000 + 2 * WINDOW_US), 6);
+        assert_eq!(free(&counters, max, 90_000 + WINDOW_US + WINDOW_US / 64), max);
+        // Afterwards the hold is that of the new time.
+        counters.give_back(&left, now(60_000));
+        assert_eq!(free(&counters, max, 60_000), max);
+        assert!(
+            !counters.redate(&mut left, 61_000, now(60_001)),
+            "nothing is left to be moved"
+        );
+        assert_eq!(free(&counters, max, 60_001), max);
+    }
+}
+
+#[test]
+fn units_of_a_resized_count_are_found_under_another_time() {
+    let now = Now::from_unix_us;
+    let counters = Store::new(10, 10, &[1; 16]);
+    let mut demands = [wanted(10, 6)];
+    counters.take_ahead(&mut demands, "g", now(0), 50_000).unwrap();
+    let [mut held] = demands;
+    let mut resized = [Demand {
+        shape: CountShape {
+            max: Micros(400_000_000),
+            ..held.shape
+        },
+        ..wanted(10, 1)
+    }];
+    counters.take(&mut resized, "g", now(1)).unwrap();
+    assert!(counters.redate(&mut held, 2, now(2)));
+    let mut looked = resized;
+    counters.look(&mut looked, now(2 + WINDOW_US + WINDOW_US / 64));
+    assert_eq!(looked[0].view.remaining, Micros(400_000_000));
+}
+
+#[test]
+fn units_are_not_taken_further_ahead_than_stamps_can_be_told_apart() {
+    let counters = Store::new(10, 10, &[1; 16]);
+    let now = Now::from_unix_us(7);
+    let end_us = 7 + MOST_AHEAD_US;
+    let taken = counters.take_ahead(&mut [wanted(10, 1)], "g", now, end_us + 1);
+    assert_eq!(taken, Err(Refusal::Unavailable));
+    let mut demands = [wanted(10, 1)];
+    assert_eq!(counters.take_ahead(&mut demands, "g", now, end_us), Ok(end_us));
+    assert!(!counters.redate(&mut demands[0], end_us + 1, now));
+}
+
+#[test]
+fn calls_and_units_ahead_never_pass_max_together() {
+    let now = Now::from_unix_us;
+    for max in KINDS {
+        let counters = Store::new(10, 10, &[1; 16]);
+        let threads = 4;
+        let taken: u64 = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads)
+                .map(|worker| {
+                    let counters = &counters;
+                    scope.spawn(move || {
+                        let mut kept = 0;
+                        for round in 0..2_000 {
+                            let mut demands = [wanted(max, 1 + round % 2)];
+                            let at = now(100);
+                            let taken = if worker % 2 == 0 {
+                                counters.take_ahead(&mut demands, "g", at, 5_000 + round)
+                            } else {
+                                counters.take(&mut demands, "g", at)
+                            };
+                            if taken.is_ok() {
+                                let [mut demand] = demands;
+                                counters.redate(&mut demand, 3_000, at);
+                                if round % 3 == 0 {
+                                    counters.give_back(&demand, at);
+                                } else {
+                                    kept += demand.cost.0 / 1_000_000;
+                                }
+                            }
+                        }
+                        kept
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+        });
+        assert!(taken <= max && taken + 8 >= max, "{taken} of {max}");
+        assert_eq!(free(&counters, max, 200), max - taken);
+        assert_eq!(free(&counters, max, 10_000 + WINDOW_US), max);
+    }
+}
