@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use callgate_counters::lease::Shared;
-use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, Reservations, StoreError};
+use callgate_counters::{
+    ClockReading, Counters, Demand, ReadClocks, ReservationLimits, Reservations, StoreError,
+};
 
 use crate::approval::{Answer, Decided, HeldCall, StoreAnswer};
 use crate::compile::CompiledPolicy;
@@ -19,11 +21,12 @@ use crate::freeze::{Freeze, FreezeSource, FreezeSwitch};
 use crate::grant::{GrantChange, GrantFault, Grants};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
-use crate::{Decision, Now, Outcome, PepId, Request, ReservationId, reset};
+use crate::{Args, Decision, Now, Outcome, PepId, Request, ReservationId, reset};
 
 pub use crate::compile::{AppliedEntry, Need};
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::peek::{Peek, PeekedCount, PeekedLimit};
+pub use crate::eval::quota::QuotaDenial;
 pub use crate::eval::seen::{LoggedPath, Seen};
 pub use crate::eval::{Listing, Looked};
 pub use crate::reset::{KeptLimit, KeptReason, Reset, ResetError, ResetLimit, ResetNames};
@@ -530,6 +533,37 @@ impl Engine {
         peeked.unwrap_or_else(|_| {
             *scratch = Scratch::default();
             Peek::refused(internal_error(now))
+        })
+    }
+
+    /// The counts that every call of one grant, server and tool takes units from, each with the units of one call, for an
+    /// enforcement point that admits such calls by itself; none if nothing limits them. The denial, if such calls are denied
+    /// or cannot be judged without their arguments, session or time (`docs/quotas.md`). Nothing is taken.
+    ///
+    /// Of `request`, the session and the arguments are not read.
+    pub fn quota<'s>(
+        &self,
+        state: &'s State,
+        request: &Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Demand>, QuotaDenial<'s>> {
+        let request = Request {
+            session: None,
+            args: Args::Unseen,
+            reserve: None,
+            ..*request
+        };
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(any(test, feature = "forced-panic"))]
+            force_panic(&request);
+            self.evaluation(state, &request, now)
+                .quota(&self.counters, &mut scratch.tape)
+        }));
+        judged.unwrap_or_else(|_| {
+            *scratch = Scratch::default();
+            let Decision { rule, message, .. } = internal_error(now);
+            Err(QuotaDenial { rule, message })
         })
     }
 

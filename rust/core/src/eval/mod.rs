@@ -20,6 +20,7 @@ mod operand;
 mod operators;
 pub(crate) mod peek;
 mod question;
+pub(crate) mod quota;
 mod ruling;
 mod schema;
 pub(crate) mod seen;

@@ -15,6 +15,7 @@ mod peek;
 mod pins;
 mod properties;
 mod questions;
+mod quota;
 mod requests;
 mod resets;
 mod seen;
