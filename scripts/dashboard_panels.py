@@ -174,6 +174,20 @@ COUNTERS = [
         {"{{domain}} {{outcome}}": by_rate("callgate_rate_limits_total", "domain", "outcome")},
     ),
     Panel(
+        "Quotas of Envoys",
+        "What Envoys were told of their buckets: `deny_all` is a tool that gets no quota, see the log.",
+        "ops",
+        {"{{assignment}}": by_rate("callgate_quota_assignments_total", "assignment")},
+        width=12,
+    ),
+    Panel(
+        "Tokens of Envoys",
+        "Tokens lent to Envoys, and what became of them: `unexpected` are calls that were admitted without one.",
+        "ops",
+        {"{{event}}": by_rate("callgate_quota_tokens_total", "event")},
+        width=12,
+    ),
+    Panel(
         "Stores, p99",
         "Time of 99 of 100 operations of each store: `file` is the file of counters, the others hold approvals.",
         "s",

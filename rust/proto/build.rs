@@ -18,9 +18,10 @@ const FILES: [&str; 2] = [
 ];
 
 /// Envoy's services that callgate answers.
-const ENVOY_FILES: [&str; 3] = [
+const ENVOY_FILES: [&str; 4] = [
     "envoy/service/auth/v3/external_auth.proto",
     "envoy/service/ext_proc/v3/external_processor.proto",
+    "envoy/service/rate_limit_quota/v3/rlqs.proto",
     "envoy/service/ratelimit/v3/rls.proto",
 ];
 /// Import roots below the package's `proto` folder.

@@ -114,10 +114,13 @@ WITHOUT = {
     # It sets no time for its questions, and has no key for one.
     "agentgateway/agentgateway.yaml",
     "agentgateway/kubernetes/agentgateway.yaml",
+    # Envoy asks for quotas before calls need them, and no call waits for the answer.
+    "envoy/quota.yaml",
     # These ask nothing.
     "agentgateway/callgate.yaml",
     "envoy/callgate-all.yaml",
     "envoy/callgate-mcp-filter.yaml",
+    "envoy/callgate-quota.yaml",
     "envoy/callgate-rate-limit.yaml",
     "envoy/callgate.yaml",
     "forward-auth/callgate.yaml",

@@ -52,3 +52,10 @@ class Limits(Section):
 
     keepalive_timeout: _Wait = timedelta(seconds=20)
     """Time that the client has to answer a probe."""
+
+    quota_ttl: Annotated[Duration, within(timedelta(seconds=10), timedelta(minutes=1))] = timedelta(seconds=15)
+    """Time for which an Envoy may use a quota before it has to be renewed; whole seconds of it count."""
+
+    quota_margin: Annotated[Duration, within(timedelta(milliseconds=100), timedelta(seconds=4))] = timedelta(seconds=2)
+    """Longest time that a message about quotas may take, in the network and in Envoy. A quota is counted for so much
+    longer."""

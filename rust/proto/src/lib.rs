@@ -30,7 +30,7 @@ pub mod ext_mcp {
     include!(concat!(env!("OUT_DIR"), "/agentgateway.dev.ext_mcp.rs"));
 }
 
-/// The messages of Envoy's services that callgate answers (`ext_authz`, `ext_proc`, rate limits), and of Google's
+/// The messages of Envoy's services that callgate answers (`ext_authz`, `ext_proc`, rate limits, quotas), and of Google's
 /// packages that they use.
 #[expect(
     clippy::allow_attributes,

@@ -97,6 +97,8 @@ pub(crate) struct Paces {
     pub(crate) rate_limits: Pace,
     /// Requests that limits by descriptors refused.
     pub(crate) refused_limits: Pace,
+    /// Quotas that were refused.
+    pub(crate) quotas: Pace,
     /// Servers behind the gateway that did not answer.
     pub(crate) upstreams: Pace,
     /// Lists of tools that are not those that were accepted.

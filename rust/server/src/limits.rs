@@ -102,4 +102,8 @@ limits! {
     keepalive_interval_ms: u64 = 30_000,
     /// Longest time for its answer to a ping, in milliseconds.
     keepalive_timeout_ms: u64 = 20_000,
+    /// Time for which an Envoy may use a quota before it has to be renewed, in milliseconds; whole seconds of it count.
+    quota_ttl_ms: u64 = 15_000,
+    /// Longest time that a message about quotas may take, in milliseconds: a quota is counted for so much longer.
+    quota_margin_ms: u64 = 2_000,
 }

@@ -88,6 +88,7 @@ impl Reports {
             ("http2_flood", &gate.paces.floods),
             ("rate_limit_failed", &gate.paces.rate_limits),
             ("rate_limit_exceeded", &gate.paces.refused_limits),
+            ("quota_refused", &gate.paces.quotas),
             ("upstream_failed", &gate.paces.upstreams),
         ] {
             let count = pace.take_suppressed();

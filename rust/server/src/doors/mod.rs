@@ -40,8 +40,10 @@ use crate::listener::Listener;
 use crate::phase::Phase;
 use answer::{Answer, CountedAnswer, Patience, RequestKind};
 use callgate_proto::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
+use callgate_proto::pb::envoy::service::rate_limit_quota::v3::rate_limit_quota_service_server::RateLimitQuotaServiceServer;
 use envoy::Authorizer;
 use envoy::ext_proc::Processor;
+use envoy::quota::{self as quota_service, Quotas};
 use envoy::rate_limit::{self, RateLimits};
 use grpc::decision::Decisions;
 use grpc::health;
@@ -77,6 +79,7 @@ enum Method {
     Authorize,
     Process,
     LimitRate,
+    LendQuotas,
     CheckMcpRequest,
     CheckMcpResponse,
 }
@@ -94,6 +97,9 @@ impl Method {
             "/envoy.service.auth.v3.Authorization/Check" => Self::Authorize,
             "/envoy.service.ext_proc.v3.ExternalProcessor/Process" => Self::Process,
             "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit" => Self::LimitRate,
+            "/envoy.service.rate_limit_quota.v3.RateLimitQuotaService/StreamRateLimitQuotas" => {
+                Self::LendQuotas
+            }
             "/agentgateway.dev.ext_mcp.ExtMcp/CheckRequest" => Self::CheckMcpRequest,
             "/agentgateway.dev.ext_mcp.ExtMcp/CheckResponse" => Self::CheckMcpResponse,
             _ => return None,
@@ -102,14 +108,17 @@ impl Method {
 
     /// Returns true for a method whose answers are a stream.
     const fn is_stream(self) -> bool {
-        matches!(self, Self::CheckStream | Self::WatchApproval | Self::Process)
+        matches!(
+            self,
+            Self::CheckStream | Self::WatchApproval | Self::Process | Self::LendQuotas
+        )
     }
 
     /// Returns true if a method's answers may be long, so that they count until they are taken.
     const fn has_large_answers(self) -> bool {
         matches!(
             self,
-            Self::CheckBatch | Self::CheckStream | Self::Process | Self::CheckMcpResponse
+            Self::CheckBatch | Self::CheckStream | Self::Process | Self::LendQuotas | Self::CheckMcpResponse
         )
     }
 }
@@ -130,6 +139,7 @@ pub(crate) struct Services {
     authorizer: Authorizer,
     processor: ExternalProcessorServer<Processor>,
     rate_limits: RateLimits,
+    quotas: RateLimitQuotaServiceServer<Quotas>,
     mcp_policy: McpPolicy,
     health: Route,
     reflection_v1: Route,
@@ -149,6 +159,9 @@ impl Services {
         let processor = Processor::new(Arc::clone(&gate), phase.clone(), limits);
         let processor =
             ExternalProcessorServer::new(processor).max_decoding_message_size(limits.body_limit_bytes);
+        let quotas = Quotas::new(Arc::clone(&gate), phase.clone(), limits);
+        let quotas = RateLimitQuotaServiceServer::new(quotas)
+            .max_decoding_message_size(limits.body_limit_bytes.min(quota_service::MESSAGE_LIMIT_BYTES));
         let descriptors = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(callgate_proto::FILE_DESCRIPTOR_SET)
@@ -172,6 +185,7 @@ impl Services {
             authorizer: Authorizer::new(Arc::clone(&gate)),
             processor,
             rate_limits: RateLimits::new(Arc::clone(&gate)),
+            quotas,
             mcp_policy: McpPolicy::new(Arc::clone(&gate)),
             gate,
             health: route(health),
@@ -273,7 +287,7 @@ impl Services {
             Method::CheckBatch => Kind::Batch {
                 max_calls: self.max_batch_calls,
             },
-            Method::CheckStream | Method::Process => Kind::Stream {
+            Method::CheckStream | Method::Process | Method::LendQuotas => Kind::Stream {
                 patience: self.message_timeout,
             },
             _ => Kind::Message,
@@ -324,6 +338,10 @@ impl Services {
                     ..sender
                 };
                 unary!(request, sender, |call| rate_limits.should_rate_limit(&call))
+            }
+            Method::LendQuotas => {
+                request.extensions_mut().insert(sender);
+                self.quotas.clone().call(request)
             }
             Method::CheckMcpRequest => {
                 let policy = self.mcp_policy.clone();

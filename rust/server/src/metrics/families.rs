@@ -76,6 +76,20 @@ impl MetricsSnapshot {
                     .iter()
                     .map(|one| ([&*one.domain, one.outcome], one.count)),
             ),
+            counter(
+                "callgate_quota_assignments",
+                "Assignments of the quota service.",
+                &["assignment"],
+                self.quota_assignments
+                    .iter()
+                    .map(|&(kind, count)| ([kind], count)),
+            ),
+            counter(
+                "callgate_quota_tokens",
+                "Tokens of the quota service.",
+                &["event"],
+                self.quota_tokens.iter().map(|&(event, count)| ([event], count)),
+            ),
             histogram(
                 "callgate_decision_duration_seconds",
                 "How long decisions took, without the network.",

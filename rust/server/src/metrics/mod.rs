@@ -5,6 +5,7 @@ mod histogram;
 mod labels;
 mod pace;
 mod parts;
+mod quotas;
 mod rates;
 mod requests;
 mod store;
@@ -21,6 +22,7 @@ use tonic::Code;
 pub use families::{MetricFamily, MetricSample, MetricValues};
 pub use histogram::{DurationHistogram, duration_bounds_ns};
 pub(crate) use pace::Pace;
+pub(crate) use quotas::QuotaAssignment;
 pub use rates::RateLimitCount;
 pub use requests::RequestCount;
 pub use store::{StoreErrorCount, store_duration_bounds_ns};
@@ -30,6 +32,7 @@ use crate::flood::Flood;
 
 use histogram::Histogram;
 use labels::{Registry, Table, count};
+use quotas::QuotaMetrics;
 use rates::{Domains, RateMetrics};
 use requests::Requests;
 use store::StoreMetrics;
@@ -88,6 +91,10 @@ pub struct MetricsSnapshot {
     pub requests: Vec<RequestCount>,
     /// Answers of the rate limit service by domain and outcome; only those that were met.
     pub rate_limits: Vec<RateLimitCount>,
+    /// Assignments of the quota service, by kind.
+    pub quota_assignments: Vec<(&'static str, u64)>,
+    /// Tokens of the quota service, by what became of them.
+    pub quota_tokens: Vec<(&'static str, u64)>,
     /// Policies in force now.
     pub policies: Vec<PolicyInfo>,
     /// Counters alive.
@@ -133,6 +140,7 @@ pub(crate) struct Metrics {
     duration: Histogram,
     requests: Requests,
     rates: RateMetrics,
+    quotas: QuotaMetrics,
     invalid_requests: AtomicU64,
     internal_errors: AtomicU64,
     tls_handshakes_failed: AtomicU64,
@@ -207,6 +215,16 @@ impl Metrics {
     }
 
     /// Counts a request to it about a domain that nobody configured.
+    /// Counts an assignment of the quota service.
+    pub(crate) fn quota_assigned(&self, assignment: QuotaAssignment) {
+        self.quotas.assigned(assignment);
+    }
+
+    /// Counts tokens of the quota service.
+    pub(crate) fn quota_tokens(&self, leased: u64, used: u64, returned: u64, unexpected: u64) {
+        self.quotas.tokens([leased, used, returned, unexpected]);
+    }
+
     pub(crate) fn rate_limit_unknown(&self) {
         self.rates.unknown_domain();
     }
@@ -245,6 +263,8 @@ impl Metrics {
             duration: self.duration.snapshot(),
             requests: self.requests.snapshot(),
             rate_limits: self.rates.snapshot(),
+            quota_assignments: self.quotas.assignments(),
+            quota_tokens: self.quotas.events(),
             // Relaxed, here and below: counts that publish nothing else.
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
             tls_handshakes_failed: self.tls_handshakes_failed.load(Ordering::Relaxed),

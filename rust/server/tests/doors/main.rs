@@ -50,6 +50,8 @@ mod metrics;
 #[cfg(test)]
 mod peek;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod rate_limit;
 #[cfg(test)]
 mod stream;

@@ -4,6 +4,7 @@ mod attributes;
 mod authz;
 pub(super) mod ext_proc;
 mod mcp_metadata;
+pub(super) mod quota;
 pub(super) mod rate_limit;
 mod refused_limits;
 
