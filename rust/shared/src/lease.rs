@@ -64,6 +64,8 @@ pub struct Lease {
     records: HashMap<CountKey, Record>,
     /// The records in the order in which they are looked at.
     round: VecDeque<CountKey>,
+    /// Records of which the store had too little left.
+    refused: VecDeque<CountKey>,
     /// Records that the store does not know under this lease yet. Until then the lease is not used.
     settling: VecDeque<CountKey>,
     /// The end of the lease, once all records are settled.
@@ -105,6 +107,7 @@ impl Lease {
             said: 0,
             records: HashMap::new(),
             round: VecDeque::new(),
+            refused: VecDeque::new(),
             settling: VecDeque::new(),
             end_us: 0,
             wanted_since_us: 0,
@@ -234,6 +237,7 @@ impl Lease {
     /// to [`Self::failed`].
     pub(crate) fn plan(&mut self, counters: &Counters, now: Now) -> Option<Flight> {
         let epoch = self.epoch.clone()?;
+        self.forget_full_shares(counters, now);
         if !self.is_due(now) {
             return None;
         }
@@ -246,14 +250,15 @@ impl Lease {
             self.times.recovery_us,
         );
         let mut flight = Flight::new(call, lease, now, self.offset_us);
-        if self.is_renewal_due(now) {
+        let is_renewal = self.is_renewal_due(now);
+        if is_renewal {
             self.tend(counters, now);
         }
         let has_units = self.asks.iter().any(Pending::is_leased) || !self.lows.is_empty();
         let is_new = !self.is_member && !self.asks.is_empty();
         // A call that comes late, over a connection that was given up, changes no share: see the script's `renew`.
         let changes_shares = has_units || !self.shrinks.is_empty();
-        if changes_shares || is_new || self.is_renewal_due(now) || !self.settling.is_empty() {
+        if changes_shares || is_new || is_renewal || !self.settling.is_empty() {
             self.said += 1;
             let longest_us = self.records.values().map(Record::window_us).max();
             let asked_us = self.asks.iter().map(Pending::longest_us).max();
@@ -286,13 +291,51 @@ impl Lease {
             }
         }
         if self.settling.is_empty() {
-            self.plan_units(&mut flight, counters, now);
+            self.plan_units(&mut flight, is_renewal, counters, now);
         }
         Some(flight)
     }
 
+    /// Forgets the shares that were said to run low, and do not: calls only know that a share is small beside `max`, which each
+    /// is where many nodes have one.
+    fn forget_full_shares(&mut self, counters: &Counters, now: Now) {
+        let (records, times) = (&self.records, self.times);
+        self.lows.retain(|(demand, _)| {
+            let record = records.get(&demand.key);
+            record.is_some_and(|record| runs_low(record, free_units(counters, demand.key, now), times, now))
+        });
+    }
+
+    /// Adds the counts of which the store had too little left, if calls were refused since: others may have given some back.
+    fn plan_missed(&mut self, grows: &mut Vec<Grow>) {
+        for _ in 0..MOST_AT_ONCE.min(self.refused.len()) {
+            let Some(key) = self.refused.pop_front() else {
+                break;
+            };
+            let Some(record) = self.records.get_mut(&key) else {
+                continue;
+            };
+            let missed = self.shared.take_missed(key).0;
+            if record.refusals == 0 || missed == 0 {
+                record.refusals = 0;
+                record.is_refused = false;
+                continue;
+            }
+            self.refused.push_back(key);
+            if record.is_asked_with_renewals() && !grows.iter().any(|grow| grow.demand.key == key) {
+                grows.push(Grow {
+                    demand: record.demand.clone(),
+                    owner: Arc::clone(&record.owner),
+                    need: 0,
+                    least: 0,
+                    missed,
+                });
+            }
+        }
+    }
+
     /// Adds what calls wait for, and shares that run low.
-    fn plan_units(&mut self, flight: &mut Flight, counters: &Counters, now: Now) {
+    fn plan_units(&mut self, flight: &mut Flight, is_renewal: bool, counters: &Counters, now: Now) {
         let mut grows: Vec<Grow> = Vec::new();
         for pending in self.asks.drain(..) {
             self.strict_us = self.strict_us.max(pending.longest_strict_us());
@@ -309,6 +352,7 @@ impl Lease {
                         owner: Arc::clone(&pending.ask.owner),
                         need: demand.cost.0,
                         least: demand.cost.0,
+                        missed: 0,
                     }),
                 }
             }
@@ -321,13 +365,15 @@ impl Lease {
                     owner,
                     need: 0,
                     least: 0,
+                    missed: 0,
                 });
             }
         }
+        if is_renewal {
+            self.plan_missed(&mut grows);
+        }
         for grow in grows {
-            let free = counters
-                .leased(grow.demand.key, now)
-                .map_or(0, |units| units.free.0);
+            let free = free_units(counters, grow.demand.key, now);
             let record = self.records.entry(grow.demand.key).or_insert_with(|| {
                 self.round.push_back(grow.demand.key);
                 Record::new(grow.demand.clone(), Arc::clone(&grow.owner), flight.lease.clone())
@@ -336,14 +382,13 @@ impl Lease {
             record.demand.shape = grow.demand.shape;
             let step = unit(record.shape());
             let need = grow.need.saturating_sub(free);
-            let runs_low =
-                free < record.lent / 4 && now.look_us() >= record.asked_us.saturating_add(LOW_PAUSE_US);
-            if need == 0 && !runs_low {
+            if need == 0 && grow.missed == 0 && !runs_low(record, free, self.times, now) {
                 continue;
             }
             record.asked_us = now.look_us();
             let least = grow.least.saturating_sub(free).max(step);
-            let like = record.lent.max(step);
+            // A share that is too small by far does not have to double again and again.
+            let like = record.lent.max(grow.missed).max(step);
             flight.grow(&record.demand, least, need, like, step);
         }
     }
@@ -361,7 +406,8 @@ impl Lease {
                 record.owed -= back;
             }
             let is_idle = units.used.is_empty() && units.free.0 >= record.lent;
-            let is_over = record.lent == 0 && record.owed == 0 && is_idle && record.was_idle;
+            let is_over =
+                record.lent == 0 && record.owed == 0 && is_idle && record.was_idle && !record.is_refused;
             if is_over && counters.end_share(key, now) {
                 self.records.remove(&key);
                 continue;
@@ -421,6 +467,26 @@ struct Grow {
     owner: Arc<str>,
     need: u64,
     least: u64,
+    /// Units of calls that do not wait: they were refused since the store had too little left.
+    missed: u64,
+}
+
+/// The units of a leased count that are free here.
+fn free_units(counters: &Counters, key: CountKey, now: Now) -> u64 {
+    counters.leased(key, now).map_or(0, |units| units.free.0)
+}
+
+/// True if a share should grow before a call has to wait for it. A store that had too little left a moment ago is not asked for more
+/// than calls need.
+fn runs_low(record: &Record, free: u64, times: Times, now: Now) -> bool {
+    let pause_us = if record.refusals > 0 {
+        times.renewal_us()
+    } else {
+        LOW_PAUSE_US
+    };
+    free < record.lent / 4
+        && !record.is_asked_with_renewals()
+        && now.look_us() >= record.asked_us.saturating_add(pause_us)
 }
 
 /// Takes free units out of a share, and notes that the store has to be told.

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use callgate_counters::{CountKey, CountShape, Demand, Micros, Window};
 
+/// Refusals of the store, one after the other, after which a count is asked for with renewals alone.
+const QUICK_REFUSALS: u32 = 3;
+
 /// The share that this node has of one count.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
@@ -19,6 +22,10 @@ pub(crate) struct Record {
     pub(crate) lease: (Arc<str>, Arc<str>),
     /// Boot microseconds of the last ask for more.
     pub(crate) asked_us: u64,
+    /// The times that the store had too little left, since it had enough or no call wanted any.
+    pub(crate) refusals: u32,
+    /// True while it is among the lease's refused records.
+    pub(crate) is_refused: bool,
     /// True if nothing was in use when the worker looked last.
     pub(crate) was_idle: bool,
 }
@@ -33,6 +40,8 @@ impl Record {
             owed: 0,
             lease,
             asked_us: 0,
+            refusals: 0,
+            is_refused: false,
             was_idle: false,
         }
     }
@@ -43,6 +52,12 @@ impl Record {
 
     pub(crate) const fn shape(&self) -> &CountShape {
         &self.demand.shape
+    }
+
+    /// True if calls do not ask the store for this count: others give units back with their renewals, so a quicker pace learns
+    /// little, and costs a call of the script for each count at each node.
+    pub(crate) const fn is_asked_with_renewals(&self) -> bool {
+        self.refusals >= QUICK_REFUSALS
     }
 
     /// Length of the window in microseconds; 0 for a calendar window, which is never leased.

@@ -18,7 +18,7 @@ local function text(value) return string.format('%.0f', value) end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local known = redis.call('HMGET', policy, 'epoch', 'begun', 'seen', 'lost')
+local known = redis.call('HMGET', policy, 'epoch', 'begun', 'seen', 'lost', 'cleaned', 'oldest')
 if known[1] ~= epoch then return {'epoch', known[1] or ''} end
 local begun, seen = tonumber(known[2]), tonumber(known[3])
 if now < seen then
@@ -157,6 +157,14 @@ local function is_over(other, count)
   return ends + count.window <= now
 end
 
+-- False while no lease of the policy can have ended so long ago. No lease ends before the oldest end that was found when
+-- all were looked through: a renewal only makes it later.
+local function may_be_over(count)
+  local oldest = tonumber(known[6] or '0')
+  if count.to > 0 then return oldest < count.from end
+  return oldest + count.window <= now
+end
+
 local function drop_ended_shares(count)
   local fields = redis.call('HGETALL', count.count)
   for index = 1, #fields, 2 do
@@ -169,7 +177,7 @@ local function drop_ended_shares(count)
 end
 
 local function free_of(count, max, wanted_units)
-  if count.logged + count.shares + wanted_units > max and count.shares > count.share then
+  if count.logged + count.shares + wanted_units > max and count.shares > count.share and may_be_over(count) then
     drop_ended_shares(count)
   end
   return max - count.logged - count.shares
@@ -385,14 +393,18 @@ function operations.move()
   return {count.share}
 end
 
--- Removes what leases have left that ended longer ago than the longest window of their node, at most this many counts.
+-- Removes what leases have left that ended longer ago than the longest window of their node, at most this many counts. All
+-- nodes are looked through, so not for each of them.
 function operations.clean()
   local most = number()
+  if now - tonumber(known[5] or '0') < lease / 20 then return {most} end
   save_counts()
   local all = redis.call('HGETALL', nodes)
+  local oldest = now + lease
   for index = 1, #all, 2 do
     local other = all[index]
     local ends, longest = string.match(all[index + 1], '(%d+) (%d+)')
+    oldest = math.min(oldest, tonumber(ends))
     if other ~= node and tonumber(ends) + tonumber(longest) + lease <= now then
       -- The names of these keys differ in the node's alone.
       local of_other = string.sub(held, 1, #held - #node) .. other
@@ -407,9 +419,11 @@ function operations.clean()
         most = most - 1
       end
       if redis.call('EXISTS', of_other) == 0 then redis.call('HDEL', nodes, other) end
-      if most <= 0 then break end
+      -- The rest is looked through the next time.
+      if most <= 0 then return {most} end
     end
   end
+  redis.call('HSET', policy, 'cleaned', text(now), 'oldest', text(oldest))
   return {most}
 end
 

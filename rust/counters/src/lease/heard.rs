@@ -23,6 +23,8 @@ struct Place {
     until_us: AtomicU64,
     /// The boot time at which units come back, as the store knows it.
     free_at_us: AtomicU64,
+    /// The units of calls that were refused by what stands here.
+    missed: AtomicU64,
 }
 
 impl Default for Heard {
@@ -54,7 +56,17 @@ impl Heard {
             && place.key.load(Ordering::Relaxed) == low(key)
             && place.left.load(Ordering::Relaxed) < cost.0;
         let free_at_us = place.free_at_us.load(Ordering::Relaxed);
+        if is_noted {
+            // Wraps after more units than any `max`.
+            place.missed.fetch_add(cost.0, Ordering::Relaxed);
+        }
         is_noted.then(|| free_at_us.saturating_sub(now.look_us()).max(1))
+    }
+
+    /// The units of the calls that were refused by what is noted, since the last such question.
+    pub(super) fn take_missed(&self, key: CountKey) -> Micros {
+        let missed = |place: &Place| place.missed.swap(0, Ordering::Relaxed);
+        Micros(self.place(key).map_or(0, missed))
     }
 
     /// The units that were left when the store was asked last; `None` if nothing is known.

@@ -275,6 +275,11 @@ impl Shared {
         self.heard.wait_us(key, cost, now)
     }
 
+    /// The units of calls that were refused since the last such question, because the store has said that too little is left.
+    pub fn take_missed(&self, key: CountKey) -> Micros {
+        self.heard.take_missed(key)
+    }
+
     /// Takes everything that was asked.
     pub fn take_asks(&self) -> Vec<Ask> {
         std::mem::take(&mut self.asks().waiting)

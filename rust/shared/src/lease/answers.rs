@@ -7,7 +7,7 @@ use callgate_counters::lease::{Counted, Returned, TakenUnits, Verdict};
 use callgate_counters::{CountKey, Counters, Demand, Micros, Now, Sharing, View};
 
 use super::flight::{Flight, Op};
-use super::{Lease, Part, Reply, amount, shrink};
+use super::{Lease, Part, Record, Reply, Times, amount, shrink};
 use crate::call::window;
 
 /// The longest time for which a refused count is not asked for again: meanwhile another node may give units back.
@@ -181,7 +181,25 @@ impl Lease {
             return;
         };
         record.lease.clone_from(lease);
-        self.shared.note_left(key, Micros(left));
+        // Units that it gives and that leave it none are a refusal of the next call.
+        record.refusals = if left < crate::record::unit(record.shape()) {
+            record.refusals.saturating_add(1)
+        } else {
+            0
+        };
+        if record.refusals > 0 && !record.is_refused {
+            record.is_refused = true;
+            self.refused.push_back(key);
+        }
+        if record.is_asked_with_renewals() {
+            // No call waits for the answer to a renewal.
+            let now_us = now.look_us();
+            let until_us = now_us.saturating_add(refusal_pause_us(Some(record), wait_us, self.times));
+            let free_at_us = now_us.saturating_add(wait_us.max(REFUSED_US));
+            self.shared.note_refused(key, Micros(left), until_us, free_at_us);
+        } else {
+            self.shared.note_left(key, Micros(left));
+        }
         if given > 0 {
             let outcome = counters.lend(&record.demand, &record.owner, Micros(given), now);
             if outcome.is_ok() {
@@ -309,12 +327,23 @@ impl Lease {
         let (left, wait_us) = learned.grows.get(&demand.key).copied().unwrap_or_default();
         view.wait_us = wait_us.max(1);
         let now_us = now.look_us();
+        let pause_us = refusal_pause_us(self.records.get(&demand.key), view.wait_us, self.times);
         self.shared.note_refused(
             demand.key,
             Micros(left),
-            now_us.saturating_add(view.wait_us.min(REFUSED_US)),
+            now_us.saturating_add(pause_us),
             now_us.saturating_add(view.wait_us),
         );
         view
+    }
+}
+
+/// The time for which calls do not ask again for a count that was refused.
+fn refusal_pause_us(record: Option<&Record>, wait_us: u64, times: Times) -> u64 {
+    if record.is_some_and(Record::is_asked_with_renewals) {
+        // Until the next renewal but one, so that calls do not ask between two of them.
+        2 * times.renewal_us()
+    } else {
+        REFUSED_US.min(wait_us)
     }
 }
