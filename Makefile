@@ -226,6 +226,11 @@ soak: build programs .venv/.stamp-dev ## fifteen minutes: kills; reloads and can
 		PYTHONPATH=tests $(bin)/python -m support.soak.plot target/soak/samples.csv target/soak/samples.svg; \
 		echo "target/soak/samples.svg"; test -z "$$failed"
 
+.PHONY: simulate
+simulate: ## nodes that share counts, in simulated time: messages, load of Redis, usable part of max (ARGS="million --json")
+	@scripts/need cargo cc=gcc,libc6-dev
+	@cargo run --quiet --profile simulation $(locked) --package callgate-simulation -- $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## fuzz targets, FUZZ_SECONDS=60 each; needs nightly Rust, and says what is missing
 	$(call say,cargo-fuzz)

@@ -122,6 +122,24 @@ impl Lease {
         }
     }
 
+    /// The times of the lease.
+    pub(crate) const fn times(&self) -> Times {
+        self.times
+    }
+
+    /// Keys and arguments of the script that agrees on an epoch: with the server of this identity, by a `word` that is new.
+    pub(crate) fn declaration(
+        &self,
+        identity: &str,
+        word: &str,
+        fingerprint: &str,
+    ) -> (Vec<String>, Vec<String>) {
+        let keys = vec![self.names.policy(), self.names.nodes(), self.names.wanted()];
+        let known = self.known_epoch.as_deref().unwrap_or_default();
+        let args = [identity, word, known, fingerprint].map(str::to_owned);
+        (keys, args.to_vec())
+    }
+
     /// The names of its keys.
     pub(crate) const fn names(&self) -> &Keys {
         &self.names
@@ -130,11 +148,6 @@ impl Lease {
     /// The name of the policy.
     pub(crate) fn name(&self) -> &str {
         &self.policy.name
-    }
-
-    /// The epoch in which this node was granted units last; empty if there is none.
-    pub(crate) fn known_epoch(&self) -> &str {
-        self.known_epoch.as_deref().unwrap_or_default()
     }
 
     /// True while the epoch of the server is known.

@@ -19,6 +19,8 @@ mod record;
 mod reply;
 mod route;
 mod server;
+#[doc(hidden)]
+pub mod steps;
 mod way;
 mod worker;
 

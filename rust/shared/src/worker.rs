@@ -21,11 +21,13 @@ use crate::reply::Reply;
 use crate::route::Route;
 use crate::way::Way;
 
-const SCRIPT: &str = include_str!("script.lua");
-const DECLARE: &str = include_str!("declare.lua");
+/// The script that performs the operations of a call.
+pub const SCRIPT: &str = include_str!("script.lua");
+/// The script that agrees on the epoch of a policy.
+pub const DECLARE: &str = include_str!("declare.lua");
 
 /// Renewals are looked for this often within a lease.
-const TICKS: u32 = 40;
+const TICKS: u64 = 40;
 /// The name of a policy that nobody has, for a call of the script that does nothing.
 const PROBED: &str = "-";
 /// The time after which a policy is looked at again that must not be shared.
@@ -89,7 +91,7 @@ impl Worker {
             },
             // A store that has not answered for longer than calls wait is worth nothing to them.
             patience: (4 * config.budget).max(Duration::from_millis(250)),
-            tick: config.lease / TICKS,
+            tick: Duration::from_micros(renewal_tick(micros(config.lease))),
             script: Arc::new(Script::new(SCRIPT)),
             declare: Arc::new(Script::new(DECLARE)),
             policies: HashMap::new(),
@@ -149,6 +151,11 @@ impl Drop for Closing {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     // Its fields do not depend on each other.
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Microseconds between two looks for renewals of leases of this length.
+pub(crate) const fn renewal_tick(lease_us: u64) -> u64 {
+    lease_us / TICKS
 }
 
 fn micros(time: Duration) -> u64 {
@@ -341,14 +348,7 @@ impl<N: Node> Run<N> {
             self.sent += 1;
             let number = self.sent;
             if !policy.has_epoch() {
-                let names = policy.names();
-                let keys = vec![names.policy(), names.nodes(), names.wanted()];
-                let args = vec![
-                    link.identity.as_str().to_owned(),
-                    new_name(),
-                    policy.known_epoch().to_owned(),
-                    self.fingerprint.clone(),
-                ];
+                let (keys, args) = policy.declaration(link.identity.as_str(), &new_name(), &self.fingerprint);
                 let script = Arc::clone(&self.declare);
                 self.busy.insert(policy_number, (number, None));
                 calls.spawn(async move {
@@ -531,7 +531,7 @@ fn served<'a>(
 }
 
 /// Reads the answer to a declaration.
-fn declared(value: &Value, policy: &str, ours: &str) -> Result<String, SharedError> {
+pub(crate) fn declared(value: &Value, policy: &str, ours: &str) -> Result<String, SharedError> {
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
         Value::SimpleString(text) => Some(text.clone()),
