@@ -176,7 +176,7 @@ def test_a_store_that_takes_no_writes_is_told_once(tmp_path: Path) -> None:
         assert one.metric("callgate_shared_store_up") == 0
         client.config_set("min-replicas-to-write", 0)
         made.wait_for_counts("s")
-        assert len(one.events("shared_store_connected")) == 2
+        wait_until(lambda: len(one.events("shared_store_connected")) == 2)
         assert len(one.faults) == 1
 
 
