@@ -98,7 +98,7 @@ ACCEPTED: dict[str, tuple[str, Values]] = {
 
 
 def rendered(helm: str, shape: str, values: Values) -> subprocess.CompletedProcess[str]:
-    """What Helm makes of values beside the example values of a shape."""
+    """Renders values beside the example values of a shape."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
         yaml.safe_dump(values, file)
         file.flush()
@@ -117,7 +117,7 @@ def check_refused(helm: str) -> None:
 
 
 def check_accepted(helm: str) -> None:
-    """What the others make fits the API of Kubernetes, and has each of the values that were given."""
+    """Checks that the other sets of values fit the API of Kubernetes, and that each value is rendered."""
     for name, (shape, values) in ACCEPTED.items():
         done = rendered(helm, shape, values)
         if done.returncode != 0:

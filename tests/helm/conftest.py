@@ -1,4 +1,4 @@
-"""What the pods of every shape need."""
+"""Fixtures for the pods of every shape."""
 
 from __future__ import annotations
 

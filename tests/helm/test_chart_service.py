@@ -146,7 +146,7 @@ def asking(world: World, folder: Path, token: str) -> Iterator[subprocess.Popen[
 
 
 def seen_by(process: subprocess.Popen[str]) -> Any:
-    """What the proxies have seen."""
+    """The answers that the proxies have got."""
     process.terminate()
     out, _ = process.communicate(timeout=PATIENCE_S)
     return json.loads(out)

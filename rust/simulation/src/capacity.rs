@@ -24,7 +24,7 @@ const FEW_CALLS: f64 = 10.0;
 /// Redis commands that the script runs in a call at most, on average: as the simulation finds.
 const COMMANDS: f64 = 16.0;
 
-/// What the model says of a scenario.
+/// The bounds of the model for a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Forecast {
     /// Counts of which calls want more than `max`, or each node few units.

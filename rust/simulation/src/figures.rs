@@ -1,4 +1,4 @@
-//! What a run has counted.
+//! The counts of a run.
 
 use serde::Serialize;
 

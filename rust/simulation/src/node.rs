@@ -31,7 +31,7 @@ pub struct Node {
     shared: Arc<Shared>,
     /// The leases, by the number of their policy.
     leases: Vec<Steps>,
-    /// What the boot clock is ahead of the simulation's.
+    /// Time by which the boot clock is ahead of the simulation's.
     boot_ahead_us: u64,
     /// Unix time less boot time.
     unix_offset_us: i64,

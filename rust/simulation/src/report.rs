@@ -9,11 +9,11 @@ use crate::scenario::Scenario;
 /// One run: what was simulated, what came out, and what the capacity model says.
 #[derive(Clone, Debug, Serialize)]
 pub struct Run {
-    /// What was simulated.
+    /// The settings of the run.
     pub scenario: Scenario,
-    /// What came out.
+    /// The counts of the run.
     pub figures: Figures,
-    /// What the capacity model says.
+    /// The bounds of the capacity model.
     pub forecast: Forecast,
 }
 

@@ -1,4 +1,4 @@
-//! What a run simulates.
+//! The settings of a run.
 
 use serde::Serialize;
 

@@ -63,7 +63,7 @@ pub struct World {
     grants: Vec<String>,
     servers: Vec<String>,
     by_grant: Weights,
-    /// What was admitted, and what one counter without delay would admit, by grant.
+    /// The admissions, and those of one counter without delay, by grant.
     logs: Vec<(ExactLog, ExactLog)>,
     figures: Figures,
     /// Calls of scripts in their order, if they are kept.

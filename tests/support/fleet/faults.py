@@ -104,7 +104,7 @@ def slow_way(at: Disturbance) -> None:
 
 
 def lost_answers(at: Disturbance) -> None:
-    """What a callgate asks for arrives at Redis, and the answers are lost with their connections."""
+    """Requests of a callgate arrive at Redis, and the answers are lost with their connections."""
     way = at.choose.choice(at.fleet.ways)
     for _ in range(at.choose.randint(2, 8)):
         way.lose_answers(at.choose.uniform(0.01, 0.3))

@@ -1,4 +1,4 @@
-"""What callers were told that they may do, checked against the promise of each limit over all callgates."""
+"""The calls that callers were allowed, checked against the promise of each limit over all callgates."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class Way:
         self._each(lambda proxy: proxy.accept())
 
     def lose_answers(self, seconds: float) -> None:
-        """What is asked for so long arrives, and its answers are lost."""
+        """Lets requests arrive, and loses their answers, for so long."""
         self._each(lambda proxy: proxy.stall(requests=False))
         time.sleep(seconds)
         self._each(lambda proxy: proxy.cut())

@@ -36,7 +36,7 @@ local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return count <= tonumber(ARGV[1]) and 1 or 0
 """
-"""What is often written for a rate limit: a counter that ends a window after its first unit."""
+"""The usual script for a rate limit: a counter that ends a window after its first unit."""
 
 
 class Contestant(ABC):
