@@ -21,6 +21,8 @@ bin := .venv/bin
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Or each of the thousands of programs that tests start would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Strict, as in CI: nothing may be skipped or ignored, and Cargo.lock must be up to date.
 strict := $(filter 1,$(CALLGATE_STRICT))
