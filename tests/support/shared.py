@@ -63,8 +63,8 @@ class Node:
     def admitted(self, calls: int, tool: str, server: str = "s", **more: Any) -> int:
         """How many of so many calls, one after the other, are allowed.
 
-        A call that the store did not answer in time is asked for again: it took nothing, and on a busy machine a lease ends
-        before it is renewed.
+        A call that the store did not answer in time is asked for again: it took nothing, and on a busy machine a lease
+        ends before it is renewed.
         """
 
         def outcome() -> str:
@@ -157,6 +157,7 @@ def node(
     shared: Mapping[str, Any] | None = None,
     password: str | None = None,
     timeout_ms: float = PATIENCE_MS,
+    kept: str = "memory",
     through: Sequence[str] = (),
     **keys: Any,
 ) -> Iterator[Node]:
@@ -172,6 +173,7 @@ def node(
         shared: Further keys of `counters.shared`.
         password: The password for the store.
         timeout_ms: The longest time that the client waits for a decision.
+        kept: The place of the sidecar's own counters: `memory`, or `file` for one in its state folder.
         through: A command that executes the command after it.
         keys: Further keys of the configuration.
     """
@@ -188,7 +190,7 @@ def node(
         "servers": {name: {"policy": name} for name in policies},
         "policies": {name: f"{name}.json" for name in policies},
         "grant_key_file": "key",
-        "counters": {"store": "memory", "shared": shared},
+        "counters": {"shared": shared, **({"store": kept} if kept != "file" else {})},
         "log_format": "json",
         "grace": "1s",
         **keys,

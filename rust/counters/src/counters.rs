@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 #[cfg(not(loom))]
-use crate::file::{ClockReading, Sizes, StoreError};
+use crate::file::{ClockReading, Heritage, Opener, Sizes, StoreError};
 use crate::lease::{self, Ask, Returned};
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTarget, Resets};
@@ -287,6 +287,23 @@ impl Counters {
         let sizes = Sizes { capacity, per_grant };
         let shared = Shared::open(path, sizes, hash_key, clocks)?;
         Ok(Self::of(Kept::Shared(Box::new(shared))))
+    }
+
+    /// Takes what the process that had the file open before this one has left of the counts that it shared with other nodes.
+    /// `None` without a file, after another boot, or if it shared none; and once it was taken.
+    pub fn take_heritage(&self) -> Option<Heritage> {
+        match &self.kept {
+            Kept::Own(store) => store.take_heritage(),
+            Kept::Shared(_) => None,
+        }
+    }
+
+    /// Names this process in the file, if there is one: before it shares counts, and before each call of the store that can
+    /// change a share. For one thread at a time.
+    pub fn set_opener(&self, opener: &Opener) {
+        if let Kept::Own(store) = &self.kept {
+            store.set_opener(opener);
+        }
     }
 
     /// True for counters in a file.

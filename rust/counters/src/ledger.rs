@@ -636,14 +636,11 @@ impl Ledger<'_> {
         1
     }
 
-    /// Ages in microseconds, rounded down, and amounts of the written entries that have not expired.
-    pub(crate) fn ages(&self, now: Now) -> Vec<(u64, Micros)> {
-        let window_us = self
-            .quanta
-            .until(now, self.quantum_reached(now) + self.quanta.window());
+    /// Microseconds until the written entries that have not expired do, rounded up, and their amounts.
+    pub(crate) fn times_left(&self, now: Now) -> Vec<(u64, Micros)> {
         let left_us = |quantum| self.quanta.until(now, quantum + self.quanta.window());
         self.live_entries(now)
-            .map(|(quantum, amount)| (window_us.saturating_sub(left_us(quantum)), Micros(amount)))
+            .map(|(quantum, amount)| (left_us(quantum), Micros(amount)))
             .collect()
     }
 

@@ -52,7 +52,7 @@ pub use calendar::period_bounds_us;
 pub use counters::{Counters, MOST_AHEAD_US};
 pub use date::CivilDate;
 #[cfg(not(loom))]
-pub use file::{ClockReading, Facts, Repaired, StoreError};
+pub use file::{ClockReading, Facts, Heritage, InheritedCount, Opener, Repaired, StoreError};
 pub use key::{CountKey, KeyHasher, SpecDigest};
 pub use reservation::{PepId, ReservationId, ReservationIdError, ReservationLimits, Reservations};
 #[cfg(not(loom))]

@@ -151,7 +151,7 @@ impl View {
 pub struct LeasedUnits {
     /// The part of this node's share that is free.
     pub free: Micros,
-    /// The units that are in use: microseconds since their admission, and their number.
+    /// The units that are in use: microseconds until they expire, and their number.
     pub used: Vec<(u64, Micros)>,
 }
 

@@ -11,7 +11,7 @@ use crate::cell::{Cell, Count, Layout};
 use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
-use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreError};
+use crate::file::{self, ClockReading, Clocks, Durable, Heritage, Opener, ResetLine, Sizes, StoreError};
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
@@ -357,14 +357,14 @@ impl Store {
         has_ended
     }
 
-    /// Returns the units of a leased count that are free here, and the admitted ones with their ages in microseconds.
+    /// Returns the units of a leased count that are free here, and the admitted ones with the microseconds until they expire.
     pub(crate) fn leased(&self, key: CountKey, now: Now) -> Option<LeasedUnits> {
         let mut found = None;
         self.cells.with(key, |cell| {
             if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
                 found = Some(LeasedUnits {
                     free: Micros(ledger.look(0, ledger.base, now).free),
-                    used: ledger.ages(now),
+                    used: ledger.times_left(now),
                 });
             }
         });
@@ -563,6 +563,18 @@ impl Store {
     /// Returns an error in a child that was forked after the file was opened.
     pub(crate) fn check_ours(&self) -> Result<(), StoreError> {
         self.durable.as_ref().map_or(Ok(()), Durable::check_ours)
+    }
+
+    /// Takes what the last process left: see [`crate::Counters::take_heritage`].
+    pub(crate) fn take_heritage(&self) -> Option<Heritage> {
+        self.durable.as_ref().and_then(Durable::take_heritage)
+    }
+
+    /// Names this process in the file: see [`crate::Counters::set_opener`].
+    pub(crate) fn set_opener(&self, opener: &Opener) {
+        if let Some(durable) = &self.durable {
+            durable.set_opener(opener);
+        }
     }
 
     /// Returns the key of the identities in the file; `None` for counters in memory.

@@ -4,6 +4,7 @@
 //! visits every state that two nodes, a store and a few faults can reach, and looks for an interval of one window with more
 //! than `max` units. Each rule of the protocol can be left out ([`rules::Mutation`]); the tests show that each is needed.
 
+pub mod estate;
 pub mod node;
 pub mod rules;
 pub mod store;

@@ -1,5 +1,6 @@
 //! A node: its counter, its lease and the call that is under way, as in `callgate-counters` and `callgate-shared`.
 
+use crate::estate::Estate;
 use crate::rules::{Mutation, Rules, Ticks, number};
 use crate::store::{Ask, Epoch, Name, Reply, Request, Settle};
 
@@ -69,6 +70,8 @@ pub struct Node {
     pub flight: Option<Flight>,
     /// The slow call.
     pub slow: Option<SlowCall>,
+    /// What it has found in its file, or leaves there if it is not up.
+    pub estate: Option<Estate>,
 }
 
 impl Node {
@@ -93,6 +96,7 @@ impl Node {
             floor: NEVER,
             flight: None,
             slow: None,
+            estate: None,
         }
     }
 
@@ -342,6 +346,9 @@ impl Node {
                 slow.lease_end - 1
             };
         }
+        if let Some(estate) = &mut self.estate {
+            estate.tick(rules);
+        }
         // A call is slow for a bounded time, which is longer than a lease and a window together.
         self.slow = self.slow.filter(|slow| slow.stamp >= oldest);
     }
@@ -358,6 +365,7 @@ impl Node {
             if !self.is_up {
                 *self = Self {
                     is_up: false,
+                    estate: self.estate.take(),
                     ..Self::new(self.name.node)
                 };
             }
@@ -375,6 +383,9 @@ impl Node {
         }
         for name in names {
             name.node = 1 - name.node;
+        }
+        if let Some(estate) = &mut self.estate {
+            estate.mirror();
         }
     }
 }

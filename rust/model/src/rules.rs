@@ -69,6 +69,12 @@ pub enum Mutation {
     LateNameNotRefused,
     /// A request that arrives after later ones is performed if it has no renewal.
     LateShrinkNotRefused,
+    /// A process that takes over from one that has ended forgets the units in use.
+    TakeoverForgetsUse,
+    /// A process takes over from one whose lease lasts.
+    TakeoverDuringLease,
+    /// A process takes over by a file that is older than what the other has said.
+    StaleFileTakenOver,
 }
 
 /// The rules and bounds of one model.
@@ -107,6 +113,8 @@ pub struct Acts {
     pub takes_strictly: bool,
     /// Nodes stop.
     pub leaves: bool,
+    /// Nodes start again after they stopped or crashed, and find their file of counters.
+    pub takes_over: bool,
 }
 
 /// Things that go wrong.
@@ -116,6 +124,8 @@ pub struct Faults {
     pub slow_calls: u8,
     /// A node loses its memory, and is gone.
     pub crashes: u8,
+    /// A node starts with a copy of the file of one that runs.
+    pub copied_files: u8,
     /// A request or its answer is lost, and the node has to connect again.
     pub lost_messages: u8,
     /// A request arrives after its node has given it up.

@@ -183,7 +183,7 @@ impl Store {
     }
 
     /// The script's time, after it has noted that the clock was set.
-    fn read_clock(&mut self, rules: &Rules) -> Ticks {
+    pub(crate) fn read_clock(&mut self, rules: &Rules) -> Ticks {
         if self.seen > 0 && !rules.lacks(Mutation::StepBackNotNoticed) {
             return self.seen;
         }
@@ -224,7 +224,7 @@ impl Store {
     }
 
     /// Removes rows that make no difference: a lease that had ended when time was last seen never goes on.
-    fn tidy(&mut self) {
+    pub(crate) fn tidy(&mut self) {
         let seen = self.seen;
         self.entries
             .retain(|entry| entry.share > 0 || entry.ends.is_some_and(|ends| ends >= seen));

@@ -55,6 +55,10 @@ pub enum Step {
     Leave(usize, bool),
     /// A node is gone.
     Crash(usize),
+    /// It starts again; with a copy of the file of another node if one is named.
+    Restart(usize, Option<usize>),
+    /// It tells the store what the process before has left.
+    Bury(usize),
     /// The store loses its data.
     Lose,
     /// Another server gets a copy of the store's data.
@@ -77,6 +81,13 @@ impl System {
             steps.push(Step::TakeSlowly(place));
         }
         if !node.is_up {
+            if acts.takes_over && node.slow.is_none() {
+                steps.push(Step::Restart(place, None));
+            }
+            if faults.copied_files > 0 {
+                let others = (0..world.nodes.len()).filter(|other| *other != place);
+                steps.extend(others.map(|other| Step::Restart(place, Some(other))));
+            }
             return;
         }
         if node.lease_end >= 0 && node.free() > 0 {
@@ -119,6 +130,9 @@ impl System {
             steps.push(Step::Declare(place));
             return;
         }
+        if node.estate.is_some() {
+            steps.push(Step::Bury(place));
+        }
         let mut asks = Vec::new();
         if node.has_record {
             asks.push((Ask::Nothing, true));
@@ -151,11 +165,15 @@ impl System {
         let rules = &self.rules;
         match step {
             Step::Declare(node) => world.declare(node, rules),
-            Step::Send(node, ask, is_due) => world.nodes[node].plan(ask, is_due, rules),
+            Step::Send(node, ask, is_due) => {
+                world.nodes[node].plan(ask, is_due, rules);
+                world.hear(node);
+            }
             Step::Perform(node) => world.perform(node, rules),
             Step::Land(node, is_wanted) => world.land(node, is_wanted, rules),
             Step::Call(node, ask, is_due, is_wanted) => {
                 world.nodes[node].plan(ask, is_due, rules);
+                world.hear(node);
                 world.perform(node, rules);
                 world.land(node, is_wanted, rules);
             }
@@ -166,6 +184,7 @@ impl System {
             Step::LoseAnswer(node, ask, is_due) => {
                 world.faults.lost_messages -= 1;
                 world.nodes[node].plan(ask, is_due, rules);
+                world.hear(node);
                 world.perform(node, rules);
                 world.nodes[node].failed();
             }
@@ -200,8 +219,13 @@ impl System {
             }
             Step::Crash(node) => {
                 world.faults.crashes -= 1;
-                world.crash(node);
+                world.crash(node, rules);
             }
+            Step::Restart(node, copied) => {
+                world.faults.copied_files -= u8::from(copied.is_some());
+                world.restart(node, copied);
+            }
+            Step::Bury(node) => world.bury(node, rules),
             _ => {}
         }
     }

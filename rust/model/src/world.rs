@@ -1,5 +1,6 @@
 //! The state of a model: nodes, the store, what was admitted, and the faults that may still happen.
 
+use crate::estate::Estate;
 use crate::node::Node;
 use crate::rules::{Faults, Mutation, Rules, Ticks, number};
 use crate::store::{Epoch, Name, Reply, Request, Settle, Store};
@@ -237,6 +238,7 @@ impl World {
             entries.any(|entry| entry.name == name)
                 || [own.name, own.lease.1].contains(&name)
                 || late == Some(name)
+                || self.estates().any(|estate| estate.names.contains(&name))
         };
         let names = (0..=u8::MAX).map(|number| Name { number, ..own.name });
         names
@@ -249,12 +251,58 @@ impl World {
     /// the log, but performs the one that ends its lease.
     pub fn leave(&mut self, node: usize, is_delivered: bool, rules: &Rules) {
         let name = self.nodes[node].name;
+        if rules.acts.takes_over {
+            self.nodes[node].estate = Some(Estate::of(&self.nodes[node], &self.store));
+        }
         let (ages, stops) = self.nodes[node].leave();
         if let (Some(ages), true) = (ages, is_delivered) {
             self.store.leave(name, &ages, rules);
         }
         if stops {
             self.store.stop(name, rules);
+        }
+    }
+
+    fn estates(&self) -> impl Iterator<Item = &Estate> {
+        self.nodes.iter().filter_map(|node| node.estate.as_ref())
+    }
+
+    /// A node has planned a request: files that were copied before are old.
+    pub fn hear(&mut self, node: usize) {
+        let request = self.nodes[node].flight.as_ref().map(|flight| &flight.request);
+        let Some(name) = request
+            .filter(|request| request.renew.is_some())
+            .map(|request| request.name)
+        else {
+            return;
+        };
+        for estate in self.nodes.iter_mut().filter_map(|node| node.estate.as_mut()) {
+            estate.hear(name);
+        }
+    }
+
+    /// A node starts again, with the file that it left, or with a copy of another one's.
+    pub fn restart(&mut self, node: usize, copied: Option<usize>) {
+        let name = self.new_name(node);
+        let estate = match copied {
+            Some(other) => Some(Estate::of(&self.nodes[other], &self.store)),
+            None => self.nodes[node].estate.take(),
+        };
+        self.nodes[node] = Node {
+            estate,
+            name,
+            lease: (0, name),
+            ..Node::new(name.node)
+        };
+    }
+
+    /// A node tells the store what the process before has left.
+    pub fn bury(&mut self, node: usize, rules: &Rules) {
+        if let Some(estate) = self.nodes[node].estate.take()
+            && self.nodes[node].epoch == self.store.epoch
+            && !self.store.bury(&estate, rules)
+        {
+            self.nodes[node].estate = Some(estate);
         }
     }
 
@@ -283,11 +331,16 @@ impl World {
         }
     }
 
-    /// A node is gone with its memory.
-    pub fn crash(&mut self, node: usize) {
+    /// A node is gone with its memory, except for its file.
+    pub fn crash(&mut self, node: usize, rules: &Rules) {
         let name = self.nodes[node].name;
+        let estate = rules
+            .acts
+            .takes_over
+            .then(|| Estate::of(&self.nodes[node], &self.store));
         self.nodes[node] = Node {
             is_up: false,
+            estate,
             ..Node::new(name.node)
         };
     }

@@ -47,8 +47,8 @@ impl Call {
         self.args.extend(numbers.iter().map(u64::to_string));
     }
 
-    /// Adds a count: its keys, its window, and for a calendar window the period in which this Unix time lies.
-    pub(crate) fn count(&mut self, key: CountKey, shape: &CountShape, unix_us: u64) {
+    /// The position of a count among the keys, to which it is added.
+    pub(crate) fn place(&mut self, key: CountKey) -> u64 {
         let place = self.counts.iter().position(|known| *known == key);
         let place = place.unwrap_or_else(|| {
             self.counts.push(key);
@@ -56,7 +56,13 @@ impl Call {
             self.counts.len() - 1
         });
         // The first four keys are the policy's, and positions begin at 1.
-        self.numbers(&[5 + 2 * place as u64]);
+        5 + 2 * place as u64
+    }
+
+    /// Adds a count: its keys, its window, and for a calendar window the period in which this Unix time lies.
+    pub(crate) fn count(&mut self, key: CountKey, shape: &CountShape, unix_us: u64) {
+        let place = self.place(key);
+        self.numbers(&[place]);
         let (window_us, from_us, to_us) = window(shape, unix_us);
         self.numbers(&[window_us, from_us, to_us]);
     }

@@ -13,9 +13,14 @@ use crate::reply::{Part, Reply, amount};
 
 mod answers;
 mod flight;
+mod heir;
+mod said;
 
 pub(crate) use flight::Flight;
 use flight::Pending;
+pub(crate) use heir::Estate;
+use heir::Heir;
+pub(crate) use said::Said;
 
 /// Operations that move or give back shares, in one call.
 const MOST_AT_ONCE: usize = 256;
@@ -60,7 +65,7 @@ pub struct Lease {
     node: Arc<str>,
     /// True while the store knows this node.
     is_member: bool,
-    said: u64,
+    said: Said,
     records: HashMap<CountKey, Record>,
     /// The records in the order in which they are looked at.
     round: VecDeque<CountKey>,
@@ -83,6 +88,8 @@ pub struct Lease {
     lows: Vec<(Demand, Arc<str>)>,
     returns: Vec<Returned>,
     shrinks: Vec<(CountKey, u64)>,
+    /// What a process that has ended has left, until the store knows.
+    heir: Option<Heir>,
 }
 
 impl Lease {
@@ -104,7 +111,7 @@ impl Lease {
             known_epoch: None,
             node: node.into(),
             is_member: false,
-            said: 0,
+            said: Said::default(),
             records: HashMap::new(),
             round: VecDeque::new(),
             refused: VecDeque::new(),
@@ -119,7 +126,13 @@ impl Lease {
             lows: Vec::new(),
             returns: Vec::new(),
             shrinks: Vec::new(),
+            heir: None,
         }
+    }
+
+    /// Numbers calls together with other leases of this process.
+    pub(crate) fn number_calls(&mut self, said: Said) {
+        self.said = said;
     }
 
     /// The times of the lease.
@@ -216,6 +229,7 @@ impl Lease {
             || !self.returns.is_empty()
             || !self.shrinks.is_empty()
             || !self.settling.is_empty()
+            || self.is_heritage_due(now)
             || self.is_renewal_due(now)
     }
 
@@ -250,6 +264,9 @@ impl Lease {
     /// to [`Self::failed`].
     pub(crate) fn plan(&mut self, counters: &Counters, now: Now) -> Option<Flight> {
         let epoch = self.epoch.clone()?;
+        if self.is_heritage_due(now) {
+            return self.plan_heritage(&epoch, now);
+        }
         self.forget_full_shares(counters, now);
         if !self.is_due(now) {
             return None;
@@ -272,13 +289,13 @@ impl Lease {
         // A call that comes late, over a connection that was given up, changes no share: see the script's `renew`.
         let changes_shares = has_units || !self.shrinks.is_empty();
         if changes_shares || is_new || is_renewal || !self.settling.is_empty() {
-            self.said += 1;
+            let said = self.said.next(counters);
             let longest_us = self.records.values().map(Record::window_us).max();
             let asked_us = self.asks.iter().map(Pending::longest_us).max();
             flight.renew(
                 longest_us.unwrap_or(0).max(asked_us.unwrap_or(0)),
                 self.wanted_since_us,
-                self.said,
+                said,
                 !self.is_member,
             );
             if self.is_member {

@@ -345,18 +345,21 @@ function operations.shrink()
   return {count.share}
 end
 
--- Turns the caller's share into units of the log, each with its age.
-function operations.leave()
-  local count = read_count()
-  local merge, all = number(), number()
-  local entries = {}
+-- Units of a share, each with the time until it expires.
+local function read_units(count)
+  local units = {}
+  for _ = 1, number() do
+    local left, amount = number(), number()
+    table.insert(units, {now + left - count.window, amount})
+  end
+  return units
+end
+
+-- Adds units to the log, in the order of their stamps.
+local function log_all(count, entries, merge)
   for _, entry in ipairs(whole_log(count)) do
     local stamp, amount = string.match(entry, '(%d+) (%d+)')
     table.insert(entries, {tonumber(stamp), tonumber(amount)})
-  end
-  for _ = 1, all do
-    local age, amount = number(), number()
-    table.insert(entries, {now - age, amount})
   end
   table.sort(entries, function(a, b) return a[1] < b[1] end)
   redis.call('DEL', count.log)
@@ -364,9 +367,86 @@ function operations.leave()
   for _, entry in ipairs(entries) do
     if entry[1] + count.window > now then log_units(count, entry[1], entry[2], merge) end
   end
+end
+
+-- Turns the caller's share into units of the log.
+function operations.leave()
+  local count = read_count()
+  local merge = number()
+  log_all(count, read_units(count), merge)
   set_share(count, 0)
   write_count(count)
   return {1}
+end
+
+-- The name of the key with the counts of which another node has shares: it differs from the caller's in the node's alone.
+local function held_of(other)
+  return string.sub(held, 1, #held - #node) .. other
+end
+
+-- Names a node of a process that has ended, and counts of which it has shares. The caller knows what the process had in use
+-- when it said this number; who has said more since is left alone. Answers a time to wait while a lease of the process
+-- lasts: it is running, and the caller has a copy of its file, or it has ended a moment ago. Answers nothing once there are
+-- none.
+function operations.heirs()
+  local prefix, said, most = word(), number(), number()
+  local all, wait = redis.call('HGETALL', nodes), nil
+  for index = 1, #all, 2 do
+    local other = all[index]
+    if string.sub(other, 1, #prefix) == prefix then
+      local ends, _, number_said = string.match(all[index + 1], '(%d+) (%d+) (%d+)')
+      if tonumber(ends) >= now then
+        wait = lease / 4
+      elseif tonumber(number_said) <= said then
+        local counts = redis.call('SRANDMEMBER', held_of(other), most)
+        if #counts > 0 then
+          table.insert(counts, 1, other)
+          return counts
+        end
+        redis.call('HDEL', nodes, other)
+      end
+    end
+  end
+  return {wait}
+end
+
+-- Turns the share of a node that has ended into units of the log. Nothing if that was done before.
+function operations.bury()
+  local count = read_count()
+  local other = word()
+  local units = read_units(count)
+  local had = tonumber(redis.call('HGET', count.count, 'n:' .. other) or '0')
+  if had > 0 then
+    log_all(count, units, 0)
+    redis.call('HDEL', count.count, 'n:' .. other)
+    count.shares = math.max(0, count.shares - had)
+    write_count(count)
+  end
+  redis.call('SREM', held_of(other), count.count)
+  return {had}
+end
+
+-- Removes the share of a node that nothing of is in use any more. The count is named by its key, and must not have been read.
+local function forget_share(count, other, ms)
+  local share = tonumber(redis.call('HGET', count, 'n:' .. other) or '0')
+  redis.call('HDEL', count, 'n:' .. other)
+  if redis.call('EXISTS', count) == 0 then return end
+  local shares = tonumber(redis.call('HGET', count, 'shares') or '0') - share
+  redis.call('HSET', count, 'shares', text(math.max(0, shares)))
+  if shares <= 0 then redis.call('PEXPIRE', count, ms) end
+end
+
+-- Removes the shares of a node that has ended of counts of which it had nothing in use.
+function operations.drop()
+  local other, all = word(), number()
+  save_counts()
+  local longest = tonumber(string.match(redis.call('HGET', nodes, other) or '', '%d+ (%d+)') or '0')
+  for _ = 1, all do
+    local count = KEYS[number()]
+    forget_share(count, other, math.ceil((longest + lease) / 1000))
+    redis.call('SREM', held_of(other), count)
+  end
+  return {all}
 end
 
 -- Gives the caller a share that it has from another epoch, while nothing is granted yet: later it may be another's.
@@ -406,19 +486,11 @@ function operations.clean()
     local ends, longest = string.match(all[index + 1], '(%d+) (%d+)')
     oldest = math.min(oldest, tonumber(ends))
     if other ~= node and tonumber(ends) + tonumber(longest) + lease <= now then
-      -- The names of these keys differ in the node's alone.
-      local of_other = string.sub(held, 1, #held - #node) .. other
-      for _, count in ipairs(redis.call('SPOP', of_other, most)) do
-        local share = tonumber(redis.call('HGET', count, 'n:' .. other) or '0')
-        redis.call('HDEL', count, 'n:' .. other)
-        local shares = tonumber(redis.call('HGET', count, 'shares') or '0') - share
-        if redis.call('EXISTS', count) == 1 then
-          redis.call('HSET', count, 'shares', text(math.max(0, shares)))
-          if shares <= 0 then redis.call('PEXPIRE', count, math.ceil((tonumber(longest) + lease) / 1000)) end
-        end
+      for _, count in ipairs(redis.call('SPOP', held_of(other), most)) do
+        forget_share(count, other, math.ceil((tonumber(longest) + lease) / 1000))
         most = most - 1
       end
-      if redis.call('EXISTS', of_other) == 0 then redis.call('HDEL', nodes, other) end
+      if redis.call('EXISTS', held_of(other)) == 0 then redis.call('HDEL', nodes, other) end
       -- The rest is looked through the next time.
       if most <= 0 then return {most} end
     end

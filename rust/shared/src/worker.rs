@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::{SharedConfig, fingerprint, hex};
+use crate::config::{SharedConfig, fingerprint};
 use crate::error::SharedError;
 use crate::keys::Keys;
-use crate::lease::{Flight, Lease, Times};
+use crate::lease::{Estate, Flight, Lease, Said, Times};
 use crate::link::Link;
 use crate::reply::Reply;
 use crate::route::Route;
@@ -80,7 +80,19 @@ impl Worker {
             let wake = Arc::clone(&wake);
             move || wake.notify_one()
         });
+        let names = Names::new();
+        let counters = node.counters();
+        let estate = counters.take_heritage().map(|heritage| {
+            let prefix = Names::prefix(heritage.opener.name);
+            Arc::new(Estate::new(heritage, prefix))
+        });
+        let said = Said::new(names.process);
+        // Also where it never says anything: who opens the file next has to find this process, not one before.
+        said.note(counters);
         let mut run = Run {
+            names,
+            said,
+            estate,
             fingerprint: fingerprint(shared.hash_key()),
             shared,
             node,
@@ -162,16 +174,39 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A name that no node has had.
-fn new_name() -> String {
-    let mut bytes = [0; 12];
-    // Without random numbers names of one process still differ, and the store tells two that have one apart.
-    if getrandom::fill(&mut bytes).is_err() {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let nanos = now.map_or(0, |now| now.as_nanos());
-        bytes.copy_from_slice(&nanos.to_le_bytes()[..12]);
+/// Names that no other process has had.
+#[derive(Debug)]
+struct Names {
+    /// The name of this process.
+    process: u128,
+    /// The number of names.
+    made: u64,
+}
+
+impl Names {
+    fn new() -> Self {
+        let mut bytes = [0; 16];
+        // Without random numbers names of one process still differ, and the store tells two that have one apart.
+        if getrandom::fill(&mut bytes[..12]).is_err() {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            bytes = now.map_or(0, |now| now.as_nanos()).to_le_bytes();
+        }
+        Self {
+            process: u128::from_le_bytes(bytes),
+            made: 0,
+        }
     }
-    hex(&bytes)
+
+    /// A name that no node has had.
+    fn next(&mut self) -> String {
+        self.made += 1;
+        format!("{}{}", Self::prefix(self.process), self.made)
+    }
+
+    /// The beginning of all names of a process.
+    fn prefix(process: u128) -> String {
+        format!("{process:024x}.")
+    }
 }
 
 /// A policy that has a way to the store of its own; `None` for the way of all others.
@@ -199,6 +234,10 @@ struct Run<N> {
     /// Policies that must not be shared, and the moment at which they are looked at again.
     refused: HashMap<u32, (SharedError, Instant)>,
     state: Arc<Mutex<State>>,
+    names: Names,
+    said: Said,
+    /// What the process has left that had this one's file of counters before.
+    estate: Option<Arc<Estate>>,
 }
 
 /// The answer to a call of a policy.
@@ -323,12 +362,20 @@ impl<N: Node> Run<N> {
             self.ways.insert(Some(number), Way::new(route));
         }
         let (shared, prefix, times) = (&self.shared, &self.prefix, self.times);
+        let now = self.node.now();
+        self.estate = self.estate.take().filter(|estate| !estate.is_over(now));
+        let (names, said, estate) = (&mut self.names, &self.said, &self.estate);
         self.policies.entry(number).or_insert_with(|| {
             // Who asks has the policy, so it is known.
             let policy = shared
                 .policy_numbered(number)
                 .unwrap_or_else(|| shared.policy(""));
-            Lease::new(Arc::clone(shared), policy, prefix, times, &new_name())
+            let mut lease = Lease::new(Arc::clone(shared), policy, prefix, times, &names.next());
+            lease.number_calls(said.clone());
+            if let Some(estate) = estate {
+                lease.inherit(Arc::clone(estate));
+            }
+            lease
         })
     }
 
@@ -348,7 +395,8 @@ impl<N: Node> Run<N> {
             self.sent += 1;
             let number = self.sent;
             if !policy.has_epoch() {
-                let (keys, args) = policy.declaration(link.identity.as_str(), &new_name(), &self.fingerprint);
+                let (keys, args) =
+                    policy.declaration(link.identity.as_str(), &self.names.next(), &self.fingerprint);
                 let script = Arc::clone(&self.declare);
                 self.busy.insert(policy_number, (number, None));
                 calls.spawn(async move {
@@ -394,7 +442,7 @@ impl<N: Node> Run<N> {
         let outcome = match (landed.answer, flight) {
             (Ok(value), Some(flight)) => match Reply::read(value, flight.operations()) {
                 Ok(reply) => {
-                    policy.answered(flight, reply, counters, now, new_name);
+                    policy.answered(flight, reply, counters, now, || self.names.next());
                     if !policy.has_epoch() {
                         // The server may have another identity by now: a new connection asks for it.
                         if let Some(way) = way_mut(&mut self.ways, landed.policy) {

@@ -11,6 +11,7 @@ use callgate_mapped::Words;
 use super::block::crc_of;
 use super::clock::{ClockReading, ClockRecord};
 use super::error::StoreError;
+use super::heritage::Opener;
 use crate::Period;
 use crate::atomic::Ordering;
 use crate::blocks::BLOCK_WORDS;
@@ -40,11 +41,15 @@ const MORE_PERIODS: usize = STATE + LINE;
 /// The first line of resets: seven words and their checksum, which is written last. A line without a checksum is free, and a
 /// file that was made without them holds zeros here.
 const RESETS: usize = MORE_PERIODS + LINE;
-/// Lines of resets: all up to the copy of the constant line.
-pub(crate) const RESET_LINES: usize = (FIXED[1] - RESETS) / LINE;
+/// Lines of resets: all up to the line of the opener.
+pub(crate) const RESET_LINES: usize = (FIXED[1] - RESETS) / LINE - 1;
+/// The process that has the file open, if it shares counts with other nodes: mark, name (2), the number of its last call of the
+/// store, checksum.
+const OPENER: usize = RESETS + RESET_LINES * LINE;
 
 const OPEN: u64 = u64::from_le_bytes(*b"is open.");
 const CLEAN: u64 = u64::from_le_bytes(*b"is clean");
+const OPENED_BY: u64 = u64::from_le_bytes(*b"openedby");
 
 /// The header, as words of a mapping or of a copy.
 #[derive(Clone, Debug)]
@@ -210,6 +215,26 @@ impl Header {
     /// Makes the system write the header's pages again, by [`Words::touch`].
     pub(crate) fn touch(&self) {
         self.words.touch();
+    }
+
+    /// Names the process that has the file open. For one thread at a time.
+    pub(crate) fn set_opener(&self, opener: &Opener) {
+        let [low, high] = halves(opener.name);
+        // While it is written the line matches no checksum, and names nobody.
+        self.write_line(OPENER, [OPENED_BY, low, high, opener.said, 0, 0, 0]);
+    }
+
+    /// Takes the name of the process that had the file open last, if it had one: no later one finds it.
+    pub(crate) fn take_opener(&self) -> Option<Opener> {
+        let [mark, low, high, said, ..] = self.line(OPENER);
+        let is_whole = mark == OPENED_BY && self.is_whole(OPENER);
+        for place in self.words.iter().skip(OPENER).take(LINE) {
+            place.store(0, Ordering::SeqCst);
+        }
+        is_whole.then(|| Opener {
+            name: u128::from(high) << 64 | u128::from(low),
+            said,
+        })
     }
 
     /// Reads whether the file was closed.

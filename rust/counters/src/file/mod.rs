@@ -9,6 +9,7 @@ mod clock;
 mod error;
 mod facts;
 mod header;
+mod heritage;
 mod open;
 mod recover;
 mod repair;
@@ -31,6 +32,7 @@ use crate::cells::Cells;
 pub use clock::ClockReading;
 pub use error::StoreError;
 pub use facts::Facts;
+pub use heritage::{Heritage, InheritedCount, Opener};
 pub use repair::Repaired;
 
 pub(crate) use open::{Clocks, Sizes, holder_of, open, open_existing};
@@ -47,6 +49,10 @@ pub(crate) struct Durable {
     shift_us: i64,
     /// The engine's time at which the file was opened. A new count admits no call of before.
     opened_us: u64,
+    /// What the last process left of counts that it shared, until somebody takes it.
+    heritage: Mutex<Option<Heritage>>,
+    /// For the opener alone, who must not wait for a flush.
+    header: Header,
     flusher: Mutex<Flusher>,
 }
 
@@ -76,6 +82,19 @@ impl Durable {
     /// The time at which the file was opened, on the clock of the stamps.
     pub(crate) const fn opened_us(&self) -> u64 {
         self.opened_us
+    }
+
+    /// Takes what the last process left of counts that it shared.
+    pub(crate) fn take_heritage(&self) -> Option<Heritage> {
+        let mut heritage = self.heritage.lock().unwrap_or_else(PoisonError::into_inner);
+        heritage.take()
+    }
+
+    /// Names this process in the file, for the one that opens it next. For one thread at a time.
+    pub(crate) fn set_opener(&self, opener: &Opener) {
+        if self.is_ours() {
+            self.header.set_opener(opener);
+        }
     }
 
     /// Returns true if this process opened the file. A child that it forks must take nothing from the counters and must

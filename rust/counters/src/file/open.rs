@@ -10,6 +10,7 @@ use callgate_mapped::{LockError, MappedFile, Words};
 use super::clock::{ClockReading, ClockRecord};
 use super::error::StoreError;
 use super::header::{Closed, Fixed, Header, Recorded, ResetLine};
+use super::heritage::Heritage;
 use super::recover::{Restart, Used, fault_of, mend, raise_reached, zero};
 use super::space::{BLOCK_BYTES, Extent, FileSpace, LEAST_BLOCKS, offset_of};
 use super::{Durable, Flusher, block};
@@ -187,6 +188,11 @@ fn adopt(
     // Up to here nothing was written.
     file.keep_others_out().map_err(fault(path, "open"))?;
     image.header.set_open(std::process::id());
+    // Before a cell is emptied: a process that is killed meanwhile leaves nothing to inherit. After another boot, pages of the
+    // file may be missing or the wall clock wrong.
+    let opener = image.header.take_opener();
+    let opener = opener.filter(|_| recorded.clock.is_of_boot(reading));
+    let heritage = opener.map(|opener| Heritage::of(opener, &used, restart));
     file.sync().map_err(fault(path, "write"))?;
 
     if restart.power_failed {
@@ -195,18 +201,7 @@ fn adopt(
             block::clear(words);
         }
     }
-    let mut kept = Vec::with_capacity(used.len());
-    let mut idle = Vec::new();
-    let mut live = 0;
-    for used in used {
-        match mend(&used, restart) {
-            0 => idle.push(used),
-            count => {
-                live += count;
-                kept.push(used);
-            }
-        }
-    }
+    let (kept, idle, live) = mend_all(used, restart);
     free.extend(freed(path, &file, &image.header, idle)?);
     let blocks = keep_blocks(&kept).min(image.blocks);
     free.retain(|(number, _)| *number < blocks);
@@ -249,6 +244,8 @@ fn adopt(
             .cast_signed()
             .wrapping_sub(reading.boot_us.cast_signed()),
         opened_us: engine_us,
+        heritage: Mutex::new(heritage),
+        header: image.header.clone(),
         flusher: Mutex::new(Flusher {
             header: image.header,
             synced_blocks: blocks,
@@ -257,6 +254,17 @@ fn adopt(
         }),
     };
     Ok((cells, durable, resets))
+}
+
+/// Repairs the cells of blocks. Returns the blocks that hold units, those that hold none, and the number of cells that do.
+fn mend_all(used: Vec<Used>, restart: Restart) -> (Vec<Used>, Vec<Used>, usize) {
+    let mut live = 0;
+    let (kept, idle) = used.into_iter().partition(|used| {
+        let count = mend(used, restart);
+        live += count;
+        count > 0
+    });
+    (kept, idle, live)
 }
 
 /// Zeroes blocks that hold no units; what their calendars have reached is on disk before.

@@ -129,7 +129,8 @@ fn a_leased_count_admits_its_share_and_no_more() {
         units.used.iter().map(|(_, amount)| amount.0).sum::<u64>(),
         3 * UNIT
     );
-    assert!(units.used.iter().all(|(age_us, _)| *age_us <= 5), "{units:?}");
+    let expires = |(left_us, _): &(u64, Micros)| (WINDOW_US - 5..=WINDOW_US + 5).contains(left_us);
+    assert!(units.used.iter().all(expires), "{units:?}");
     let later = WINDOW_US + 4;
     assert_eq!(
         counters.take_back(wanted.key, Micros(5 * UNIT), now(later)),

@@ -10,6 +10,7 @@ mod clock;
 mod damage;
 mod disk;
 mod flips;
+mod heritage;
 mod kill;
 mod resets;
 mod restart;

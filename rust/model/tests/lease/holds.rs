@@ -1,7 +1,7 @@
 //! No interval of one window holds more than `max`: every state of each configuration is visited.
 
-use crate::support::{ALL, DELAYS, LEASES, NO_FAULTS, SHRINKS, holds, rules};
-use callgate_model::rules::{Faults, Mutation, Rules};
+use crate::support::{ALL, DELAYS, LEASES, NO_FAULTS, SHRINKS, TAKES_OVER, holds, rules};
+use callgate_model::rules::{Acts, Faults, Mutation, Rules};
 
 #[test]
 fn with_strict_takes_and_nodes_that_stop() {
@@ -85,6 +85,40 @@ fn after_the_loss_of_all_data_and_after_a_failover() {
         };
         holds(2, rules(1, 2, SHRINKS, faults));
     }
+}
+
+#[test]
+fn with_nodes_that_start_again_and_take_over() {
+    let crashes = Faults {
+        crashes: 1,
+        ..NO_FAULTS
+    };
+    let lost = Faults {
+        lost_messages: 1,
+        ..crashes
+    };
+    let late = Faults {
+        late_requests: 1,
+        ..crashes
+    };
+    let copied = Faults {
+        copied_files: 1,
+        ..crashes
+    };
+    let stops = Acts {
+        leaves: true,
+        takes_strictly: true,
+        ..TAKES_OVER
+    };
+    let delays = Acts {
+        takes_over: true,
+        ..DELAYS
+    };
+    holds(2, rules(2, 2, TAKES_OVER, crashes));
+    holds(2, rules(1, 2, TAKES_OVER, lost));
+    holds(2, rules(1, 2, TAKES_OVER, copied));
+    holds(2, rules(1, 2, stops, lost));
+    holds(2, rules(1, 1, delays, late));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Each rule of the protocol is needed: the checker finds a run that breaks the invariant where it is missing.
 
-use crate::support::{ALL, DELAYS, LEASES, NO_FAULTS, SHRINKS, breaks, rules};
+use crate::support::{ALL, DELAYS, LEASES, NO_FAULTS, SHRINKS, TAKES_OVER, breaks, rules};
 use callgate_model::rules::{Faults, Mutation, Rules};
 
 const SLOW: Faults = Faults {
@@ -22,6 +22,14 @@ const LOSS: Faults = Faults {
 const FAILOVER: Faults = Faults {
     failovers: 1,
     ..NO_FAULTS
+};
+const CRASH: Faults = Faults {
+    crashes: 1,
+    ..NO_FAULTS
+};
+const COPY: Faults = Faults {
+    copied_files: 1,
+    ..CRASH
 };
 const FORWARD: Faults = Faults {
     steps_forward: 1,
@@ -200,4 +208,22 @@ fn a_late_request_with_a_new_name_is_refused() {
 #[test]
 fn a_late_request_without_a_renewal_is_refused() {
     breaks(Mutation::LateShrinkNotRefused, rules(1, 1, DELAYS, LATE));
+}
+
+#[test]
+fn who_takes_over_counts_the_units_in_use() {
+    breaks(Mutation::TakeoverForgetsUse, rules(1, 3, TAKES_OVER, CRASH));
+}
+
+#[test]
+fn who_takes_over_waits_until_the_lease_has_ended() {
+    breaks(Mutation::TakeoverDuringLease, rules(1, 2, TAKES_OVER, COPY));
+}
+
+#[test]
+fn who_takes_over_has_the_latest_file() {
+    breaks(
+        Mutation::StaleFileTakenOver,
+        rules(1, 3, TAKES_OVER, Faults { crashes: 2, ..COPY }),
+    );
 }

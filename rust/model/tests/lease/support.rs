@@ -8,6 +8,7 @@ use stateright::{Checker, Model};
 pub(crate) const NO_FAULTS: Faults = Faults {
     slow_calls: 0,
     crashes: 0,
+    copied_files: 0,
     lost_messages: 0,
     late_requests: 0,
     losses: 0,
@@ -22,6 +23,7 @@ pub(crate) const LEASES: Acts = Acts {
     shrinks: false,
     takes_strictly: false,
     leaves: false,
+    takes_over: false,
 };
 
 /// They give back as well.
@@ -35,6 +37,12 @@ pub(crate) const ALL: Acts = Acts {
     takes_strictly: true,
     leaves: true,
     ..SHRINKS
+};
+
+/// Nodes start again and take over what they left.
+pub(crate) const TAKES_OVER: Acts = Acts {
+    takes_over: true,
+    ..LEASES
 };
 
 /// Requests and answers of the first node take time.

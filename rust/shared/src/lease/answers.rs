@@ -67,6 +67,7 @@ impl Lease {
                     self.learn_time(&parts, now);
                     learned.takes.insert(*place, parts);
                 }
+                Op::Heirs => self.heirs_found(&parts, now),
                 Op::Other => {}
             }
         }

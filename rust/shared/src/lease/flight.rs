@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_counters::lease::{Returned, UnitsAsk};
-use callgate_counters::{CountKey, Demand, LeasedUnits, Now, Sharing, Window};
+use callgate_counters::{CountKey, CountShape, Demand, LeasedUnits, Micros, Now, Sharing, Window};
 
 use crate::call::{Call, merge_us};
 use crate::keys::Keys;
@@ -57,6 +57,7 @@ pub(super) enum Op {
     Take(usize),
     Grow(CountKey),
     Settle(CountKey),
+    Heirs,
     /// Whose answer changes nothing.
     Other,
 }
@@ -184,12 +185,46 @@ impl Flight {
         let written: u64 = entries.iter().map(|(_, amount)| amount.0).sum();
         let used = record.lent.saturating_sub(units.free.0);
         if used > written {
-            entries.push((0, callgate_counters::Micros(used - written)));
+            entries.push((record.window_us(), Micros(used - written)));
         }
-        self.call
-            .numbers(&[merge_us(&record.demand.shape), entries.len() as u64]);
-        for (age_us, amount) in entries {
-            self.call.numbers(&[age_us, amount.0]);
+        self.call.numbers(&[merge_us(&record.demand.shape)]);
+        self.units(&entries);
+        self.ops.push(Op::Other);
+    }
+
+    /// Units in use: microseconds until they expire, and their number.
+    fn units(&mut self, units: &[(u64, Micros)]) {
+        self.call.numbers(&[units.len() as u64]);
+        for (left_us, amount) in units {
+            self.call.numbers(&[*left_us, amount.0]);
+        }
+    }
+
+    /// Asks for shares of nodes whose names begin so, and that have said nothing since this number.
+    pub(super) fn heirs(&mut self, prefix: &str, said: u64, most: u64) {
+        self.call.word("heirs");
+        self.call.word(prefix);
+        self.call.numbers(&[said, most]);
+        self.ops.push(Op::Heirs);
+    }
+
+    /// Turns the share of a node that has ended into units of the log.
+    pub(super) fn bury(&mut self, key: CountKey, shape: &CountShape, node: &str, units: &[(u64, Micros)]) {
+        self.call.word("bury");
+        self.call.count(key, shape, self.unix_us);
+        self.call.word(node);
+        self.units(units);
+        self.ops.push(Op::Other);
+    }
+
+    /// Removes the shares of a node that has ended of counts of which it had nothing in use.
+    pub(super) fn drop(&mut self, node: &str, keys: &[CountKey]) {
+        self.call.word("drop");
+        self.call.word(node);
+        self.call.numbers(&[keys.len() as u64]);
+        for key in keys {
+            let place = self.call.place(*key);
+            self.call.numbers(&[place]);
         }
         self.ops.push(Op::Other);
     }
