@@ -43,6 +43,16 @@ impl Estate {
         self.is_stale |= self.names.contains(&name);
     }
 
+    /// This estate, without names that the store does not know; `None` if nothing is left to take over. A row that a late request
+    /// makes is nobody's to use.
+    #[must_use]
+    pub fn or_none(mut self, store: &Store, drops_stale: bool) -> Option<Self> {
+        self.names
+            .retain(|name| store.entries.iter().any(|entry| entry.name == *name));
+        let is_over = self.names.is_empty() || self.is_stale && drops_stale;
+        (!is_over).then_some(self)
+    }
+
     /// Exchanges the names of two nodes.
     pub fn mirror(&mut self) {
         for name in &mut self.names {

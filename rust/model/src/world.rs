@@ -93,6 +93,14 @@ impl World {
         for node in &mut self.nodes {
             node.forget();
         }
+        let drops_stale = !rules.lacks(Mutation::StaleFileTakenOver);
+        for node in &mut self.nodes {
+            let store = &self.store;
+            node.estate = node
+                .estate
+                .take()
+                .and_then(|estate| estate.or_none(store, drops_stale));
+        }
         let slow = self.nodes.iter().filter_map(|node| node.slow);
         let oldest = slow.map(|slow| slow.stamp).min().unwrap_or(0);
         self.admitted.retain(|stamp| stamp + rules.window > oldest);
@@ -232,12 +240,16 @@ impl World {
     /// nothing knows it, so that there are finitely many states.
     fn new_name(&self, node: usize) -> Name {
         let own = &self.nodes[node];
-        let late = self.late.as_ref().map(|late| late.request.name);
+        let late = self.late.as_ref().map(|late| &late.request);
+        let is_late = |name: Name| {
+            let is_moved = |settle| matches!(settle, Settle::Move(from, _) if from == name);
+            late.is_some_and(|late| late.name == name || late.settle.is_some_and(is_moved))
+        };
         let is_known = |name: Name| {
             let mut entries = self.store.entries.iter();
             entries.any(|entry| entry.name == name)
                 || [own.name, own.lease.1].contains(&name)
-                || late == Some(name)
+                || is_late(name)
                 || self.estates().any(|estate| estate.names.contains(&name))
         };
         let names = (0..=u8::MAX).map(|number| Name { number, ..own.name });
