@@ -141,7 +141,26 @@ impl Quotas {
             let id = &action.bucket_id.as_ref().unwrap().bucket;
             (id.get("tool").cloned().unwrap_or_default(), told(action.bucket_action.as_ref().unwrap()))
         };
-        actions.iter().map(of).collect()
+        let mut assigned: Vec<(String, String)> = actions.iter().map(of).collect();
+        let is_number = |word: &str| word.parse::<u64>().is_ok();
+        let before: Vec<Option<(String, String)>> = std::iter::once(None)
+            .chain(assigned.iter().cloned().map(Some))
+            .collect();
+        for ((tool, word), before) in assigned.iter().zip(&before) {
+            let denial = Some((tool.clone(), "deny".to_owned()));
+            assert!(
+                !is_number(word) || *before == denial,
+                "tokens take the place of a denial"
+            );
+        }
+        let is_replaced = |place: usize| {
+            let next = assigned.get(place + 1);
+            next.is_some_and(|(tool, word)| is_number(word) && *tool == assigned[place].0)
+        };
+        let kept: Vec<bool> = (0..assigned.len()).map(|place| !is_replaced(place)).collect();
+        let mut kept = kept.into_iter();
+        assigned.retain(|_| kept.next().unwrap());
+        assigned
     }
 
     /// Reports requests of one tool, and returns the assignment.

@@ -133,13 +133,12 @@ impl Assignments {
                 let id = usage.bucket_id.unwrap_or_default();
                 let reported = Some((usage.num_requests_allowed, usage.num_requests_denied));
                 if self.open(&id.bucket) {
-                    let assignment =
+                    let planned =
                         self.assign(&id.bucket, reported, (&configuration, pep), &mut buffers.scratch);
-                    actions.extend(assignment.map(|assignment| action(id, assignment)));
+                    self.push(&mut actions, id, planned);
                 } else {
                     self.gate.metrics.quota_assigned(QuotaAssignment::DenyAll);
-                    let assignment = self.assignment(Action::DenyAll);
-                    actions.push(action(id, assignment));
+                    self.push(&mut actions, id, Some(Action::DenyAll));
                 }
             }
         });
@@ -161,8 +160,8 @@ impl Assignments {
         let mut actions = Vec::new();
         work_on(&[], |buffers| {
             for bucket in ids {
-                let assignment = self.assign(&bucket, None, (&configuration, pep), &mut buffers.scratch);
-                actions.extend(assignment.map(|assignment| action(BucketId { bucket }, assignment)));
+                let planned = self.assign(&bucket, None, (&configuration, pep), &mut buffers.scratch);
+                self.push(&mut actions, BucketId { bucket }, planned);
             }
         });
         Ok(response(actions))
@@ -225,7 +224,7 @@ impl Assignments {
         reported: Option<(u64, u64)>,
         (configuration, pep): (&Configuration, Pep),
         scratch: &mut Scratch,
-    ) -> Option<Assignment> {
+    ) -> Option<Action> {
         let gate = Arc::clone(&self.gate);
         let entry = self.buckets.get_mut(id)?;
         let desk = Desk {
@@ -268,7 +267,18 @@ impl Assignments {
             self.buckets.remove(id);
         }
         gate.metrics.quota_assigned(counted(planned));
-        Some(self.assignment(planned))
+        Some(planned)
+    }
+
+    /// Adds what Envoy is told about one bucket.
+    fn push(&self, actions: &mut Vec<BucketAction>, id: BucketId, planned: Option<Action>) {
+        let Some(planned) = planned else { return };
+        if let Action::Tokens { .. } = planned {
+            // A bucket of tokens that takes the place of another one begins as full as that one was: empty, if all was used. In the
+            // place of a denial it begins full. Envoy takes both in one step, so no request meets the denial.
+            actions.push(action(id.clone(), self.assignment(Action::DenyAll)));
+        }
+        actions.push(action(id, self.assignment(planned)));
     }
 
     fn assignment(&self, action: Action) -> Assignment {
