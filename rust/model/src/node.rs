@@ -21,10 +21,12 @@ pub struct Flight {
 /// A call of an agent that is slow: other things happen between its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlowCall {
-    /// The stamp of its unit: at first its reading of the clock.
+    /// The stamp of its unit: at first its reading of the clock, or the end of its quota.
     pub stamp: Ticks,
-    /// The end of the lease that it has read.
+    /// The latest stamp by the lease that it has read.
     pub lease_end: Ticks,
+    /// True if it lends a quota.
+    pub is_quota: bool,
     /// True once it holds its unit.
     pub is_taken: bool,
 }
@@ -72,6 +74,8 @@ pub struct Node {
     pub slow: Option<SlowCall>,
     /// What it has found in its file, or leaves there if it is not up.
     pub estate: Option<Estate>,
+    /// Ends of the units that were lent as quotas and are not used yet. They outlive the node.
+    pub quotas: Vec<Ticks>,
 }
 
 impl Node {
@@ -97,6 +101,17 @@ impl Node {
             flight: None,
             slow: None,
             estate: None,
+            quotas: Vec::new(),
+        }
+    }
+
+    /// The same node, gone with its memory.
+    #[must_use]
+    pub fn gone(&self) -> Self {
+        Self {
+            is_up: false,
+            quotas: self.quotas.clone(),
+            ..Self::new(self.name.node)
         }
     }
 
@@ -272,12 +287,45 @@ impl Node {
         Some(0)
     }
 
+    /// True if the node may lend and extend quotas.
+    pub fn may_lend(&self, rules: &Rules) -> bool {
+        rules.ahead > 0 && (self.lease_end >= 0 || rules.lacks(Mutation::QuotaWithoutLease))
+    }
+
+    /// Lends a unit as a quota: it counts as used at the end of its time to live.
+    pub fn lend(&mut self, rules: &Rules) {
+        self.used.push(rules.ahead);
+        self.quotas.push(rules.ahead);
+        self.used.sort_unstable();
+        self.quotas.sort_unstable();
+    }
+
+    /// Extends the quota that ends first.
+    pub fn extend_quota(&mut self, rules: &Rules) {
+        if let Some(end) = self.quotas.first_mut() {
+            redate(&mut self.used, *end, rules.ahead);
+            *end = rules.ahead;
+        }
+        self.quotas.sort_unstable();
+    }
+
+    /// Uses a unit of the quota that ends first: to keep the others leaves more to come. `is_told` is true if a report tells the
+    /// node, which counts it as used now.
+    pub fn use_quota(&mut self, is_told: bool) {
+        let end = self.quotas.remove(0);
+        if is_told {
+            redate(&mut self.used, end, 0);
+        }
+    }
+
     /// The first step of a slow call: the end of the lease, then the clock.
-    pub fn read(&mut self, rules: &Rules) {
+    pub fn read(&mut self, is_quota: bool, rules: &Rules) {
         let reads = !rules.lacks(Mutation::LeaseEndReadAfterTake);
+        let ahead = if is_quota { rules.ahead } else { 0 };
         self.slow = Some(SlowCall {
-            stamp: 0,
-            lease_end: if reads { self.lease_end } else { NEVER },
+            stamp: ahead,
+            lease_end: if reads { self.lease_end + ahead } else { NEVER },
+            is_quota,
             is_taken: false,
         });
     }
@@ -292,6 +340,7 @@ impl Node {
         if self.free() == 0 {
             return None;
         }
+        let end = slow.stamp;
         slow.stamp = slow.stamp.max(self.floor);
         let reads_later = rules.lacks(Mutation::LeaseEndReadAfterTake);
         let is_after = slow.stamp > slow.lease_end && !reads_later;
@@ -307,16 +356,30 @@ impl Node {
             self.slow = Some(slow);
             return None;
         }
+        if slow.is_quota {
+            // Nothing is used yet.
+            if end >= 0 {
+                self.quotas.push(end);
+                self.quotas.sort_unstable();
+            }
+            return None;
+        }
         Some(slow.stamp)
     }
 
     /// `Lease::leave`: the ages of the units in use if the store counts them under this lease, and true if the lease is to be
     /// ended.
-    pub fn leave(&mut self) -> (Option<Vec<Ticks>>, bool) {
+    pub fn leave(&mut self, rules: &Rules) -> (Option<Vec<Ticks>>, bool) {
         self.is_up = false;
         (self.end, self.lease_end) = (NEVER, NEVER);
         let is_known = self.has_record && self.lease == (self.epoch, self.name);
-        let ages = is_known.then(|| self.used.iter().map(|stamp| -stamp).collect());
+        let youngest = if rules.lacks(Mutation::LeaveForgetsQuotas) {
+            0
+        } else {
+            -rules.ahead
+        };
+        let age = |stamp: &Ticks| (-stamp).max(youngest);
+        let ages = is_known.then(|| self.used.iter().map(age).collect());
         (ages, self.is_member && self.epoch != 0)
     }
 
@@ -338,6 +401,10 @@ impl Node {
             // The clock of the ledger: who takes expired units away stamps nothing before.
             self.floor = 0;
         }
+        for end in &mut self.quotas {
+            *end -= 1;
+        }
+        self.quotas.retain(|end| *end >= 0);
         if let Some(slow) = &mut self.slow {
             slow.stamp -= 1;
             slow.lease_end = if slow.lease_end <= oldest {
@@ -364,9 +431,8 @@ impl Node {
             }
             if !self.is_up {
                 *self = Self {
-                    is_up: false,
                     estate: self.estate.take(),
-                    ..Self::new(self.name.node)
+                    ..self.gone()
                 };
             }
         }
@@ -388,4 +454,12 @@ impl Node {
             estate.mirror();
         }
     }
+}
+
+/// Moves one unit in use from a stamp to another.
+fn redate(used: &mut [Ticks], from: Ticks, to: Ticks) {
+    if let Some(stamp) = used.iter_mut().find(|stamp| **stamp == from) {
+        *stamp = to;
+    }
+    used.sort_unstable();
 }

@@ -65,6 +65,16 @@ pub enum Mutation {
     StepShortensRecovery,
     /// The script does not notice a clock that was set back.
     StepBackNotNoticed,
+    /// The store lets the lease of a node end as if it had lent no quotas.
+    EndsForgetQuotas,
+    /// The script that notices a step forward lets quotas end by that much earlier.
+    StepForgetsQuotas,
+    /// The recovery after a loss does not wait for quotas of lost leases.
+    RecoveryForgetsQuotas,
+    /// A node that stops puts the units of quotas into the log as if they had been used.
+    LeaveForgetsQuotas,
+    /// A node lends and extends quotas after its lease.
+    QuotaWithoutLease,
     /// A request that arrives after later ones is performed if it makes its lease.
     LateNameNotRefused,
     /// A request that arrives after later ones is performed if it has no renewal.
@@ -86,6 +96,10 @@ pub struct Rules {
     pub window: Ticks,
     /// Length of a lease; even.
     pub lease: Ticks,
+    /// Time to live of a quota, by which units of a share are used without the node; 0 if none are lent.
+    ///
+    /// LIMIT: the product counts shares for longer than that, until all reports have come. Here a report comes at once or never.
+    pub ahead: Ticks,
     /// The rule that is missing.
     pub mutation: Option<Mutation>,
     /// Things that nodes do.
@@ -160,11 +174,11 @@ impl Rules {
 
     /// The beginning of an epoch whose recovery had ended before the oldest time.
     pub const fn oldest_beginning(&self) -> Ticks {
-        -self.memory() - self.lease - self.window
+        -self.memory() - self.lease - self.ahead - self.window
     }
 
     /// The age beyond which nothing makes a difference any more.
     pub const fn memory(&self) -> Ticks {
-        self.lease + self.window + self.step + 1
+        self.lease + self.ahead + self.window + self.step + 1
     }
 }

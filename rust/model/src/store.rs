@@ -135,7 +135,13 @@ impl Store {
             if !is_new && ends.is_none_or(|ends| ends < now) || is_late {
                 return Reply::NoLease;
             }
-            self.entry(request.name).ends = Some(now + rules.lease);
+            let ahead = if rules.lacks(Mutation::EndsForgetQuotas) {
+                0
+            } else {
+                rules.ahead
+            };
+            let entry = self.entry(request.name);
+            entry.ends = entry.ends.max(Some(now + rules.lease + ahead));
         } else if is_overtaken && !rules.lacks(Mutation::LateShrinkNotRefused) {
             return Reply::NoLease;
         }
@@ -193,8 +199,10 @@ impl Store {
                 self.begun -= seen;
             }
             for ends in self.entries.iter_mut().filter_map(|entry| entry.ends.as_mut()) {
-                if *ends >= seen {
+                if *ends >= seen && rules.lacks(Mutation::StepForgetsQuotas) {
                     *ends = rules.lease;
+                } else if *ends >= seen {
+                    *ends = rules.lease.max(*ends - seen);
                 } else if !rules.lacks(Mutation::StepForgetsEndedLeases) {
                     *ends -= seen;
                 }
@@ -283,7 +291,12 @@ impl Store {
             if rules.lacks(Mutation::EpochGrantsAtOnce) {
                 return false;
             }
-            self.begun + rules.lease + rules.window
+            let ahead = if rules.lacks(Mutation::RecoveryForgetsQuotas) {
+                0
+            } else {
+                rules.ahead
+            };
+            self.begun + rules.lease + rules.window + ahead
         } else {
             if rules.lacks(Mutation::FirstEpochGrantsAtOnce) {
                 return false;

@@ -2,6 +2,7 @@
 
 use stateright::{Model, Property};
 
+use crate::node::Node;
 use crate::rules::{Mutation, Rules};
 use crate::store::Ask;
 use crate::world::{LateRequest, World};
@@ -45,10 +46,16 @@ pub enum Step {
     ArriveLate,
     /// A call takes a unit from the share of its node.
     Take(usize),
-    /// A slow call reads the end of the lease and the clock.
-    Read(usize),
+    /// A slow call reads the end of the lease and the clock. The flag is true if it lends a quota.
+    Read(usize, bool),
     /// A slow call goes on.
     TakeSlowly(usize),
+    /// A node lends a unit of its share as a quota.
+    Lend(usize),
+    /// It extends the quota that ends first.
+    Extend(usize),
+    /// A unit of the quota that ends first is used. The flag is true if the node is told.
+    Use(usize, bool),
     /// A node gives back its free units.
     Shrink(usize),
     /// A node stops. The flag is false if the store cannot be told of its units.
@@ -80,6 +87,9 @@ impl System {
         if node.slow.is_some() {
             steps.push(Step::TakeSlowly(place));
         }
+        if !node.quotas.is_empty() {
+            steps.push(Step::Use(place, false));
+        }
         if !node.is_up {
             if acts.takes_over && node.slow.is_none() {
                 steps.push(Step::Restart(place, None));
@@ -90,12 +100,14 @@ impl System {
             }
             return;
         }
+        self.quota_steps(node, place, steps);
         if node.lease_end >= 0 && node.free() > 0 {
             steps.push(Step::Take(place));
         }
         let reads_later = self.rules.lacks(Mutation::LeaseEndReadAfterTake);
         if faults.slow_calls > 0 && (node.lease_end >= 0 || reads_later) {
-            steps.push(Step::Read(place));
+            // Where quotas are lent, they are what is slow: so there are few enough states.
+            steps.push(Step::Read(place, self.rules.ahead > 0));
         }
         if acts.shrinks && node.free() > 0 && !self.rules.lacks(Mutation::ShrinkToldFirst) {
             steps.push(Step::Shrink(place));
@@ -161,6 +173,21 @@ impl System {
         }
     }
 
+    fn quota_steps(&self, node: &Node, place: usize, steps: &mut Vec<Step>) {
+        if !node.quotas.is_empty() {
+            steps.push(Step::Use(place, true));
+        }
+        if !node.may_lend(&self.rules) {
+            return;
+        }
+        if node.free() > 0 {
+            steps.push(Step::Lend(place));
+        }
+        if node.quotas.first().is_some_and(|end| *end < self.rules.ahead) {
+            steps.push(Step::Extend(place));
+        }
+    }
+
     fn node_step(&self, world: &mut World, step: Step) {
         let rules = &self.rules;
         match step {
@@ -201,15 +228,18 @@ impl System {
                     world.admit(stamp, rules);
                 }
             }
-            Step::Read(node) => {
+            Step::Read(node, is_quota) => {
                 world.faults.slow_calls -= 1;
-                world.nodes[node].read(rules);
+                world.nodes[node].read(is_quota, rules);
             }
             Step::TakeSlowly(node) => {
                 if let Some(stamp) = world.nodes[node].take_slowly(rules) {
                     world.admit(stamp, rules);
                 }
             }
+            Step::Lend(node) => world.nodes[node].lend(rules),
+            Step::Extend(node) => world.nodes[node].extend_quota(rules),
+            Step::Use(node, is_told) => world.use_quota(node, is_told, rules),
             Step::Shrink(node) => world.nodes[node].shrink(),
             Step::Leave(node, is_delivered) => {
                 if !is_delivered {

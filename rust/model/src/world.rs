@@ -83,7 +83,7 @@ impl World {
                 .iter()
                 .any(|node| node.known != 0 && node.known != epoch);
         let recovery = if self.store.is_lost {
-            rules.lease + rules.window
+            rules.lease + rules.window + rules.ahead
         } else {
             rules.lease / 2
         };
@@ -102,7 +102,7 @@ impl World {
                 .and_then(|estate| estate.or_none(store, drops_stale));
         }
         let slow = self.nodes.iter().filter_map(|node| node.slow);
-        let oldest = slow.map(|slow| slow.stamp).min().unwrap_or(0);
+        let oldest = slow.map(|slow| slow.stamp).fold(0, Ticks::min);
         self.admitted.retain(|stamp| stamp + rules.window > oldest);
     }
 
@@ -266,7 +266,7 @@ impl World {
         if rules.acts.takes_over {
             self.nodes[node].estate = Some(Estate::of(&self.nodes[node], &self.store));
         }
-        let (ages, stops) = self.nodes[node].leave();
+        let (ages, stops) = self.nodes[node].leave(rules);
         if let (Some(ages), true) = (ages, is_delivered) {
             self.store.leave(name, &ages, rules);
         }
@@ -304,6 +304,8 @@ impl World {
             estate,
             name,
             lease: (0, name),
+            // Quotas that the process before has lent.
+            quotas: std::mem::take(&mut self.nodes[node].quotas),
             ..Node::new(name.node)
         };
     }
@@ -343,17 +345,21 @@ impl World {
         }
     }
 
+    /// A unit of a quota is used.
+    pub fn use_quota(&mut self, node: usize, is_told: bool, rules: &Rules) {
+        self.nodes[node].use_quota(is_told);
+        self.admit(0, rules);
+    }
+
     /// A node is gone with its memory, except for its file.
     pub fn crash(&mut self, node: usize, rules: &Rules) {
-        let name = self.nodes[node].name;
         let estate = rules
             .acts
             .takes_over
             .then(|| Estate::of(&self.nodes[node], &self.store));
         self.nodes[node] = Node {
-            is_up: false,
             estate,
-            ..Node::new(name.node)
+            ..self.nodes[node].gone()
         };
     }
 }

@@ -183,6 +183,79 @@ fn with_a_clock_of_the_store_that_is_set() {
     }
 }
 
+#[test]
+fn with_quotas() {
+    for ahead in [1, 2] {
+        let faults = Faults {
+            crashes: 1,
+            ..NO_FAULTS
+        };
+        holds(
+            2,
+            Rules {
+                ahead,
+                ..rules(1, 2, SHRINKS, faults)
+            },
+        );
+        holds(
+            2,
+            Rules {
+                ahead,
+                ..rules(2, 1, LEASES, faults)
+            },
+        );
+        holds(
+            2,
+            Rules {
+                ahead,
+                ..rules(1, 2, ALL, NO_FAULTS)
+            },
+        );
+        let faults = Faults {
+            losses: 1,
+            crashes: 1,
+            ..NO_FAULTS
+        };
+        holds(
+            2,
+            Rules {
+                ahead,
+                ..rules(1, 1, LEASES, faults)
+            },
+        );
+        let faults = Faults {
+            steps_forward: 1,
+            ..NO_FAULTS
+        };
+        holds(
+            2,
+            Rules {
+                ahead,
+                step: 3,
+                ..rules(1, 2, LEASES, faults)
+            },
+        );
+        holds(
+            2,
+            Rules {
+                ahead,
+                ..rules(1, 1, DELAYS, NO_FAULTS)
+            },
+        );
+    }
+    let faults = Faults {
+        slow_calls: 1,
+        ..NO_FAULTS
+    };
+    holds(
+        2,
+        Rules {
+            ahead: 1,
+            ..rules(1, 1, LEASES, faults)
+        },
+    );
+}
+
 /// What `move` takes from the old name, and a share that is over, are counted by the store until it gives them to somebody
 /// else: these two rules let units be free sooner, and the invariant does not need them.
 #[test]

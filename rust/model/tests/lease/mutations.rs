@@ -200,6 +200,48 @@ fn a_step_back_is_noticed() {
     );
 }
 
+/// Quotas that end two ticks after they were lent: longer than the half of a lease that nodes do not use.
+const fn lending(rules: Rules) -> Rules {
+    Rules { ahead: 2, ..rules }
+}
+
+#[test]
+fn a_share_counts_for_longer_where_quotas_were_lent() {
+    breaks(
+        Mutation::EndsForgetQuotas,
+        lending(rules(1, 2, LEASES, NO_FAULTS)),
+    );
+}
+
+#[test]
+fn a_step_forward_prolongs_quotas() {
+    breaks(
+        Mutation::StepForgetsQuotas,
+        stepped(3, lending(rules(1, 2, LEASES, FORWARD))),
+    );
+}
+
+#[test]
+fn a_recovery_waits_for_quotas() {
+    breaks(
+        Mutation::RecoveryForgetsQuotas,
+        lending(rules(1, 2, LEASES, LOSS)),
+    );
+}
+
+#[test]
+fn a_node_that_stops_leaves_its_quotas_in_the_log() {
+    breaks(Mutation::LeaveForgetsQuotas, lending(rules(1, 2, ALL, NO_FAULTS)));
+}
+
+#[test]
+fn quotas_are_lent_while_the_lease_lasts() {
+    breaks(
+        Mutation::QuotaWithoutLease,
+        lending(rules(1, 2, LEASES, NO_FAULTS)),
+    );
+}
+
 #[test]
 fn a_late_request_with_a_new_name_is_refused() {
     breaks(Mutation::LateNameNotRefused, rules(1, 1, DELAYS, LATE));

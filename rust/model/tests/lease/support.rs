@@ -57,6 +57,7 @@ pub(crate) const fn rules(max: u8, window: i8, acts: Acts, faults: Faults) -> Ru
         max,
         window,
         lease: 2,
+        ahead: 0,
         mutation: None,
         acts,
         faults,
