@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.program import Sidecar, sidecar
-from support.proxies.envoy import ROOT, Proxy, envoy, upstream
+from support.proxies.envoy import envoy, upstream
+from support.proxies.quotas import QUOTA, call, drive, metric, most_in_a_window, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-DEPLOY = ROOT / "deploy" / "envoy"
 TTL_S = 10
 MARGIN_S = 1
 WINDOW_S = 4
@@ -40,55 +39,11 @@ limits: {{quota_ttl: {TTL_S}s, quota_margin: {MARGIN_S}s}}
 """
 
 
-def metric(running: Sidecar, line: str) -> float:
-    """A number of the metrics page."""
-    with urllib.request.urlopen(f"http://{running.admin}/metrics", timeout=30) as response:
-        found = re.search(rf"^{re.escape(line)} (\S+)$", response.read().decode(), re.M)
-    assert found is not None, line
-    return float(found[1])
-
-
 def decisions(running: Sidecar) -> float:
     """Requests that callgate answered one by one."""
     with urllib.request.urlopen(f"http://{running.admin}/metrics", timeout=30) as response:
         page = response.read().decode()
     return sum(float(number) for number in re.findall(r"^callgate_requests_total\{\S+ (\S+)$", page, re.M))
-
-
-def call(proxy: Proxy, tool: str, **headers: str) -> int:
-    """The status of one call of a tool."""
-    named = {"x-agent": "ann", "mcp-name": tool, "mcp-method": "tools/call", **headers}
-    return proxy.send("POST", "/mcp", {name: value for name, value in named.items() if value}, {}).status
-
-
-def until(condition: Callable[[], bool], why: str) -> None:
-    """Waits until a condition holds."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.05)
-
-
-def drive(proxy: Proxy, stop: threading.Event, admitted: list[tuple[float, float]]) -> None:
-    """Calls without a pause, and notes between which times each admitted call was admitted."""
-    while not stop.is_set():
-        before = time.monotonic()
-        if call(proxy, "capped") == 200:
-            admitted.append((before, time.monotonic()))
-        else:
-            time.sleep(0.02)
-
-
-def most_in_a_window(admitted: list[tuple[float, float]]) -> int:
-    """The most calls that were admitted within one window for certain: begun and ended in it."""
-    admitted = sorted(admitted)
-    return max(
-        (
-            sum(1 for start, end in admitted[first:] if end - begin < WINDOW_S and start >= begin)
-            for first, (begin, _) in enumerate(admitted)
-        ),
-        default=0,
-    )
 
 
 @pytest.fixture
@@ -105,7 +60,7 @@ def test_two_envoys_share_a_limit_and_ask_nobody(folder: Path) -> None:
         proxies = []
         for name in ("first", "second"):
             (folder / name).mkdir()
-            proxies.append(stack.enter_context(envoy(DEPLOY / "quota.yaml", ports, folder / name)))
+            proxies.append(stack.enter_context(envoy(QUOTA, ports, folder / name)))
 
         # Without an assignment every call is denied; the first one asks for it.
         first, second = proxies
@@ -133,7 +88,7 @@ def test_two_envoys_share_a_limit_and_ask_nobody(folder: Path) -> None:
         for thread in threads:
             thread.join()
         assert opened == [200] * 200, "its assignment was renewed"
-        assert most_in_a_window([one for noted in admitted for one in noted]) <= MAX
+        assert most_in_a_window([one for noted in admitted for one in noted], WINDOW_S) <= MAX
         assert decisions(running) == asked, "no call was asked about"
         assert metric(running, 'callgate_quota_tokens_total{event="unexpected"}') == 0
         assert metric(running, 'callgate_quota_tokens_total{event="used"}') > 0

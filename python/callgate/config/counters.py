@@ -76,7 +76,7 @@ class Counters(Section):
 
     recovery: Annotated[Duration, within(timedelta(seconds=1), timedelta(days=366))] | None = None
     """Time for which limits refuse after Redis has lost counts or failed over, and at most their window; by default
-    their window."""
+    their window. Where quotas are lent, their time comes on top of the window."""
 
 
 class Reservations(Section):

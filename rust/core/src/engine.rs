@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use callgate_counters::lease::Shared;
-use callgate_counters::{
-    ClockReading, Counters, Demand, ReadClocks, ReservationLimits, Reservations, StoreError,
-};
+use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, Reservations, StoreError};
 
 use crate::approval::{Answer, Decided, HeldCall, StoreAnswer};
 use crate::compile::CompiledPolicy;
@@ -26,7 +24,7 @@ use crate::{Args, Decision, Now, Outcome, PepId, Request, ReservationId, reset};
 pub use crate::compile::{AppliedEntry, Need};
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::peek::{Peek, PeekedCount, PeekedLimit};
-pub use crate::eval::quota::QuotaDenial;
+pub use crate::eval::quota::{QuotaCounts, QuotaDenial};
 pub use crate::eval::seen::{LoggedPath, Seen};
 pub use crate::eval::{Listing, Looked};
 pub use crate::reset::{KeptLimit, KeptReason, Reset, ResetError, ResetLimit, ResetNames};
@@ -547,7 +545,7 @@ impl Engine {
         request: &Request<'_>,
         now: Now,
         scratch: &mut Scratch,
-    ) -> Result<Vec<Demand>, QuotaDenial<'s>> {
+    ) -> Result<QuotaCounts, QuotaDenial<'s>> {
         let request = Request {
             session: None,
             args: Args::Unseen,

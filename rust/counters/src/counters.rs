@@ -53,8 +53,10 @@ macro_rules! kept {
 /// The longest time by which units can be taken ahead: 5 minutes. A ledger tells stamps apart that lie within 17 minutes.
 pub const MOST_AHEAD_US: u64 = 300_000_000;
 
+/// True if units of the count can be taken ahead: of a period of the calendar, they may be used after its end, and the store has
+/// no stamps ahead for those of strict counts.
 fn can_be_ahead(demand: &Demand) -> bool {
-    demand.shape.sharing == Sharing::Local && matches!(demand.shape.window, Window::Sliding { .. })
+    demand.shape.sharing != Sharing::Strict && matches!(demand.shape.window, Window::Sliding { .. })
 }
 
 impl Counters {
@@ -135,21 +137,38 @@ impl Counters {
 
     /// Takes from all counts or from none, like [`Self::take`], for somebody else who may use the units until `until_us`, in
     /// microseconds of the boot clock: they are counted from now on, and expire a window after `until_us`. At most
-    /// [`MOST_AHEAD_US`] ahead. Only for sliding windows of counts that are local: a period of the calendar may end before the
-    /// units are used, and what nodes share is lent for a time of its own.
+    /// [`MOST_AHEAD_US`] ahead. Only for sliding windows: a period of the calendar may end before the units are used. Of leased
+    /// counts only while the lease of their `policy` lasts, and no longer than shares are counted after its end.
     pub fn take_ahead(
         &self,
         demands: &mut [Demand],
         owner: &str,
         now: Now,
         until_us: u64,
+        policy: Option<&lease::SharedPolicy>,
     ) -> Result<u64, Refusal> {
-        match &self.kept {
-            Kept::Own(store) if demands.iter().all(can_be_ahead) => {
-                store.take_ahead(demands, owner, now, until_us)
-            }
-            _ => Err(Refusal::Unavailable),
+        let store = match &self.kept {
+            Kept::Own(store) if demands.iter().all(can_be_ahead) => store,
+            _ => return Err(Refusal::Unavailable),
+        };
+        let is_leased = |demand: &Demand| demand.shape.sharing == Sharing::Leased;
+        // Before the units are taken: see `SharedPolicy::ahead_end_us`.
+        let ahead_end_us = if demands.iter().any(is_leased) {
+            policy.map_or(0, |policy| policy.ahead_end_us(now))
+        } else {
+            u64::MAX
+        };
+        if until_us > ahead_end_us {
+            return Err(Refusal::Unavailable);
         }
+        let stamp_us = store.take_ahead(demands, owner, now, until_us)?;
+        if stamp_us > ahead_end_us {
+            for demand in demands {
+                store.give_back(demand, now);
+            }
+            return Err(Refusal::Unavailable);
+        }
+        Ok(stamp_us)
     }
 
     /// Counts the units that were taken for one demand as taken at `to_us`: earlier, if they are known to have been used by

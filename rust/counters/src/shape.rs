@@ -151,7 +151,8 @@ impl View {
 pub struct LeasedUnits {
     /// The part of this node's share that is free.
     pub free: Micros,
-    /// The units that are in use: microseconds until they expire, and their number.
+    /// The units that are in use: microseconds until they expire, and their number. Units that were taken ahead expire
+    /// later than a window from now.
     pub used: Vec<(u64, Micros)>,
 }
 

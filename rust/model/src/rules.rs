@@ -99,6 +99,7 @@ pub struct Rules {
     /// Time to live of a quota, by which units of a share are used without the node; 0 if none are lent.
     ///
     /// LIMIT: the product counts shares for longer than that, until all reports have come. Here a report comes at once or never.
+    /// There, a node learns with its renewals that others lend quotas; here, each node knows it from the beginning.
     pub ahead: Ticks,
     /// The rule that is missing.
     pub mutation: Option<Mutation>,

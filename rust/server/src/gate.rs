@@ -27,6 +27,7 @@ use crate::flood::Flood;
 use crate::identity::UnknownPepError;
 use crate::in_force::{Configuration, ConfigurationSwap, Parts, Sessions, Snapshot};
 use crate::ingress::Ingress;
+use crate::limits::Limits;
 use crate::listed_tools::ListedTools;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
@@ -155,7 +156,10 @@ impl Gate {
     }
 
     /// Starts the worker that speaks to the store of shared counts.
-    pub(crate) fn share(&mut self, config: &SharedConfig) -> Result<Worker, SharedError> {
+    pub(crate) fn share(&mut self, config: &SharedConfig, limits: &Limits) -> Result<Worker, SharedError> {
+        if let Some(shared) = self.engine.store().shared() {
+            shared.set_longest_ahead_us(limits.quota_ahead_us());
+        }
         let (store, worker) = SharedStore::start(config, &self.engine, &self.clock, &self.events)?;
         self.shared = Some(store);
         Ok(worker)

@@ -2,6 +2,13 @@
 
 use crate::error::StartError;
 
+/// Longest time to live of a quota, and longest margin: so that stamps are at most `MOST_AHEAD_US` ahead.
+const LONGEST_QUOTA_TTL_S: u64 = 60;
+const LONGEST_QUOTA_MARGIN_US: u64 = 10_000_000;
+
+/// Time between two reports of Envoy about quotas.
+const QUOTA_REPORT_US: u64 = 5_000_000;
+
 /// The flow-control window of one HTTP/2 stream: the most that a client may send before it is read. A stream whose
 /// answers are not taken is not read either.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -106,4 +113,23 @@ limits! {
     quota_ttl_ms: u64 = 15_000,
     /// Longest time that a message about quotas may take, in milliseconds: a quota is counted for so much longer.
     quota_margin_ms: u64 = 2_000,
+}
+
+impl Limits {
+    /// Time to live of a quota in seconds: Envoy reads whole ones.
+    pub(crate) fn quota_ttl_s(&self) -> u64 {
+        (self.quota_ttl_ms / 1_000).clamp(1, LONGEST_QUOTA_TTL_S)
+    }
+
+    /// The margin of quotas in microseconds.
+    pub(crate) fn quota_margin_us(&self) -> u64 {
+        self.quota_margin_ms
+            .saturating_mul(1_000)
+            .min(LONGEST_QUOTA_MARGIN_US)
+    }
+
+    /// The time after which a quota that is lent now has ended, and every report about it has come, in microseconds.
+    pub(crate) fn quota_ahead_us(&self) -> u64 {
+        self.quota_ttl_s() * 1_000_000 + 2 * self.quota_margin_us() + QUOTA_REPORT_US
+    }
 }

@@ -151,7 +151,7 @@ impl Server {
         let pins = Pinning::opened(&pinning, gateway.pins_folder.as_deref(), &gate.events)?;
         let gateway = Arc::new(Gateway::new(gateway, pins, None)?);
         gate.reload(None, |parts| parts.gateway = gateway);
-        let worker = shared.map(|shared| gate.share(&shared)).transpose()?;
+        let worker = shared.map(|shared| gate.share(&shared, &limits)).transpose()?;
         let (phase, watching) = watch::channel(Phase::Serving);
         let services = Services::new(gate, access, limits, health_service, &watching)?;
         let services = Arc::new(services);

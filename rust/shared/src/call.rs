@@ -20,18 +20,24 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A call of this node, without operations.
+    /// A call of this node, without operations. The times are the length of a lease, the time of recovery, and the time for
+    /// which units that were taken ahead may be in use after a lease.
     pub(crate) fn new(
         names: &Keys,
         epoch: &str,
         node: &str,
-        lease_us: u64,
-        recovery_us: Option<u64>,
+        (lease_us, recovery_us, ahead_us): (u64, Option<u64>, u64),
     ) -> Self {
         let recovery = recovery_us.map_or("-1".to_owned(), |recovery_us| recovery_us.to_string());
         Self {
             keys: vec![names.policy(), names.nodes(), names.wanted(), names.held(node)],
-            args: vec![epoch.to_owned(), node.to_owned(), lease_us.to_string(), recovery],
+            args: vec![
+                epoch.to_owned(),
+                node.to_owned(),
+                lease_us.to_string(),
+                recovery,
+                ahead_us.to_string(),
+            ],
             names: names.clone(),
             counts: Vec::new(),
         }

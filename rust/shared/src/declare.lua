@@ -2,10 +2,14 @@
 --
 -- KEYS: the policy, its nodes, its wanted counts.
 -- ARGV: the identity of this server, a word that is new, the epoch that the caller knows (may be empty), the fingerprint
--- of the key by which the caller names counts.
+-- of the key by which the caller names counts, the time for which lent units may be in use after a lease (0: it knows of
+-- none).
 local policy = KEYS[1]
 local identity, new, known, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local found = redis.call('HMGET', policy, 'epoch', 'key')
+local found = redis.call('HMGET', policy, 'epoch', 'key', 'ahead')
+local function tell_ahead()
+  if tonumber(ARGV[5]) > tonumber(found[3] or '0') then redis.call('HSET', policy, 'ahead', ARGV[5]) end
+end
 local epoch = found[1]
 if found[2] and found[2] ~= fingerprint then return {'key', found[2]} end
 if epoch and string.sub(epoch, 1, #identity + 1) == identity .. ':' then
@@ -13,6 +17,7 @@ if epoch and string.sub(epoch, 1, #identity + 1) == identity .. ':' then
   if known ~= '' and known ~= epoch then redis.call('HSET', policy, 'lost', '1') end
   -- Changes nothing, and fails where the server takes no writes: a connection alone does not show that.
   redis.call('HSET', policy, 'key', fingerprint)
+  tell_ahead()
   return {'ok', epoch}
 end
 local time = redis.call('TIME')
@@ -25,4 +30,5 @@ end
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('HSET', policy, 'epoch', epoch, 'begun', now, 'seen', now, 'lost', lost, 'key', fingerprint,
   'cleaned', '0', 'oldest', '0')
+tell_ahead()
 return {'ok', epoch}

@@ -17,7 +17,7 @@ mod heir;
 mod said;
 
 pub(crate) use flight::Flight;
-use flight::Pending;
+use flight::{Pending, window_us};
 pub(crate) use heir::Estate;
 use heir::Heir;
 pub(crate) use said::Said;
@@ -75,6 +75,8 @@ pub struct Lease {
     settling: VecDeque<CountKey>,
     /// The end of the lease, once all records are settled.
     end_us: u64,
+    /// The time for which the store counts shares after the end of the lease, since units were taken ahead.
+    ahead_us: u64,
     wanted_since_us: u64,
     renewed_us: u64,
     used_us: u64,
@@ -85,7 +87,7 @@ pub struct Lease {
     /// The store's Unix time less ours.
     offset_us: i64,
     asks: VecDeque<Pending>,
-    lows: Vec<(Demand, Arc<str>)>,
+    lows: Vec<Low>,
     returns: Vec<Returned>,
     shrinks: Vec<(CountKey, u64)>,
     /// What a process that has ended has left, until the store knows.
@@ -117,6 +119,7 @@ impl Lease {
             refused: VecDeque::new(),
             settling: VecDeque::new(),
             end_us: 0,
+            ahead_us: 0,
             wanted_since_us: 0,
             renewed_us: 0,
             used_us: 0,
@@ -149,7 +152,7 @@ impl Lease {
     ) -> (Vec<String>, Vec<String>) {
         let keys = vec![self.names.policy(), self.names.nodes(), self.names.wanted()];
         let known = self.known_epoch.as_deref().unwrap_or_default();
-        let args = [identity, word, known, fingerprint].map(str::to_owned);
+        let args = [identity, word, known, fingerprint, &self.ahead_us().to_string()].map(str::to_owned);
         (keys, args.to_vec())
     }
 
@@ -178,9 +181,13 @@ impl Lease {
         self.asks.push_back(Pending { ask, tries: 0 });
     }
 
-    /// Adds a count whose share runs low.
-    pub fn low(&mut self, demand: Demand, owner: Arc<str>) {
-        self.lows.push((demand, owner));
+    /// Adds a count whose share runs low, or of which units are wanted free.
+    pub fn low(&mut self, demand: Demand, owner: Arc<str>, wanted: Micros) {
+        self.lows.push(Low {
+            demand,
+            owner,
+            wanted,
+        });
     }
 
     /// Adds units that go back to the log.
@@ -272,13 +279,9 @@ impl Lease {
             return None;
         }
         let lease = (epoch, Arc::clone(&self.node));
-        let call = Call::new(
-            &self.names,
-            &lease.0,
-            &lease.1,
-            self.times.lease_us,
-            self.times.recovery_us,
-        );
+        let times = self.script_times();
+        let (_, _, ahead_us) = times;
+        let call = Call::new(&self.names, &lease.0, &lease.1, times);
         let mut flight = Flight::new(call, lease, now, self.offset_us);
         let is_renewal = self.is_renewal_due(now);
         if is_renewal {
@@ -290,14 +293,8 @@ impl Lease {
         let changes_shares = has_units || !self.shrinks.is_empty();
         if changes_shares || is_new || is_renewal || !self.settling.is_empty() {
             let said = self.said.next(counters);
-            let longest_us = self.records.values().map(Record::window_us).max();
-            let asked_us = self.asks.iter().map(Pending::longest_us).max();
-            flight.renew(
-                longest_us.unwrap_or(0).max(asked_us.unwrap_or(0)),
-                self.wanted_since_us,
-                said,
-                !self.is_member,
-            );
+            let (longest_us, since_us) = (self.longest_window_us(), self.wanted_since_us);
+            flight.renew(longest_us, since_us, said, !self.is_member, ahead_us);
             if self.is_member {
                 flight.clean(MOST_AT_ONCE as u64);
             }
@@ -326,13 +323,40 @@ impl Lease {
         Some(flight)
     }
 
+    /// The times that the script is told.
+    fn script_times(&self) -> (u64, Option<u64>, u64) {
+        let Times {
+            lease_us,
+            recovery_us,
+        } = self.times;
+        (lease_us, recovery_us, self.ahead_us())
+    }
+
+    /// The time for which units may be in use after a lease; 0 if none of the policy are known to be taken ahead.
+    fn ahead_us(&self) -> u64 {
+        if self.policy.is_taken_ahead() {
+            self.shared.longest_ahead_us()
+        } else {
+            0
+        }
+    }
+
+    /// The longest window of a count of which this node has a share, or may get one with the next call.
+    fn longest_window_us(&self) -> u64 {
+        let shares = self.records.values().map(Record::window_us);
+        let asks = self.asks.iter().map(Pending::longest_us);
+        let lows = self.lows.iter().map(|low| window_us(&low.demand));
+        shares.chain(asks).chain(lows).max().unwrap_or(0)
+    }
+
     /// Forgets the shares that were said to run low, and do not: calls only know that a share is small beside `max`, which each
     /// is where many nodes have one.
     fn forget_full_shares(&mut self, counters: &Counters, now: Now) {
         let (records, times) = (&self.records, self.times);
-        self.lows.retain(|(demand, _)| {
-            let record = records.get(&demand.key);
-            record.is_some_and(|record| runs_low(record, free_units(counters, demand.key, now), times, now))
+        self.lows.retain(|low| {
+            let free = free_units(counters, low.demand.key, now);
+            let record = records.get(&low.demand.key);
+            free < low.wanted.0 || record.is_some_and(|record| runs_low(record, free, times, now))
         });
     }
 
@@ -359,6 +383,7 @@ impl Lease {
                     need: 0,
                     least: 0,
                     missed,
+                    is_ahead: false,
                 });
             }
         }
@@ -383,20 +408,31 @@ impl Lease {
                         need: demand.cost.0,
                         least: demand.cost.0,
                         missed: 0,
+                        is_ahead: false,
                     }),
                 }
             }
             flight.pending.push(pending);
         }
-        for (demand, owner) in self.lows.drain(..) {
-            if !grows.iter().any(|grow| grow.demand.key == demand.key) {
-                grows.push(Grow {
-                    demand,
-                    owner,
+        for low in self.lows.drain(..) {
+            let missed = low
+                .wanted
+                .0
+                .saturating_sub(free_units(counters, low.demand.key, now));
+            let is_ahead = low.wanted.0 > 0;
+            match grows.iter_mut().find(|grow| grow.demand.key == low.demand.key) {
+                Some(grow) => {
+                    grow.missed = grow.missed.max(missed);
+                    grow.is_ahead |= is_ahead;
+                }
+                None => grows.push(Grow {
+                    demand: low.demand,
+                    owner: low.owner,
                     need: 0,
                     least: 0,
-                    missed: 0,
-                });
+                    missed,
+                    is_ahead,
+                }),
             }
         }
         if is_renewal {
@@ -410,6 +446,7 @@ impl Lease {
             });
             // What a reload has changed.
             record.demand.shape = grow.demand.shape;
+            record.is_ahead |= grow.is_ahead;
             let step = unit(record.shape());
             let need = grow.need.saturating_sub(free);
             if need == 0 && grow.missed == 0 && !runs_low(record, free, self.times, now) {
@@ -434,6 +471,10 @@ impl Lease {
             if record.owed > 0 {
                 let back = counters.take_back(key, Micros(record.owed), now).0;
                 record.owed -= back;
+            }
+            if record.is_kept(now) {
+                self.round.push_back(key);
+                continue;
             }
             let is_idle = units.used.is_empty() && units.free.0 >= record.lent;
             let is_over =
@@ -464,14 +505,15 @@ impl Lease {
             return Vec::new();
         };
         let lease = (epoch, Arc::clone(&self.node));
-        let new = |times: Times, names: &Keys| {
-            let call = Call::new(names, &lease.0, &lease.1, times.lease_us, times.recovery_us);
-            Flight::new(call, lease.clone(), now, self.offset_us)
+        let (times, offset_us) = (self.script_times(), self.offset_us);
+        let new = |names: &Keys| {
+            let call = Call::new(names, &lease.0, &lease.1, times);
+            Flight::new(call, lease.clone(), now, offset_us)
         };
         let records: Vec<Record> = self.records.drain().map(|(_, record)| record).collect();
         let mut flights = Vec::new();
         for records in records.chunks(MOST_AT_ONCE) {
-            let mut flight = new(self.times, &self.names);
+            let mut flight = new(&self.names);
             for record in records.iter().filter(|record| record.lease == lease) {
                 let units = counters.leased(record.key(), now).unwrap_or_default();
                 flight.leave(record, &units);
@@ -479,7 +521,7 @@ impl Lease {
             flights.push(flight);
         }
         if self.is_member || !self.returns.is_empty() {
-            let mut flight = new(self.times, &self.names);
+            let mut flight = new(&self.names);
             for returned in self.returns.drain(..) {
                 flight.give(&returned);
             }
@@ -491,14 +533,25 @@ impl Lease {
     }
 }
 
+/// A count whose share is too small, for nobody who waits.
+#[derive(Debug)]
+struct Low {
+    demand: Demand,
+    owner: Arc<str>,
+    /// Units that are wanted free.
+    wanted: Micros,
+}
+
 /// Units that a count needs.
 struct Grow {
     demand: Demand,
     owner: Arc<str>,
     need: u64,
     least: u64,
-    /// Units of calls that do not wait: they were refused since the store had too little left.
+    /// Units of calls that do not wait: they were refused since the store had too little left. Or units that are wanted ahead.
     missed: u64,
+    /// True if they are wanted ahead.
+    is_ahead: bool,
 }
 
 /// The units of a leased count that are free here.

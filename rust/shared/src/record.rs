@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use callgate_counters::{CountKey, CountShape, Demand, Micros, Window};
+use callgate_counters::{CountKey, CountShape, Demand, Micros, Now, Window};
 
 /// Refusals of the store, one after the other, after which a count is asked for with renewals alone.
 const QUICK_REFUSALS: u32 = 3;
@@ -28,6 +28,10 @@ pub(crate) struct Record {
     pub(crate) is_refused: bool,
     /// True if nothing was in use when the worker looked last.
     pub(crate) was_idle: bool,
+    /// True once units were wanted ahead.
+    pub(crate) is_ahead: bool,
+    /// Boot microseconds until which nothing is given back: what was wanted ahead has just come, and is not taken yet.
+    pub(crate) kept_until_us: u64,
 }
 
 impl Record {
@@ -43,6 +47,8 @@ impl Record {
             refusals: 0,
             is_refused: false,
             was_idle: false,
+            is_ahead: false,
+            kept_until_us: 0,
         }
     }
 
@@ -58,6 +64,11 @@ impl Record {
     /// little, and costs a call of the script for each count at each node.
     pub(crate) const fn is_asked_with_renewals(&self) -> bool {
         self.refusals >= QUICK_REFUSALS
+    }
+
+    /// True while nothing is given back.
+    pub(crate) const fn is_kept(&self, now: Now) -> bool {
+        now.look_us() < self.kept_until_us
     }
 
     /// Length of the window in microseconds; 0 for a calendar window, which is never leased.

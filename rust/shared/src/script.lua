@@ -3,36 +3,40 @@
 --
 -- KEYS: the policy, its nodes, its wanted counts, the counts of which the caller has shares; then two for each count:
 -- the count and its log.
--- ARGV: the epoch, the caller's node, the length of a lease, the time of recovery (-1: one window); then operations, each
--- a word and its arguments. Counts are named by their position among the keys.
+-- ARGV: the epoch, the caller's node, the length of a lease, the time of recovery (-1: one window), the time for which
+-- units that nodes have lent to others may be in use after a lease (0: it knows of none); then operations, each a word
+-- and its arguments. Counts are named by their position among the keys.
 --
 -- A count has at most `max` units in its log (taken one by one) and in the shares of nodes together. A share counts
--- until its node's lease and a window have ended, unless the node gives it back.
+-- until its node's lease and a window have ended, unless the node gives it back. Where nodes lend units to others, leases
+-- end later for the store, once those are out of use; nodes use them no longer.
 local policy, nodes, wanted, held = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, node = ARGV[1], ARGV[2]
 local lease, recovery = tonumber(ARGV[3]), tonumber(ARGV[4])
-local at = 4
+local at = 5
 local function word() at = at + 1 return ARGV[at] end
 local function number() return tonumber(word()) end
 local function text(value) return string.format('%.0f', value) end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local known = redis.call('HMGET', policy, 'epoch', 'begun', 'seen', 'lost', 'cleaned', 'oldest')
+local known = redis.call('HMGET', policy, 'epoch', 'begun', 'seen', 'lost', 'cleaned', 'oldest', 'ahead')
 if known[1] ~= epoch then return {'epoch', known[1] or ''} end
 local begun, seen = tonumber(known[2]), tonumber(known[3])
+local told_ahead = tonumber(known[7] or '0')
+local ahead = math.max(told_ahead, tonumber(ARGV[5]))
 if now < seen then
   -- The clock was set back: time stands still until it has caught up, so nothing is free too early.
   now = seen
 elseif now - seen > lease / 2 then
-  -- The clock was set forward, or no node came: a lease that lasted when time was last seen may still last. Nothing else
-  -- that counts until a time ends because of it.
+  -- The clock was set forward, or no node came: a lease that lasted when time was last seen may still last, and so may
+  -- what its node has lent to others. Nothing else that counts until a time ends because of it.
   local step = now - seen
   local all = redis.call('HGETALL', nodes)
   for index = 1, #all, 2 do
     local ends, rest = string.match(all[index + 1], '(%d+) (.*)')
     ends = tonumber(ends)
-    ends = ends >= seen and now + lease or ends + step
+    ends = ends >= seen and math.max(now + lease, ends + step) or ends + step
     redis.call('HSET', nodes, all[index], text(ends) .. ' ' .. rest)
   end
   begun = begun + step
@@ -45,7 +49,8 @@ end
 local function recovers(count)
   local ready = begun + lease / 2
   if known[4] == '1' then
-    ready = begun + lease + (recovery >= 0 and math.min(recovery, count.window) or count.window)
+    local longest = count.window + ahead
+    ready = begun + lease + (recovery >= 0 and math.min(recovery, longest) or longest)
     if count.to > 0 then
       -- Of a period of the calendar that began later, everything is known.
       ready = count.from > begun and 0 or math.min(ready, count.to)
@@ -83,7 +88,8 @@ local function save_count(count)
   save_last(count)
   redis.call('HSET', count.count, 'epoch', epoch, 'shares', text(count.shares), 'logged', text(count.logged),
     'tail', text(count.tail), 'period', text(count.period))
-  local left = count.to > 0 and count.to - now or count.window
+  -- The last units of the log may have a stamp that lies ahead.
+  local left = count.to > 0 and count.to - now or math.max(now, count.tail) + count.window - now
   local ms = math.ceil((left + lease) / 1000)
   redis.call('PEXPIRE', count.log, ms)
   if count.shares > 0 then redis.call('PERSIST', count.count) else redis.call('PEXPIRE', count.count, ms) end
@@ -224,8 +230,9 @@ end
 
 local operations = {}
 
--- The lease of the caller goes on. Answers 1 and the counts that others have wanted since this time; 0 if the lease has
--- ended; -1 if this number was said before, or a later one: another caller has the same name, or this call comes late.
+-- The lease of the caller goes on, and its shares count for the time ahead after its end. Answers 1, the time, the time
+-- ahead of all callers, and the counts that others have wanted since this time; 0 if the lease has ended; -1 if this
+-- number was said before, or a later one: another caller has the same name, or this call comes late.
 function operations.renew()
   local longest, since, said, is_new = word(), number(), number(), word() == '1'
   local found = redis.call('HGET', nodes, node)
@@ -233,8 +240,12 @@ function operations.renew()
   -- Nothing else is done for a caller without a lease.
   if tonumber(before) >= said then at = #ARGV return {-1, now} end
   if not is_new and tonumber(ends) < now then at = #ARGV return {0, now} end
-  redis.call('HSET', nodes, node, text(now + lease) .. ' ' .. longest .. ' ' .. text(said))
-  local answer = {1, now}
+  -- Never earlier than before: what was lent with an earlier renewal may still be in use.
+  ends = math.max(tonumber(ends), now + lease + ahead)
+  redis.call('HSET', nodes, node, text(ends) .. ' ' .. longest .. ' ' .. text(said))
+  -- Whoever comes back after a loss of data tells it again.
+  if ahead > told_ahead then redis.call('HSET', policy, 'ahead', text(ahead)) end
+  local answer = {1, now, ahead}
   for _, count in ipairs(redis.call('ZRANGEBYSCORE', wanted, '(' .. text(since), '+inf', 'LIMIT', 0, 512)) do
     table.insert(answer, count)
   end

@@ -62,7 +62,12 @@ impl Steps {
         for ask in asks {
             match ask {
                 Ask::Units(ask) => self.lease.ask(ask),
-                Ask::Low { demand, owner, .. } => self.lease.low(demand, owner),
+                Ask::Low {
+                    demand,
+                    owner,
+                    wanted,
+                    ..
+                } => self.lease.low(demand, owner, wanted),
                 Ask::Return(returned) => self.lease.give_back(returned),
                 Ask::Known(_) => self.lease.notice_changes(counters, now),
             }

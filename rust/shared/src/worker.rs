@@ -332,7 +332,8 @@ impl<N: Node> Run<N> {
                     policy,
                     demand,
                     owner,
-                } => self.policy(policy.number).low(demand, owner),
+                    wanted,
+                } => self.policy(policy.number).low(demand, owner, wanted),
                 Ask::Return(returned) => self.policy(returned.policy).give_back(returned),
                 Ask::Known(policy) => {
                     let now = self.node.now();

@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use callgate_counters::lease::Verdict;
-use callgate_counters::{Micros, Sharing};
+use callgate_counters::{Demand, Micros, Sharing};
 use support::{Fleet, Redis, demand, most_in_a_window};
 
 const WINDOW_MS: u64 = 700;
@@ -82,6 +82,82 @@ fn a_count_is_back_when_its_nodes_have_stopped() {
     let fleet = Fleet::start(&redis, 1);
     let admitted = (0..20).filter(|_| fleet.node(0).call(&wanted)).count();
     assert_eq!(admitted, 6, "four are in the log");
+}
+
+/// The longest time of units that are taken ahead in the tests below.
+const AHEAD: Duration = Duration::from_secs(2);
+
+/// Takes 6 of 10 units ahead at a node, and returns the time until which they may be used.
+fn six_ahead(fleet: &Fleet, wanted: &Demand) -> u64 {
+    let mut until_us = 0;
+    let is_taken = support::until(|| {
+        until_us = fleet.now_us() + 2_000_000;
+        fleet.node(0).take_ahead(wanted, 6, until_us)
+    });
+    assert!(is_taken, "{:?}", fleet.node(0).fault());
+    until_us
+}
+
+#[test]
+fn units_taken_ahead_count_after_their_node_has_stopped() {
+    let redis = Redis::start(&[]);
+    let began = Instant::now();
+    let wanted = demand(20, WINDOW_MS, 10, Sharing::Leased);
+    let until_us = six_ahead(&Fleet::lending(&redis, 1, AHEAD, began), &wanted);
+    // The node has stopped, and its units are in the log.
+    let fleet = Fleet::lending(&redis, 1, AHEAD, began);
+    let (mut admitted, mut before_us) = (Vec::new(), 0);
+    let is_free = support::until(|| {
+        before_us = fleet.now_us();
+        if fleet.node(0).call(&wanted) {
+            admitted.push((before_us, fleet.now_us()));
+        }
+        before_us > until_us + 2 * WINDOW_MS * 1_000
+    });
+    assert!(is_free);
+    // All six may have been used at the last moment.
+    let early = admitted
+        .iter()
+        .filter(|(before, after)| *before >= until_us && *after < until_us + WINDOW_MS * 1_000);
+    assert!(early.count() <= 4, "{until_us}: {admitted:?}");
+    let most = most_in_a_window(&admitted, WINDOW_MS * 1_000);
+    assert!((5..=10).contains(&most), "all come back, and no more: {most}");
+}
+
+/// The microseconds that leases of the policy have left at the store.
+fn left_us(redis: &Redis) -> Vec<i64> {
+    let number = |text: &str| text.parse::<i64>().unwrap();
+    let time = redis.run(&["TIME"]);
+    let time: Vec<i64> = time.lines().map(number).collect();
+    let rows = redis.run(&["HVALS", "callgate:1:{p}:nodes"]);
+    rows.lines()
+        .map(|row| number(row.split(' ').next().unwrap()) - time[0] * 1_000_000 - time[1])
+        .collect()
+}
+
+#[test]
+fn leases_of_a_policy_whose_units_are_taken_ahead_end_later() {
+    let redis = Redis::start(&[]);
+    let fleet = Fleet::lending(&redis, 2, AHEAD, Instant::now());
+    let wanted = demand(21, 60_000, 10, Sharing::Leased);
+    assert!(support::until(|| fleet.node(1).call(&wanted)));
+    assert!(left_us(&redis).iter().all(|left_us| *left_us <= 1_000_000));
+    six_ahead(&fleet, &wanted);
+    // Half of a lease is used, and what was taken ahead ends by then. The other node hears of it.
+    let ends_later = || {
+        left_us(&redis)
+            .iter()
+            .filter(|left_us| **left_us > 2_500_000)
+            .count()
+            == 2
+    };
+    assert!(support::until(ends_later), "{:?}", left_us(&redis));
+    // No further than the store counts the share.
+    assert!(!fleet.node(0).take_ahead(&wanted, 1, fleet.now_us() + 4_000_000));
+    // After a loss of data each of them tells it.
+    redis.run(&["FLUSHALL"]);
+    let is_told = || redis.run(&["HGET", "callgate:1:{p}", "ahead"]).trim() == "2000000";
+    assert!(support::until(is_told), "{}", redis.run(&["KEYS", "*"]));
 }
 
 #[test]

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use callgate_counters::lease::SharedPolicy;
 use callgate_counters::{Counters, Demand, Sharing, Window};
 
 use super::stages::Places;
@@ -18,6 +20,15 @@ use crate::policy::ast::{Condition, Root, Scope};
 
 /// The rule where counters cannot be lent at all.
 const UNAVAILABLE: &str = "(counter store unavailable)";
+
+/// The counts that every call of a quota takes units from.
+#[derive(Clone, Debug, Default)]
+pub struct QuotaCounts {
+    /// The units that one call takes from each; none if nothing limits the calls.
+    pub demands: Vec<Demand>,
+    /// The policy of those that nodes share; `None` if none are.
+    pub policy: Option<Arc<SharedPolicy>>,
+}
 
 /// The reason why a quota is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +51,9 @@ impl QuotaDenial<'_> {
 }
 
 impl<'s> Evaluation<'_, 's, '_> {
-    /// The counts that every call of the request takes units from, each with the units of one call; none if nothing limits the
-    /// calls. The request has no session, and arguments that nobody has seen.
-    pub(crate) fn quota(&self, counters: &Counters, tape: &mut Tape) -> Result<Vec<Demand>, QuotaDenial<'s>> {
+    /// The counts that every call of the request takes units from. The request has no session, and arguments that nobody has
+    /// seen.
+    pub(crate) fn quota(&self, counters: &Counters, tape: &mut Tape) -> Result<QuotaCounts, QuotaDenial<'s>> {
         let mut weighed = Weighed::default();
         if let ControlFlow::Break(decision) = self.weigh(counters, &mut weighed, tape, &mut Silent, |_| ()) {
             return Err(QuotaDenial {
@@ -62,7 +73,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         let places = Places::find(policy, facts, policy.names.find(&weighed.tool));
         for place in places.iter().filter(|place| !place.shadowed) {
             unjudged_check(place, weighed.indexes.has_grant())?;
-            unjudged_limit(policy, place)?;
+            unjudged_limit(policy, place, counters.shared().is_some())?;
         }
         let enforced = weighed.counts.iter().filter(|(one, _)| one.enforced);
         let demands: Vec<Demand> = enforced
@@ -74,16 +85,11 @@ impl<'s> Evaluation<'_, 's, '_> {
                 "the counters are shared with other processes of this machine, which lend nothing ahead";
             return Err(denial(UNAVAILABLE, message));
         }
-        match demands
-            .iter()
-            .find(|demand| demand.shape.sharing != Sharing::Local)
-        {
-            Some(_) => Err(denial(
-                UNAVAILABLE,
-                "a limit of the tool is shared between nodes; shares of a shared store cannot be lent any further",
-            )),
-            None => Ok(demands),
-        }
+        let is_shared = |demand: &Demand| demand.shape.sharing != Sharing::Local;
+        let shared = counters.shared().filter(|_| demands.iter().any(is_shared));
+        let policy =
+            shared.map(|shared| Arc::clone(policy.shared.get_or_init(|| shared.policy(&policy.name))));
+        Ok(QuotaCounts { demands, policy })
     }
 }
 
@@ -122,12 +128,18 @@ fn varies(condition: &Condition, has_grant: bool) -> bool {
 }
 
 /// Refuses a place with a limit of which no units can be taken ahead.
-fn unjudged_limit<'s>(policy: &'s CompiledPolicy, place: &'s Place) -> Result<(), QuotaDenial<'s>> {
+fn unjudged_limit<'s>(
+    policy: &'s CompiledPolicy,
+    place: &'s Place,
+    has_store: bool,
+) -> Result<(), QuotaDenial<'s>> {
     for (_, limit) in policy.limits_of(place) {
         let fault = if limit.scope.iter().any(|part| matches!(part, Scope::Session)) {
             "the limit counts by session, which a quota does not have"
         } else if let Window::Calendar(_) = limit.shape.window {
             "the limit has a calendar window, which may end before its units are used"
+        } else if limit.shape(has_store).sharing == Sharing::Strict {
+            "the limit is `shared: strict`: the store is asked for the units of each call, and lends none"
         } else {
             continue;
         };

@@ -1,5 +1,5 @@
 //! The last answers of the store about counts: how much was left there, and whether too little was. By them calls are refused for
-//! a moment, without being asked for again.
+//! a moment, without being asked for again. And the counts that other nodes want.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +25,9 @@ struct Place {
     free_at_us: AtomicU64,
     /// The units of calls that were refused by what stands here.
     missed: AtomicU64,
+    /// The count that another node wanted last, and the boot time at which that was heard.
+    wanted_key: AtomicU64,
+    wanted_us: AtomicU64,
 }
 
 impl Default for Heard {
@@ -67,6 +70,24 @@ impl Heard {
     pub(super) fn take_missed(&self, key: CountKey) -> Micros {
         let missed = |place: &Place| place.missed.swap(0, Ordering::Relaxed);
         Micros(self.place(key).map_or(0, missed))
+    }
+
+    /// Notes that another node wants units of the count.
+    pub(super) fn note_wanted(&self, key: CountKey, now: Now) {
+        let Some(place) = self.place(key) else { return };
+        place.wanted_key.store(low(key), Ordering::Relaxed);
+        place.wanted_us.store(now.look_us().max(1), Ordering::Relaxed);
+    }
+
+    /// True if another node has wanted units of the count within so many microseconds.
+    pub(super) fn is_wanted(&self, key: CountKey, within_us: u64, now: Now) -> bool {
+        let is_wanted = |place: &Place| {
+            let wanted_us = place.wanted_us.load(Ordering::Relaxed);
+            wanted_us > 0
+                && now.look_us() <= wanted_us.saturating_add(within_us)
+                && place.wanted_key.load(Ordering::Relaxed) == low(key)
+        };
+        self.place(key).is_some_and(is_wanted)
     }
 
     /// The units that were left when the store was asked last; `None` if nothing is known.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::shape::Hold;
@@ -26,6 +26,10 @@ pub struct SharedPolicy {
     /// Its number in this process.
     pub number: u32,
     lease_end_us: AtomicU64,
+    /// The end of the time for which units may be taken ahead.
+    ahead_end_us: AtomicU64,
+    /// True once units are to be taken ahead.
+    is_taken_ahead: AtomicBool,
     /// The number of times that its limits have changed.
     changes: AtomicU64,
 }
@@ -39,6 +43,32 @@ impl SharedPolicy {
         self.lease_end_us.load(Ordering::Acquire)
     }
 
+    /// The latest time, in boot microseconds, until which somebody else may use units that are taken ahead now; 0 while the
+    /// lease does not last, or the store was not told of it. Read before units are taken, as [`Self::lease_end_us`]: units whose
+    /// stamp is not after it are covered by a share.
+    pub fn ahead_end_us(&self, now: Now) -> u64 {
+        // Acquire: as in `lease_end_us`.
+        let ahead_end_us = self.ahead_end_us.load(Ordering::Acquire);
+        if self.is_leased(now) { ahead_end_us } else { 0 }
+    }
+
+    /// Lets units be taken ahead until `end_us`, because the store counts the shares of this node so long after the end of the
+    /// lease. To be called before [`Self::lease_until_us`], which takes it back if the limits have changed.
+    pub fn ahead_until_us(&self, end_us: u64) {
+        self.ahead_end_us.store(end_us, Ordering::SeqCst);
+    }
+
+    /// True once units are to be taken ahead, here or at another node: the worker tells the store with the next call, and never
+    /// takes it back, since what was taken ahead may still be in use.
+    pub fn is_taken_ahead(&self) -> bool {
+        self.is_taken_ahead.load(Ordering::SeqCst)
+    }
+
+    /// Notes that units are to be taken ahead, here or at another node.
+    pub fn note_taken_ahead(&self) {
+        self.is_taken_ahead.store(true, Ordering::SeqCst);
+    }
+
     /// Lets the lease last until `end_us`, unless the limits have changed since the worker has seen `changes` changes.
     pub fn lease_until_us(&self, end_us: u64, changes: u64) {
         self.lease_end_us.store(end_us, Ordering::SeqCst);
@@ -50,6 +80,7 @@ impl SharedPolicy {
 
     /// Ends the lease.
     pub fn end_lease(&self) {
+        self.ahead_end_us.store(0, Ordering::SeqCst);
         self.lease_end_us.store(0, Ordering::SeqCst);
     }
 
@@ -69,7 +100,7 @@ impl SharedPolicy {
 pub enum Ask {
     /// A call waits for units.
     Units(UnitsAsk),
-    /// A count of which this node has a share runs low.
+    /// A count of which this node has a share runs low, or units of a count are wanted ahead.
     Low {
         /// The policy.
         policy: Arc<SharedPolicy>,
@@ -77,6 +108,8 @@ pub enum Ask {
         demand: Demand,
         /// The grant that is charged for the counter.
         owner: Arc<str>,
+        /// Units that are wanted free in the share, by somebody who does not wait; 0 if calls find it small.
+        wanted: Micros,
     },
     /// Units that the store took are given back.
     Return(Returned),
@@ -144,6 +177,7 @@ pub struct TakenUnits {
 /// What the calls of a process share with its worker.
 pub struct Shared {
     hash_key: [u8; 16],
+    longest_ahead_us: AtomicU64,
     policies: Mutex<Policies>,
     asks: Mutex<Asks>,
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -171,6 +205,7 @@ impl Shared {
     pub fn new(hash_key: [u8; 16]) -> Self {
         Self {
             hash_key,
+            longest_ahead_us: AtomicU64::new(0),
             policies: Mutex::default(),
             asks: Mutex::default(),
             wake: OnceLock::new(),
@@ -189,6 +224,17 @@ impl Shared {
         &self.hash_key
     }
 
+    /// The longest time for which units that were taken ahead matter after the end of a lease: 0, and nothing can be taken ahead,
+    /// until it is set.
+    pub fn longest_ahead_us(&self) -> u64 {
+        self.longest_ahead_us.load(Ordering::Relaxed)
+    }
+
+    /// Sets it, before the worker starts. The same at all nodes: by it they wait after the store has lost its data.
+    pub fn set_longest_ahead_us(&self, longest_us: u64) {
+        self.longest_ahead_us.store(longest_us, Ordering::Relaxed);
+    }
+
     /// Returns the policy with this name.
     pub fn policy(&self, name: &str) -> Arc<SharedPolicy> {
         let mut policies = self.policies();
@@ -202,6 +248,8 @@ impl Shared {
             name: name.to_owned(),
             number,
             lease_end_us: AtomicU64::new(0),
+            ahead_end_us: AtomicU64::new(0),
+            is_taken_ahead: AtomicBool::new(false),
             changes: AtomicU64::new(0),
         });
         policies.by_name.insert(name.to_owned(), number);
@@ -249,6 +297,30 @@ impl Shared {
                 policy: Arc::clone(policy),
                 demand: demand.clone(),
                 owner: owner.into(),
+                wanted: Micros(0),
+            });
+        }
+    }
+
+    /// Tells the worker that this many units of a leased count are wanted free in this node's share, to be taken ahead. Nobody
+    /// waits for them. At a bounded pace, and not while the store is known to have too little left.
+    pub fn want_ahead(
+        &self,
+        policy: &Arc<SharedPolicy>,
+        demand: &Demand,
+        owner: &str,
+        wanted: Micros,
+        now: Now,
+    ) {
+        // Before the ask, so that the call which asks for the units tells the store of it.
+        policy.note_taken_ahead();
+        let wanted = Micros(wanted.0.min(demand.shape.max.0));
+        if self.refused(demand.key, wanted, now).is_none() && self.early.admits(demand.key, now) {
+            self.ask(Ask::Low {
+                policy: Arc::clone(policy),
+                demand: demand.clone(),
+                owner: owner.into(),
+                wanted,
             });
         }
     }
@@ -278,6 +350,16 @@ impl Shared {
     /// The units of calls that were refused since the last such question, because the store has said that too little is left.
     pub fn take_missed(&self, key: CountKey) -> Micros {
         self.heard.take_missed(key)
+    }
+
+    /// Notes that another node wants units of a count.
+    pub fn note_wanted(&self, key: CountKey, now: Now) {
+        self.heard.note_wanted(key, now);
+    }
+
+    /// True if another node has wanted units of a count within so many microseconds.
+    pub fn is_wanted(&self, key: CountKey, within_us: u64, now: Now) -> bool {
+        self.heard.is_wanted(key, within_us, now)
     }
 
     /// Takes everything that was asked.

@@ -299,6 +299,33 @@ fn units_are_not_taken_further_ahead_than_stamps_can_be_told_apart() {
 }
 
 #[test]
+fn units_of_a_share_are_taken_ahead_and_expire_later() {
+    let counters = Store::new(10, 10, &[1; 16]);
+    let (wanted, now) = (leased(), Now::from_unix_us);
+    counters.lend(&wanted, "g", Micros(3 * UNIT), now(2)).unwrap();
+    take_at(&counters, &wanted, 3).unwrap();
+    let mut demands = [wanted.clone()];
+    assert_eq!(counters.take_ahead(&mut demands, "g", now(5), 50_000), Ok(50_000));
+    let mut used = counters.leased(wanted.key, now(10)).unwrap().used;
+    used.sort_unstable();
+    assert_eq!(used.len(), 2);
+    let around = |us: u64| WINDOW_US + us - WINDOW_US / 64..=WINDOW_US + us + WINDOW_US / 64;
+    assert!(around(0).contains(&used[0].0), "{used:?}");
+    assert!(around(50_000).contains(&used[1].0), "{used:?}");
+    // They stay in the share until a window after their end.
+    let end_us = 50_000 + WINDOW_US;
+    assert_eq!(
+        counters.take_back(wanted.key, Micros(3 * UNIT), now(end_us - 1)),
+        Micros(2 * UNIT)
+    );
+    let late_us = end_us + WINDOW_US / 64;
+    assert_eq!(
+        counters.take_back(wanted.key, Micros(3 * UNIT), now(late_us)),
+        Micros(UNIT)
+    );
+}
+
+#[test]
 fn calls_and_units_ahead_never_pass_max_together() {
     let now = Now::from_unix_us;
     for max in KINDS {

@@ -12,6 +12,8 @@ use crate::call::window;
 
 /// The longest time for which a refused count is not asked for again: meanwhile another node may give units back.
 const REFUSED_US: u64 = 100_000;
+/// The time for which units that were wanted ahead wait for whoever wanted them, who looks once in a second.
+const KEPT_US: u64 = 2_000_000;
 /// Times that a call is asked for again because a period of the calendar had ended.
 const TRIES: u32 = 3;
 
@@ -44,11 +46,11 @@ impl Lease {
             }
         };
         let mut learned = Learned::default();
-        let mut granted = None;
+        let (mut granted, mut ahead_us) = (None, 0);
         let done = parts.len();
         for (op, parts) in flight.ops.iter().zip(parts) {
             match op {
-                Op::Renew => {
+                Op::Renew { ahead_us: counted_us } => {
                     if parts.first().and_then(Part::number) != Some(1) {
                         // The lease has ended, or another has our name.
                         self.unsettle(counters, now);
@@ -58,7 +60,12 @@ impl Lease {
                     self.is_member = true;
                     self.renewed_us = flight.sent.look_us();
                     granted = Some(flight.sent.look_us().saturating_add(self.times.used_us()));
+                    ahead_us = *counted_us;
                     self.learn_time(&parts, now);
+                    if amount(&parts, 2).is_some_and(|told_us| told_us > 0) {
+                        // So that this node tells it after a loss of data, if the one that takes units ahead is gone by then.
+                        self.policy.note_taken_ahead();
+                    }
                     self.wanted(&parts, counters, now);
                 }
                 Op::Settle(key) => self.settled(*key, &parts, &flight.lease, counters, now),
@@ -73,9 +80,14 @@ impl Lease {
         }
         if let Some(end_us) = granted {
             self.end_us = end_us;
+            self.ahead_us = ahead_us;
         }
         let has_settled = done >= flight.ops.len() && self.settling.is_empty();
         if has_settled && self.is_member && self.end_us > 0 {
+            if self.ahead_us > 0 {
+                self.policy
+                    .ahead_until_us(self.end_us.saturating_add(self.ahead_us));
+            }
             self.policy.lease_until_us(self.end_us, self.changes);
         }
         if flight.pending.is_empty() {
@@ -114,13 +126,18 @@ impl Lease {
     /// Gives back what others want and nobody uses here.
     fn wanted(&mut self, parts: &[Part], counters: &Counters, now: Now) {
         self.wanted_since_us = amount(parts, 1).unwrap_or(self.wanted_since_us);
-        for part in parts.iter().skip(2) {
+        for part in parts.iter().skip(3) {
             let Part::Text(name) = part else { continue };
             let record = self
                 .names
                 .parse_count(name)
                 .and_then(|key| self.records.get_mut(&key));
             let Some(record) = record else { continue };
+            self.shared.note_wanted(record.key(), now);
+            if record.is_kept(now) {
+                // The other node asks again.
+                continue;
+            }
             let free = counters.leased(record.key(), now).map_or(0, |units| units.free.0);
             // A little stays with a node that uses the count, so that each of its calls need not ask.
             let keep = record.lent.saturating_sub(free) / 16;
@@ -207,6 +224,9 @@ impl Lease {
                 record.lent += given;
             }
             record.was_idle = false;
+            if record.is_ahead {
+                record.kept_until_us = now.look_us().saturating_add(KEPT_US);
+            }
         }
         // Granted and not lent, now or in a call whose answer was lost.
         if known > record.lent {

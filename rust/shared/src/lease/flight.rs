@@ -42,7 +42,7 @@ impl Pending {
 }
 
 /// Length of a sliding window in microseconds; 0 for others.
-fn window_us(demand: &Demand) -> u64 {
+pub(super) fn window_us(demand: &Demand) -> u64 {
     match demand.shape.window {
         Window::Sliding { window_us } => window_us,
         Window::Calendar(_) => 0,
@@ -52,7 +52,10 @@ fn window_us(demand: &Demand) -> u64 {
 /// One operation of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    Renew,
+    Renew {
+        /// The time for which shares count longer.
+        ahead_us: u64,
+    },
     /// Of the pending call with this place.
     Take(usize),
     Grow(CountKey),
@@ -89,7 +92,7 @@ impl Flight {
     /// A call that names no epoch, and so does nothing.
     pub(crate) fn probe(names: &Keys, now: Now) -> Self {
         let lease = (Arc::from(""), Arc::from(""));
-        Self::new(Call::new(names, "", "probe", 1, None), lease, now, 0)
+        Self::new(Call::new(names, "", "probe", (1, None, 0)), lease, now, 0)
     }
 
     /// The names of keys.
@@ -111,11 +114,12 @@ impl Flight {
         self.call.count(key, &demand.shape, self.unix_us);
     }
 
-    pub(super) fn renew(&mut self, longest_us: u64, since_us: u64, said: u64, is_new: bool) {
+    /// Renews the lease; its shares count for `ahead_us` longer, as the call has said.
+    pub(super) fn renew(&mut self, longest_us: u64, since_us: u64, said: u64, is_new: bool, ahead_us: u64) {
         self.call.word("renew");
         self.call
             .numbers(&[longest_us, since_us, said, u64::from(is_new)]);
-        self.ops.push(Op::Renew);
+        self.ops.push(Op::Renew { ahead_us });
     }
 
     pub(super) fn clean(&mut self, most: u64) {

@@ -74,14 +74,8 @@ impl Lease {
 
     /// The next call for what was inherited, if anything is left.
     pub(super) fn plan_heritage(&mut self, epoch: &Arc<str>, now: Now) -> Option<Flight> {
+        let call = Call::new(&self.names, epoch, &self.node, self.script_times());
         let heir = self.heir.as_mut()?;
-        let call = Call::new(
-            &self.names,
-            epoch,
-            &self.node,
-            self.times.lease_us,
-            self.times.recovery_us,
-        );
         let lease = (Arc::clone(epoch), Arc::clone(&self.node));
         let mut flight = Flight::new(call, lease, now, self.offset_us);
         // If the answer is lost, the store is asked again for what is left.

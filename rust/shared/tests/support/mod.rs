@@ -127,10 +127,11 @@ fn now(began: Instant) -> Now {
 }
 
 impl One {
-    fn start(redis: &Redis, began: Instant, key: [u8; 16]) -> Self {
+    fn start(redis: &Redis, began: Instant, key: [u8; 16], ahead: Duration) -> Self {
         let counters = Arc::new(Counters::new(1_000, 1_000, &[1; 16]));
         let shared = Arc::new(Shared::new(key));
         counters.share(Arc::clone(&shared));
+        shared.set_longest_ahead_us(u64::try_from(ahead.as_micros()).unwrap());
         let fault = Arc::new(Mutex::new(None));
         let config = SharedConfig {
             url: redis.url(),
@@ -212,6 +213,20 @@ impl One {
         self.take(wanted).is_some()
     }
 
+    /// Takes units for somebody else, who may use them until then, and asks for them where the share has too few.
+    pub(crate) fn take_ahead(&self, wanted: &Demand, units: u64, until_us: u64) -> bool {
+        let (policy, now) = (self.shared.policy("p"), now(self.began));
+        let mut demands = [wanted.clone()];
+        demands[0].cost = Micros(units * Micros::ONE.0);
+        let taken = self
+            .counters
+            .take_ahead(&mut demands, "g", now, until_us, Some(&policy));
+        if taken.is_err() {
+            self.shared.want_ahead(&policy, wanted, "g", demands[0].cost, now);
+        }
+        taken.is_ok()
+    }
+
     pub(crate) fn give_back(&self, taken: &Demand) {
         self.counters.give_back(taken, now(self.began));
     }
@@ -235,9 +250,14 @@ impl Fleet {
     }
 
     pub(crate) fn unready(redis: &Redis, nodes: usize) -> Self {
-        let began = Instant::now();
+        Self::lending(redis, nodes, Duration::ZERO, Instant::now())
+    }
+
+    /// Nodes that lend units to others, for at most so long after a lease.
+    pub(crate) fn lending(redis: &Redis, nodes: usize, ahead: Duration, began: Instant) -> Self {
+        let nodes = (0..nodes).map(|_| One::start(redis, began, [7; 16], ahead));
         Self {
-            nodes: (0..nodes).map(|_| One::start(redis, began, [7; 16])).collect(),
+            nodes: nodes.collect(),
             began,
         }
     }
@@ -246,7 +266,7 @@ impl Fleet {
     pub(crate) fn with_key(redis: &Redis, key: [u8; 16]) -> Self {
         let began = Instant::now();
         Self {
-            nodes: vec![One::start(redis, began, key)],
+            nodes: vec![One::start(redis, began, key, Duration::ZERO)],
             began,
         }
     }

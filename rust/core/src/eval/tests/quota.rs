@@ -1,8 +1,12 @@
 //! Quotas: which calls an enforcement point may admit by itself.
 
-use callgate_counters::Demand;
+use std::sync::Arc;
+
+use callgate_counters::lease::Shared;
+use callgate_counters::{Demand, Sharing};
 
 use super::*;
+use crate::engine::QuotaCounts;
 use crate::freeze::{Freeze, FreezeScope, FreezeSource};
 
 fn quota(desk: &Desk, tool: &str) -> Result<Vec<Demand>, String> {
@@ -14,7 +18,9 @@ fn quota(desk: &Desk, tool: &str) -> Result<Vec<Demand>, String> {
     let judged = desk
         .engine
         .quota(&state, &request, desk.now, &mut Scratch::default());
-    judged.map_err(|denial| format!("{}: {}", denial.rule, denial.message))
+    judged
+        .map(|counts| counts.demands)
+        .map_err(|denial| format!("{}: {}", denial.rule, denial.message))
 }
 
 fn of_rules(rules: &str) -> Result<Vec<Demand>, String> {
@@ -136,4 +142,29 @@ fn rules_of_every_entry_count() {
     );
     assert_eq!(quota(&desk, "x").unwrap().len(), 2);
     assert_eq!(quota(&desk, "y").unwrap().len(), 1);
+}
+
+#[test]
+fn leased_limits_have_quotas_and_strict_ones_have_none() {
+    let quota_of = |shared: &str| {
+        let desk = Desk::rules(&format!(
+            r#"{{"limits": [{{"counter": "a", "window": "minute", "max": 5, "shared": "{shared}"}},
+                            {{"counter": "b", "window": "hour", "max": 9, "shared": "local"}}]}}"#
+        ));
+        let alone = quota(&desk, "x").unwrap();
+        let is_local = |demand: &Demand| demand.shape.sharing == Sharing::Local;
+        assert!(alone.iter().all(is_local), "there is no store");
+        desk.engine.share(Arc::new(Shared::new([9; 16])));
+        let state = desk.engine.snapshot();
+        let judged = desk
+            .engine
+            .quota(&state, &request("x", "{}"), desk.now, &mut Scratch::default());
+        judged.map_err(|denial| denial.rule.into_owned())
+    };
+    let QuotaCounts { demands, policy } = quota_of("leased").unwrap();
+    let sharing: Vec<Sharing> = demands.iter().map(|demand| demand.shape.sharing).collect();
+    assert_eq!(sharing, [Sharing::Leased, Sharing::Local]);
+    assert_eq!(policy.unwrap().name, "policy");
+    assert!(quota_of("local").unwrap().policy.is_none());
+    assert_eq!(quota_of("strict").unwrap_err(), "/tools/x/limits/a");
 }

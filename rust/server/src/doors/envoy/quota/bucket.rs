@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use callgate_core::Now;
-use callgate_core::engine::QuotaDenial;
-use callgate_counters::{Counters, Demand, Refusal};
+use callgate_core::engine::{QuotaCounts, QuotaDenial};
+use callgate_counters::lease::SharedPolicy;
+use callgate_counters::{Counters, Refusal};
 
 use super::interest::{Interest, Interests};
-use super::lease::{Clarity, Lease, Terms, available, charge};
+use super::lease::{Clarity, Lease, MOST_TOKENS, Terms, available, charge, is_wanted_elsewhere, want};
 use super::named::Verdict;
 
 /// The time without requests after which a bucket gets no more tokens, and is forgotten by both sides.
@@ -18,6 +19,12 @@ const MOST_LEASES: usize = 8;
 
 /// The time that a first report is regarded to be about.
 const SHORTEST_REPORT_US: u64 = 1_000_000;
+
+/// The time for which another node's wish is remembered. It is told again with each report, and each second while it has nothing.
+const WANTED_US: u64 = 6_000_000;
+
+/// The time for which the lease of a shared policy may be missing before it is told: a first one has to be asked for.
+const STORE_WAIT_US: u64 = 3_000_000;
 
 /// The rule of a quota for which there is no room.
 const CAPACITY: &str = "(counter capacity)";
@@ -76,6 +83,8 @@ pub(super) struct Bucket {
     /// The assignment without tokens in force, and when it was sent.
     blanket: Option<(Action, u64)>,
     interest: Option<Interest>,
+    /// 1 if other nodes want units of one of the counts.
+    other_nodes: u64,
     /// The time from which on a report is about leases of this stream alone, and whether one has come since.
     clear_us: Option<u64>,
     is_clear: bool,
@@ -91,6 +100,8 @@ pub(super) struct Bucket {
     pub(super) numbers: TokenNumbers,
     /// The reason for which the counters gave no lease, other than that too few units are left.
     refusal: Option<Refusal>,
+    /// The time since which the lease of a shared policy is missing.
+    missing_us: Option<u64>,
     /// The denial that was logged last.
     denied: Option<QuotaDenial<'static>>,
 }
@@ -157,7 +168,7 @@ impl Bucket {
     ) -> Option<Action> {
         self.end_late_tokens(desk);
         match verdict {
-            Ok(one) if one.is_empty() => {
+            Ok(one) if one.demands.is_empty() => {
                 self.interest = None;
                 self.blanket(Action::AllowAll, desk, reported)
             }
@@ -210,8 +221,14 @@ impl Bucket {
     }
 
     /// Tokens, as far as there are some.
-    fn plan_tokens(&mut self, one: &[Demand], owner: &str, desk: Desk<'_>, reported: bool) -> Option<Action> {
-        let keys = || one.iter().map(|demand| demand.key);
+    fn plan_tokens(
+        &mut self,
+        one: &QuotaCounts,
+        owner: &str,
+        desk: Desk<'_>,
+        reported: bool,
+    ) -> Option<Action> {
+        let keys = || one.demands.iter().map(|demand| demand.key);
         if !self
             .interest
             .as_ref()
@@ -220,8 +237,9 @@ impl Bucket {
             self.interest = None;
             self.interest = Some(Interest::new(desk.interests, keys().collect()));
         }
+        self.other_nodes = is_wanted_elsewhere(desk.counters, one, WANTED_US, desk.now).into();
         self.count_uncounted(one, owner, desk);
-        if self.has_tokens && !self.leases.last().is_some_and(|lease| lease.is_of(one)) {
+        if self.has_tokens && !self.leases.last().is_some_and(|lease| lease.is_of(&one.demands)) {
             // Counts or costs have changed: the tokens of before are replaced, by none if there are no others.
             self.end_tokens(desk);
             let next = self.next_tokens(one, owner, desk, reported);
@@ -230,7 +248,13 @@ impl Bucket {
         self.next_tokens(one, owner, desk, reported)
     }
 
-    fn next_tokens(&mut self, one: &[Demand], owner: &str, desk: Desk<'_>, reported: bool) -> Option<Action> {
+    fn next_tokens(
+        &mut self,
+        one: &QuotaCounts,
+        owner: &str,
+        desk: Desk<'_>,
+        reported: bool,
+    ) -> Option<Action> {
         let now_us = desk.now.look_us();
         if now_us.saturating_sub(self.busy_us) >= IDLE_US {
             self.wait(false);
@@ -268,14 +292,24 @@ impl Bucket {
     /// A new lease; `None` if there is no better one than that in force.
     fn lease(
         &mut self,
-        one: &[Demand],
+        one: &QuotaCounts,
         owner: &str,
         desk: Desk<'_>,
         (wants, left): (u64, u64),
     ) -> Option<Action> {
-        let free = available(desk.counters, one, desk.now);
+        let free = available(desk.counters, &one.demands, desk.now);
         let tokens = self.share(free, wants);
         self.wait(true);
+        // Of what is free here, this bucket gets a part.
+        let missing = if tokens < wants {
+            wants.saturating_mul(2)
+        } else {
+            0
+        };
+        want(desk.counters, one, owner, missing.min(MOST_TOKENS), desk.now);
+        if !self.has_lease(one.policy.as_deref(), desk) {
+            return None;
+        }
         if tokens <= left || self.leases.len() >= MOST_LEASES {
             return None;
         }
@@ -308,6 +342,21 @@ impl Bucket {
         Some(Action::Tokens { tokens, serial })
     }
 
+    /// True if a quota that is lent now ends while the shares of this node are counted; always where nothing is shared.
+    fn has_lease(&mut self, policy: Option<&SharedPolicy>, desk: Desk<'_>) -> bool {
+        let (now, end_us) = (desk.now, desk.terms.end_us(desk.now));
+        if policy.is_none_or(|policy| end_us <= policy.ahead_end_us(now)) {
+            if self.missing_us.take().is_some() {
+                self.refusal = None;
+            }
+            return true;
+        }
+        let since_us = *self.missing_us.get_or_insert(now.look_us());
+        let is_long = now.look_us().saturating_sub(since_us) >= STORE_WAIT_US;
+        self.refusal = is_long.then_some(Refusal::Unavailable);
+        false
+    }
+
     /// The certainty of reports about a lease that begins now.
     fn clarity(&self) -> Clarity {
         let is_unclear = |lease: &Lease| lease.clarity() == Clarity::Unclear;
@@ -327,9 +376,9 @@ impl Bucket {
     }
 
     /// Takes units for requests that had none: Envoy admits requests without an assignment, or reports wrong numbers.
-    fn count_uncounted(&mut self, one: &[Demand], owner: &str, desk: Desk<'_>) {
+    fn count_uncounted(&mut self, one: &QuotaCounts, owner: &str, desk: Desk<'_>) {
         if self.uncounted > 0 {
-            charge(desk.counters, one, owner, self.uncounted, desk.now);
+            charge(desk.counters, &one.demands, owner, self.uncounted, desk.now);
             self.uncounted = 0;
         }
     }
@@ -364,7 +413,7 @@ impl Bucket {
     }
 
     fn others_wait(&self) -> bool {
-        self.interest.as_ref().is_some_and(Interest::others_wait)
+        self.other_nodes > 0 || self.interest.as_ref().is_some_and(Interest::others_wait)
     }
 
     fn wait(&mut self, is_waiting: bool) {
@@ -392,7 +441,8 @@ impl Bucket {
     /// The part of the free tokens that this bucket may have. Other doors count in the same counters, so some are left even
     /// if no other bucket is there.
     fn share(&self, free: u64, wants: u64) -> u64 {
-        let buckets = self.interest.as_ref().map_or(1, Interest::buckets);
+        // The part of other nodes stays free, so that the worker can give it back.
+        let buckets = self.interest.as_ref().map_or(1, Interest::buckets) + self.other_nodes;
         let most = if buckets > 1 {
             free.div_ceil(buckets)
         } else {

@@ -1,8 +1,13 @@
 //! Tokens that one Envoy may use for a while, and the units of the counters that stand for them.
 
-use callgate_counters::{Counters, Demand, Micros, Refusal};
+use std::sync::Arc;
 
 use callgate_core::Now;
+use callgate_core::engine::QuotaCounts;
+use callgate_counters::lease::SharedPolicy;
+use callgate_counters::{Counters, Demand, Micros, Refusal, Sharing};
+
+use crate::limits::Limits;
 
 /// Most tokens of one lease. Envoy keeps tokens as a fraction of a double; up to here, its sums are exact enough for no token
 /// more to come out.
@@ -10,10 +15,6 @@ pub(super) const MOST_TOKENS: u64 = 1 << 20;
 
 /// Attempts to take fewer tokens, if another door was faster.
 const ATTEMPTS: usize = 6;
-
-/// The longest times of one lease, so that all stamps are at most `MOST_AHEAD_US` ahead.
-const LONGEST_TTL_S: u64 = 60;
-const LONGEST_MARGIN_US: u64 = 10_000_000;
 
 /// The times of leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,10 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    pub(super) fn new(ttl_ms: u64, margin_ms: u64) -> Self {
+    pub(super) fn of(limits: &Limits) -> Self {
         Self {
-            ttl_s: (ttl_ms / 1_000).clamp(1, LONGEST_TTL_S),
-            margin_us: margin_ms.saturating_mul(1_000).min(LONGEST_MARGIN_US),
+            ttl_s: limits.quota_ttl_s(),
+            margin_us: limits.quota_margin_us(),
         }
     }
 
@@ -77,13 +78,15 @@ pub(super) struct Lease {
     clarity: Clarity,
     /// The units of the tokens that are left, and those of one token.
     demands: Vec<(Demand, Micros)>,
+    /// The policy of the counts that nodes share.
+    policy: Option<Arc<SharedPolicy>>,
 }
 
 impl Lease {
     /// Takes up to `tokens` tokens, or fewer if there are not so many, and at least `least`.
     pub(super) fn take(
         counters: &Counters,
-        one: &[Demand],
+        one: &QuotaCounts,
         owner: &str,
         (tokens, least): (u64, u64),
         (terms, now): (Terms, Now),
@@ -94,14 +97,14 @@ impl Lease {
             if tokens < least.max(1) {
                 break;
             }
-            let mut demands: Vec<Demand> = one.to_vec();
+            let mut demands = one.demands.clone();
             for demand in &mut demands {
                 demand.cost = times(demand.cost, tokens);
             }
             let end_us = terms.end_us(now);
-            match counters.take_ahead(&mut demands, owner, now, end_us) {
+            match counters.take_ahead(&mut demands, owner, now, end_us, one.policy.as_deref()) {
                 Ok(over_us) => {
-                    let units = one.iter().map(|demand| demand.cost);
+                    let units = one.demands.iter().map(|demand| demand.cost);
                     return Ok(Self {
                         serial,
                         tokens,
@@ -111,6 +114,7 @@ impl Lease {
                         left: tokens,
                         clarity,
                         demands: demands.into_iter().zip(units).collect(),
+                        policy: one.policy.clone(),
                     });
                 }
                 Err(Refusal::RateLimited) => tokens /= 2,
@@ -181,6 +185,10 @@ impl Lease {
             return false;
         }
         let end_us = terms.end_us(now);
+        let is_covered = |policy: &Arc<SharedPolicy>| end_us <= policy.ahead_end_us(now);
+        if !self.policy.as_ref().is_none_or(is_covered) {
+            return false;
+        }
         for (demand, _) in &mut self.demands {
             if !counters.redate(demand, end_us, now) {
                 return false;
@@ -235,6 +243,30 @@ pub(super) fn available(counters: &Counters, one: &[Demand], now: Now) -> u64 {
         .zip(one)
         .map(|(demand, one)| demand.view.remaining.0 / one.cost.0.max(1));
     tokens.min().unwrap_or_default().min(MOST_TOKENS)
+}
+
+/// True if another node has wanted units of one of the counts within so many microseconds.
+pub(super) fn is_wanted_elsewhere(counters: &Counters, one: &QuotaCounts, within_us: u64, now: Now) -> bool {
+    let shared = counters.shared().filter(|_| one.policy.is_some());
+    let is_wanted =
+        |demand: &Demand| shared.is_some_and(|shared| shared.is_wanted(demand.key, within_us, now));
+    one.demands.iter().any(is_wanted)
+}
+
+/// Asks for units of the shares of this node, so that this many tokens are free in them: nobody waits for them.
+pub(super) fn want(counters: &Counters, one: &QuotaCounts, owner: &str, tokens: u64, now: Now) {
+    let (Some(shared), Some(policy)) = (counters.shared(), &one.policy) else {
+        return;
+    };
+    policy.note_taken_ahead();
+    let leased = |demand: &&Demand| demand.shape.sharing == Sharing::Leased;
+    for demand in one.demands.iter().filter(leased) {
+        let wanted = times(demand.cost, tokens);
+        let free = counters.leased(demand.key, now).map_or(0, |units| units.free.0);
+        if free < wanted.0 {
+            shared.want_ahead(policy, demand, owner, wanted, now);
+        }
+    }
 }
 
 const fn times(units: Micros, tokens: u64) -> Micros {

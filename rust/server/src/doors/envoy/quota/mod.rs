@@ -22,11 +22,18 @@
 //!
 //! At every moment, the counters therefore hold every unit that was used within the last window, and every one that may be
 //! used. So no window holds more than `max`, over all Envoys and all doors of this process.
+//!
+//! **Counts that nodes share.** Tokens are units of this node's share. They are lent while the node's lease lasts, and the store
+//! counts the share until they have ended and all reports about them have come (`Limits::quota_ahead_us`), a window longer. So
+//! the rule holds over all nodes, also if this one is gone. Too small a share grows without a wait of the stream: the worker
+//! asks the store, and the next look at the bucket finds the units.
 
 mod bucket;
 mod interest;
 mod lease;
 mod named;
+#[cfg(test)]
+mod shared_tests;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -93,7 +100,7 @@ impl Drop for BucketPlace {
 impl Quotas {
     pub(crate) fn new(gate: Arc<Gate>, phase: watch::Receiver<Phase>, limits: Limits) -> Self {
         let shared = SharedQuotas {
-            terms: Terms::new(limits.quota_ttl_ms, limits.quota_margin_ms),
+            terms: Terms::of(&limits),
             interests: Arc::default(),
             buckets: AtomicUsize::new(0),
         };

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use callgate_core::engine::QuotaDenial;
+use callgate_core::engine::{QuotaCounts, QuotaDenial};
 use callgate_core::{Args, Caller, Pep, Request, Scratch};
-use callgate_counters::Demand;
 use callgate_mcp::headers::lenient_base64;
 
 use crate::gate::Gate;
@@ -27,8 +26,8 @@ pub(super) struct BucketName {
     pub(super) tool: String,
 }
 
-/// The counts of a bucket's calls, each with the units of one call; none if nothing limits them.
-pub(super) type Verdict = Result<Vec<Demand>, QuotaDenial<'static>>;
+/// The counts of a bucket's calls.
+pub(super) type Verdict = Result<QuotaCounts, QuotaDenial<'static>>;
 
 impl BucketName {
     /// Reads an id. The error is a sentence for the operator.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use callgate_core::Now;
+use callgate_core::engine::QuotaCounts;
 use callgate_counters::{CountKey, CountShape, Counters, Demand, Micros, Sharing, Window};
 
 use super::bucket::{Action, Bucket, Desk};
@@ -43,6 +44,14 @@ fn one(max: u64, window_s: u64) -> Vec<Demand> {
         sharing: Sharing::Local,
     };
     vec![Demand::new(CountKey(u128::from(max)), shape, Micros(1_000_000))]
+}
+
+/// Counts that no other node shares.
+fn local(demands: &[Demand]) -> QuotaCounts {
+    QuotaCounts {
+        demands: demands.to_vec(),
+        policy: None,
+    }
 }
 
 /// An Envoy with one bucket, and its side of a stream. Messages arrive in order, each as late as the margin allows.
@@ -174,7 +183,7 @@ fn run(setting: &Setting<'_>, seed: u64) -> Run {
     let mut chance = Chance(seed * 7_919 + 1);
     let counters = Counters::new(16, 16, &[3; 16]);
     let interests = Arc::new(Interests::default());
-    let verdict: Verdict = Ok(setting.one.to_vec());
+    let verdict: Verdict = Ok(local(setting.one));
     let mut envoys: Vec<Envoy> = (0..setting.loads.len())
         .map(|index| Envoy::new(SECOND_US + chance.below(REPORT_US) + index as u64))
         .collect();
@@ -339,7 +348,7 @@ impl Bench {
 
     /// A report at this second, and the answer.
     fn report(&mut self, second: u64, allowed: u64, denied: u64) -> Option<Action> {
-        let verdict: Verdict = Ok(self.one.clone());
+        let verdict: Verdict = Ok(local(&self.one));
         self.answer(second, Some((allowed, denied)), &verdict)
     }
 
@@ -420,16 +429,16 @@ fn a_new_verdict_replaces_tokens_at_once() {
         "told once between reports"
     );
     assert_eq!(bench.answer(105, Some((0, 4)), &denied), Some(Action::DenyAll));
-    let unlimited: Verdict = Ok(Vec::new());
+    let unlimited: Verdict = Ok(local(&[]));
     assert_eq!(bench.answer(106, None, &unlimited), Some(Action::AllowAll));
-    let limited: Verdict = Ok(bench.one.clone());
+    let limited: Verdict = Ok(local(&bench.one));
     assert!(tokens(bench.answer(107, None, &limited)) > 0);
     // Other counts than before, of which nothing is left.
     let other = one(7, 60);
     let mut all = other.clone();
     all[0].cost = Micros(7_000_000);
     bench.counters.take(&mut all, "g", bench.desk(107).now).unwrap();
-    assert_eq!(bench.answer(108, None, &Ok(other)), Some(Action::DenyAll));
+    assert_eq!(bench.answer(108, None, &Ok(local(&other))), Some(Action::DenyAll));
     assert_eq!(
         bench.interests.len(),
         1,
@@ -464,7 +473,7 @@ fn a_lease_is_not_extended_when_envoy_may_have_dropped_it() {
 fn an_envoy_that_is_not_heard_gets_nothing_more() {
     let mut bench = Bench::new(16);
     tokens(bench.report(100, 0, 1));
-    let verdict: Verdict = Ok(bench.one.clone());
+    let verdict: Verdict = Ok(local(&bench.one));
     for second in 101..200 {
         assert_eq!(
             bench.answer(second, None, &verdict).filter(|_| second > 115),
