@@ -11,14 +11,17 @@ use super::bucket::{Action, Bucket, Desk};
 use super::interest::Interests;
 use super::lease::Terms;
 use super::named::{BucketName, Verdict, unnamed};
+use crate::limits::Limits;
 
 const SECOND_US: u64 = 1_000_000;
 const STEP_US: u64 = 50_000;
 const REPORT_US: u64 = 5 * SECOND_US;
+/// Messages and timers are late by less than this.
+const LATE_US: u64 = 2 * SECOND_US;
 
 const TERMS: Terms = Terms {
     ttl_s: 15,
-    margin_us: 2 * SECOND_US,
+    margin_us: LATE_US,
 };
 
 /// Numbers that look random, and are the same in each run.
@@ -116,7 +119,7 @@ impl Envoy {
             self.tokens = None;
         }
         if now_us >= self.report_us {
-            let arrives_us = now_us + chance.below(TERMS.margin_us - STEP_US);
+            let arrives_us = now_us + chance.below(LATE_US - STEP_US);
             self.reported.push_back((arrives_us, self.allowed, self.denied));
             (self.allowed, self.denied, self.report_us) = (0, 0, now_us + REPORT_US);
         }
@@ -136,7 +139,7 @@ impl Envoy {
             && arrives_us <= now_us
         {
             self.assigned.pop_front();
-            let late_us = chance.below(TERMS.margin_us / 2);
+            let late_us = chance.below(LATE_US / 2);
             self.hear(action, now_us, late_us);
         }
     }
@@ -147,7 +150,7 @@ impl Envoy {
                 self.server = Bucket::default();
             }
             // The other half is that of the timer, and a step is that of this test.
-            let late_us = chance.below(TERMS.margin_us / 2 - STEP_US);
+            let late_us = chance.below(LATE_US / 2 - STEP_US);
             self.assigned.push_back((now_us + late_us, action));
         }
     }
@@ -263,6 +266,59 @@ fn no_window_holds_more_than_max_whatever_is_late_or_lost() {
         }
     }
     assert!(used > 5_000, "{used}");
+}
+
+/// The most uses in a window where an assignment and Envoy's timer are as late as may be, the stream breaks before any report,
+/// and another door takes each unit as soon as it is free.
+fn most_of_a_late_assignment(terms: Terms, max: u64, window_s: u64) -> u64 {
+    let counters = Counters::new(16, 16, &[3; 16]);
+    let interests = Arc::new(Interests::default());
+    let one = one(max, window_s);
+    let desk = |now_us| Desk {
+        counters: &counters,
+        interests: &interests,
+        terms,
+        now: Now::from_unix_us(now_us),
+    };
+    let sent_us = 100 * SECOND_US;
+    let mut envoy = Envoy::new(0);
+    envoy.server.report(0, 1, desk(sent_us));
+    let action = envoy.server.plan(&Ok(local(&one)), "g", desk(sent_us), true);
+    envoy.break_off();
+    envoy.hear(action.unwrap(), sent_us + LATE_US / 2, LATE_US / 2 - STEP_US);
+    let mut run = Run {
+        uses: vec![Vec::new()],
+        others: Vec::new(),
+    };
+    let end_us = envoy.ends_us + 2 * window_s * SECOND_US;
+    for now_us in (sent_us..end_us).step_by(usize::try_from(STEP_US).unwrap()) {
+        // At the last moment.
+        while now_us + STEP_US >= envoy.ends_us && envoy.request(now_us) {
+            run.uses[0].push(now_us);
+        }
+        while counters.take(&mut one.clone(), "g", desk(now_us).now).is_ok() {
+            run.others.push(now_us);
+        }
+    }
+    assert!(!run.uses[0].is_empty(), "tokens are used");
+    most_in_a_window(&run, window_s * SECOND_US)
+}
+
+#[test]
+fn the_margin_covers_what_is_late_and_none_does_not() {
+    for (max, window_s) in [(16, 60), (300, 10)] {
+        assert_eq!(most_of_a_late_assignment(TERMS, max, window_s), max);
+        let without = Terms {
+            margin_us: 0,
+            ..TERMS
+        };
+        assert!(most_of_a_late_assignment(without, max, window_s) > max);
+    }
+}
+
+#[test]
+fn the_margin_of_these_tests_is_that_of_a_callgate_that_is_not_told_otherwise() {
+    assert_eq!(Terms::of(&Limits::default()), TERMS);
 }
 
 #[test]
