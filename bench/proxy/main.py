@@ -7,13 +7,14 @@ import tempfile
 from pathlib import Path
 
 from common import programs, report
-from proxy import in_process, services, through_doors, through_envoy
+from proxy import in_process, quotas, services, through_doors, through_envoy
 
 PARTS = {
     "rate-limits": services.rate_limits,
     "authorization": services.authorization,
     "envoy": through_envoy.added,
     "doors": through_doors.added,
+    "quotas": quotas.measure,
     "in-process": in_process.decision,
 }
 

@@ -24,6 +24,7 @@ from proxy.contestants import CALLGATE, Started
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
     from pathlib import Path
 
     from common.programs import Program
@@ -41,6 +42,14 @@ HEADERS = {
     "accept": "application/json, text/event-stream",
     "mcp-protocol-version": "2025-11-25",
     messages.AGENT_HEADER: messages.AGENT,
+}
+# Everybody waits for the whole body, also who asks nobody: Envoy ends a connection on which it answered too early.
+WAITING = {
+    "name": "envoy.filters.http.buffer",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
+        "max_request_bytes": 1_048_576,
+    },
 }
 
 
@@ -60,10 +69,10 @@ class Way:
         """CPU time that has been used so far."""
         return sum(program.cpu_seconds() for program in self.serving)
 
-    def status(self, amount: int) -> int:
+    def status(self, amount: int, headers: Mapping[str, str] = HEADERS) -> int:
         """The status of a call."""
         url = f"http://127.0.0.1:{self.port}{messages.PATH}"
-        request = urllib.request.Request(url, messages.call(amount), HEADERS, method="POST")
+        request = urllib.request.Request(url, messages.call(amount), dict(headers), method="POST")
         try:
             with urllib.request.urlopen(request, timeout=programs.START_SECONDS) as response:
                 return int(response.status)
@@ -129,7 +138,7 @@ def configuration(ports: dict[str, int], asked: list[Contestant]) -> dict[str, A
         one = copy.deepcopy(cluster)
         one["name"] = one["load_assignment"]["cluster_name"] = server.name
         endpoint = one["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
-        endpoint["address"] = _address(int(server.address.rpartition(":")[2]))
+        endpoint["address"] = address(int(server.address.rpartition(":")[2]))
         clusters.append(one)
     listeners = [_listener(listener, name, port) for name, port in ports.items()]
     return {"static_resources": {"listeners": listeners, "clusters": clusters}}
@@ -137,33 +146,26 @@ def configuration(ports: dict[str, int], asked: list[Contestant]) -> dict[str, A
 
 def _listener(deployed: dict[str, Any], name: str, port: int) -> dict[str, Any]:
     listener = copy.deepcopy(deployed)
-    listener["name"], listener["address"] = name, _address(port)
+    listener["name"], listener["address"] = name, address(port)
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     manager["stat_prefix"] = name
     [host] = manager["route_config"]["virtual_hosts"]
     answer = {"status": 200, "body": {"inline_string": "{}"}}
     host["routes"] = [{"match": {"prefix": "/"}, "direct_response": answer}]
     authorization, router = manager["http_filters"]
-    # Everybody waits for the whole body, also who asks nobody: Envoy ends a connection on which it answered too early.
-    waiting = {
-        "name": "envoy.filters.http.buffer",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
-            "max_request_bytes": 1_048_576,
-        },
-    }
     if name == ALONE_NAME:
-        manager["http_filters"] = [waiting, router]
+        manager["http_filters"] = [WAITING, router]
         return listener
     settings = authorization["typed_config"]
     settings["grpc_service"] = {"envoy_grpc": {"cluster_name": name}, "timeout": "5s"}
     # OPA reads no headers that come one by one.
     settings["encode_raw_headers"] = name == CALLGATE
-    manager["http_filters"] = [waiting, authorization, router]
+    manager["http_filters"] = [WAITING, authorization, router]
     return listener
 
 
-def _address(port: int) -> dict[str, Any]:
+def address(port: int) -> dict[str, Any]:
+    """An address of Envoy's configuration."""
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
