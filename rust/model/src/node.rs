@@ -76,6 +76,8 @@ pub struct Node {
     pub estate: Option<Estate>,
     /// Ends of the units that were lent as quotas and are not used yet. They outlive the node.
     pub quotas: Vec<Ticks>,
+    /// Those that the process before has lent: this one does not know them.
+    pub old_quotas: Vec<Ticks>,
 }
 
 impl Node {
@@ -102,6 +104,7 @@ impl Node {
             slow: None,
             estate: None,
             quotas: Vec::new(),
+            old_quotas: Vec::new(),
         }
     }
 
@@ -111,6 +114,7 @@ impl Node {
         Self {
             is_up: false,
             quotas: self.quotas.clone(),
+            old_quotas: self.old_quotas.clone(),
             ..Self::new(self.name.node)
         }
     }
@@ -401,10 +405,12 @@ impl Node {
             // The clock of the ledger: who takes expired units away stamps nothing before.
             self.floor = 0;
         }
-        for end in &mut self.quotas {
-            *end -= 1;
+        for quotas in [&mut self.quotas, &mut self.old_quotas] {
+            for end in &mut *quotas {
+                *end -= 1;
+            }
+            quotas.retain(|end| *end >= 0);
         }
-        self.quotas.retain(|end| *end >= 0);
         if let Some(slow) = &mut self.slow {
             slow.stamp -= 1;
             slow.lease_end = if slow.lease_end <= oldest {

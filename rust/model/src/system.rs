@@ -56,6 +56,8 @@ pub enum Step {
     Extend(usize),
     /// A unit of the quota that ends first is used. The flag is true if the node is told.
     Use(usize, bool),
+    /// A unit of a quota is used that the process before has lent.
+    UseOld(usize),
     /// A node gives back its free units.
     Shrink(usize),
     /// A node stops. The flag is false if the store cannot be told of its units.
@@ -89,6 +91,9 @@ impl System {
         }
         if !node.quotas.is_empty() {
             steps.push(Step::Use(place, false));
+        }
+        if !node.old_quotas.is_empty() {
+            steps.push(Step::UseOld(place));
         }
         if !node.is_up {
             if acts.takes_over && node.slow.is_none() {
@@ -239,6 +244,7 @@ impl System {
             }
             Step::Lend(node) => world.nodes[node].lend(rules),
             Step::Extend(node) => world.nodes[node].extend_quota(rules),
+            Step::UseOld(node) => world.use_old_quota(node, rules),
             Step::Use(node, is_told) => world.use_quota(node, is_told, rules),
             Step::Shrink(node) => world.nodes[node].shrink(),
             Step::Leave(node, is_delivered) => {

@@ -304,8 +304,11 @@ impl World {
             estate,
             name,
             lease: (0, name),
-            // Quotas that the process before has lent.
-            quotas: std::mem::take(&mut self.nodes[node].quotas),
+            old_quotas: [
+                std::mem::take(&mut self.nodes[node].quotas),
+                std::mem::take(&mut self.nodes[node].old_quotas),
+            ]
+            .concat(),
             ..Node::new(name.node)
         };
     }
@@ -343,6 +346,12 @@ impl World {
         for node in &mut self.nodes {
             node.failed();
         }
+    }
+
+    /// A unit of a quota of the process before is used.
+    pub fn use_old_quota(&mut self, node: usize, rules: &Rules) {
+        self.nodes[node].old_quotas.remove(0);
+        self.admit(0, rules);
     }
 
     /// A unit of a quota is used.
