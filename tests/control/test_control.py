@@ -293,7 +293,7 @@ def test_a_reset(control: ControlSocket, engine: Engine, caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING, logger="callgate"):
         reset = sidecar.ask("POST", COUNTERS_RESET, b'{"grant": "a", "counter": "c"}')
     assert reset == {
-        "limits": [{"policy": "p", "rule": "/tools/t/limits/c", "counter": "c"}],
+        "limits": [{"policy": "p", "rule": "/tools/t/limits/c", "counter": "c", "shared": False}],
         "kept": [],
         "grant_counters": 1,
         "tool_is_known": None,

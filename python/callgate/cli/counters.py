@@ -100,10 +100,12 @@ def reset(
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
     for limit in document["limits"]:
-        typer.echo(f"reset: {visible(limit['policy'])} {visible(limit['rule'])}")
+        nodes = "  (at all nodes)" if limit["shared"] else ""
+        typer.echo(f"reset: {visible(limit['policy'])} {visible(limit['rule'])}{nodes}")
     for limit in document["kept"]:
         typer.echo(f"kept:  {visible(limit['policy'])} {visible(limit['rule'])}: {limit['reason']}")
-    if document["grant_counters"] == 0:
+    # Shared counters of the grant may be at other nodes.
+    if document["grant_counters"] == 0 and not any(limit["shared"] for limit in document["limits"]):
         typer.echo(f"note:  {quoted(grant or '')} had no live counters; check the id of the grant", err=True)
     if tool is not None and not document["tool_is_known"]:
         near = document["nearest_tool"]

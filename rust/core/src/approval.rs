@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_counters::Demand;
-use callgate_counters::lease::{Counted, SharedPolicy};
+use callgate_counters::lease::{CountScopes, Counted, SharedPolicy};
 
 use crate::compile::{AppliedEntry, Need};
 use crate::decision::Fingerprint;
@@ -31,6 +31,8 @@ pub struct StoreAsk {
     pub grant: Arc<str>,
     /// The counts.
     pub demands: Vec<Demand>,
+    /// By what they are kept.
+    pub scopes: CountScopes,
 }
 
 /// The answer of that store to a call.

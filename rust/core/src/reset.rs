@@ -3,6 +3,10 @@
 //! A count that is kept for more than what was named is left alone: a limit for all grants together is not reset for one of
 //! them. Counts by session or by argument are reset for all sessions and all values.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate_counters::lease::{Shared, SharedPolicy, SharedResetError};
 use callgate_counters::{Counters, ResetTarget, Sharing, StoreError};
 
 use crate::Now;
@@ -10,6 +14,9 @@ use crate::compile::{CategoryPlace, CompiledLimit, CompiledPolicy, Place};
 use crate::nearest::did_you_mean;
 use crate::request::DEFAULT_SERVER;
 use crate::state::State;
+
+/// The longest time for which a reset waits for the store that nodes share.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The names that a reset is for, at least one. A count is reset if it has all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub struct ResetLimit {
     pub rule: String,
     /// Name of the counter.
     pub counter: String,
+    /// True if its counts are those of all nodes that share them.
+    pub is_shared: bool,
 }
 
 /// One limit that keeps its counts.
@@ -62,8 +71,6 @@ pub enum KeptReason {
     OtherGrants,
     /// The limit counts other tools as well.
     OtherTools,
-    /// The counts are kept in the store that nodes share.
-    Shared,
 }
 
 impl KeptReason {
@@ -72,7 +79,6 @@ impl KeptReason {
         match self {
             Self::OtherGrants => "counts all grants together",
             Self::OtherTools => "counts other tools as well",
-            Self::Shared => "is counted in the store that nodes share, where counts are not reset",
         }
     }
 
@@ -81,7 +87,6 @@ impl KeptReason {
         match self {
             Self::OtherGrants => "to reset it for all, leave out the grant",
             Self::OtherTools => "to reset it for all, leave out the tool",
-            Self::Shared => "wait until its window has passed",
         }
     }
 }
@@ -128,6 +133,23 @@ pub enum ResetError {
     /// The counters cannot be reset.
     #[error(transparent)]
     Counters(callgate_counters::ResetError),
+    /// The counters that nodes share were not reset, or may not have been.
+    #[error(
+        "the shared counters of policy `{policy}`: {reason}; {}",
+        if done.is_empty() {
+            "no other counter was reset".to_owned()
+        } else {
+            format!("those of policy `{}` were reset before, and no others", done.join("`, `"))
+        }
+    )]
+    Store {
+        /// Name of the policy.
+        policy: String,
+        /// The reason.
+        reason: SharedResetError,
+        /// The names of the policies whose shared counters were reset before.
+        done: Vec<String>,
+    },
 }
 
 /// Converts an error of the counters' file.
@@ -138,9 +160,17 @@ pub(crate) const fn store_error(error: StoreError) -> ResetError {
 /// The limits that names select.
 #[derive(Debug)]
 pub(crate) struct Selection<'s> {
-    limits: Vec<(&'s CompiledPolicy, &'s CompiledLimit)>,
+    limits: Vec<SelectedLimit<'s>>,
     kept: Vec<KeptLimit>,
     has_store: bool,
+}
+
+#[derive(Debug)]
+struct SelectedLimit<'s> {
+    policy: &'s CompiledPolicy,
+    limit: &'s CompiledLimit,
+    /// The policy as nodes share it, if the limit's counts are shared.
+    shared: Option<&'s Arc<SharedPolicy>>,
 }
 
 /// Selects the limits of the loaded policies that have all of these names.
@@ -227,9 +257,10 @@ impl<'s> Selection<'s> {
         limit: &'s CompiledLimit,
         names: &ResetNames<'_>,
     ) {
-        let reason = if self.has_store && limit.shape.sharing != Sharing::Local {
-            Some(KeptReason::Shared)
-        } else if names.grant.is_some() && !limit.counts_by_grant() {
+        // What is in shadow is counted by each node alone.
+        let is_shared = self.has_store && limit.shape.sharing != Sharing::Local && !place.shadowed;
+        let shared = policy.shared.get().filter(|_| is_shared);
+        let reason = if names.grant.is_some() && !limit.counts_by_grant() {
             Some(KeptReason::OtherGrants)
         } else if names.tool.is_some() && !is_of_one_tool(policy, place, limit) {
             Some(KeptReason::OtherTools)
@@ -238,10 +269,14 @@ impl<'s> Selection<'s> {
         };
         match reason {
             Some(reason) => self.kept.push(KeptLimit {
-                limit: told(policy, limit),
+                limit: told(policy, limit, is_shared),
                 reason,
             }),
-            None => self.limits.push((policy, limit)),
+            None => self.limits.push(SelectedLimit {
+                policy,
+                limit,
+                shared,
+            }),
         }
     }
 
@@ -264,43 +299,87 @@ impl<'s> Selection<'s> {
             });
         }
         let grant_counters = names.grant.map(|grant| counters.len_of(grant));
-        let mut targets: Vec<ResetTarget<'_>> = Vec::new();
-        if let (
-            Some(grant),
-            ResetNames {
-                policy: None,
-                tool: None,
-                counter: None,
-                ..
-            },
-        ) = (names.grant, names)
-        {
-            // All that is kept by this grant, as one.
-            targets.push(ResetTarget {
-                spec: None,
-                grant: Some(grant),
-                tool: None,
-            });
-        } else {
-            for (_, limit) in &limits {
-                let target = ResetTarget {
-                    spec: Some(&limit.spec),
-                    grant: names.grant,
-                    tool: names.tool.filter(|_| limit.counts_by_tool()),
-                };
-                // Several limits can share a count.
-                if !targets.contains(&target) {
-                    targets.push(target);
-                }
-            }
+        // First what can fail as a whole.
+        reset_shared(&limits, counters, names)?;
+        let local = limits.iter().filter(|one| one.shared.is_none());
+        let targets = targets_of(local, names);
+        if !targets.is_empty() {
+            counters.reset(&targets, now).map_err(ResetError::Counters)?;
         }
-        counters.reset(&targets, now).map_err(ResetError::Counters)?;
+        let told = |one: &SelectedLimit<'_>| told(one.policy, one.limit, one.shared.is_some());
         Ok(Reset {
-            limits: limits.iter().map(|(policy, limit)| told(policy, limit)).collect(),
+            limits: limits.iter().map(told).collect(),
             kept,
             grant_counters,
         })
     }
+}
+
+/// Resets the counts that nodes share, policy by policy.
+fn reset_shared(
+    limits: &[SelectedLimit<'_>],
+    counters: &Counters,
+    names: &ResetNames<'_>,
+) -> Result<(), ResetError> {
+    let mut done: Vec<String> = Vec::new();
+    for one in limits {
+        let (Some(policy), Some(store)) = (one.shared, counters.shared()) else {
+            continue;
+        };
+        if done.contains(&policy.name) {
+            continue;
+        }
+        let is_of_it = |one: &&SelectedLimit<'_>| one.shared.is_some_and(|other| other.name == policy.name);
+        let targets = targets_of(limits.iter().filter(is_of_it), names);
+        if let Err(reason) = Shared::reset(store, policy, &targets, STORE_PATIENCE) {
+            return Err(ResetError::Store {
+                policy: policy.name.clone(),
+                reason,
+                done,
+            });
+        }
+        done.push(policy.name.clone());
+    }
+    Ok(())
+}
+
+/// The counts of these limits that have the names.
+fn targets_of<'t, 's: 't>(
+    limits: impl Iterator<Item = &'t SelectedLimit<'s>>,
+    names: &ResetNames<'t>,
+) -> Vec<ResetTarget<'t>> {
+    let mut limits = limits.peekable();
+    let is_any = limits.peek().is_some();
+    if let (
+        Some(grant),
+        ResetNames {
+            policy: None,
+            tool: None,
+            counter: None,
+            ..
+        },
+    ) = (names.grant.filter(|_| is_any), names)
+    {
+        // All that is kept by this grant, as one.
+        return vec![ResetTarget {
+            spec: None,
+            grant: Some(grant),
+            tool: None,
+        }];
+    }
+    let mut targets: Vec<ResetTarget<'_>> = Vec::new();
+    for SelectedLimit { limit, .. } in limits {
+        let target = ResetTarget {
+            spec: Some(&limit.spec),
+            grant: names.grant,
+            tool: names.tool.filter(|_| limit.counts_by_tool()),
+        };
+        // Several limits can share a count.
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    targets
 }
 
 /// True if a limit that applies to a tool has counts for it alone: by its scope, or because it stands under the tool's own
@@ -315,10 +394,11 @@ fn is_of_one_tool(policy: &CompiledPolicy, place: &Place, limit: &CompiledLimit)
     limit.counts_by_tool() || limit.one_tool && !is_shared()
 }
 
-fn told(policy: &CompiledPolicy, limit: &CompiledLimit) -> ResetLimit {
+fn told(policy: &CompiledPolicy, limit: &CompiledLimit, is_shared: bool) -> ResetLimit {
     ResetLimit {
         policy: policy.name.clone(),
         rule: limit.rule.clone(),
         counter: limit.counter.clone(),
+        is_shared,
     }
 }

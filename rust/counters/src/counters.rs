@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use crate::file::{ClockReading, Heritage, Opener, Sizes, StoreError};
 use crate::lease::{self, Ask, Returned};
 #[cfg(not(loom))]
-use crate::resets::{ResetError, ResetTarget, Resets};
+use crate::reset_names::{ResetTarget, Resets};
+use crate::resets::ResetError;
 use crate::shape::Hold;
 #[cfg(not(loom))]
 use crate::shared::{ReadClocks, Shared};

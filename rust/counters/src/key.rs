@@ -13,6 +13,23 @@ pub struct CountKey(pub u128);
 /// of scopes, cut to 16 bytes.
 pub type SpecDigest = [u8; 16];
 
+impl CountKey {
+    /// The key of a shared count with the number of its latest reset; of a key that has this number, the key without it. 0, for
+    /// none, changes nothing.
+    ///
+    /// Nodes hear of a reset while calls wait: so the number of a key can be changed by those who know no other part of it.
+    #[must_use]
+    pub fn with_reset(self, hash_key: &[u8; 16], number: u64) -> Self {
+        if number == 0 {
+            return self;
+        }
+        // No specification is zero, so no key is one of these.
+        let mut hasher = KeyHasher::new(hash_key, &SpecDigest::default());
+        hasher.reset(number);
+        Self(self.0 ^ hasher.finish().0)
+    }
+}
+
 /// Hashes one identity; every value is framed, so that no two lists of values give the same input.
 ///
 /// Callers choose session ids and argument values, so the hash is keyed (SipHash, 128 bits): nobody without the key
@@ -121,6 +138,20 @@ mod tests {
         let hex = |key: CountKey| format!("{:032x}", key.0);
         assert_eq!(hex(short), "07d53dc336e0972505971499ccc1b76c");
         assert_eq!(hex(long), "248037e49d6196c244463a51bd578421");
+    }
+
+    #[test]
+    fn the_number_of_a_reset_is_put_in_and_taken_out() {
+        let plain = CountKey(0x1234);
+        let reset = plain.with_reset(&[7; 16], 5);
+        assert_ne!(reset, plain);
+        assert_ne!(reset, plain.with_reset(&[7; 16], 6));
+        assert_ne!(reset, plain.with_reset(&[8; 16], 5));
+        assert_eq!(reset.with_reset(&[7; 16], 5), plain);
+        assert_eq!(plain.with_reset(&[7; 16], 0), plain);
+        // All nodes have to have the same, whatever their versions are.
+        let mask = format!("{:032x}", CountKey(0).with_reset(&[7; 16], 5).0);
+        assert_eq!(mask, "b86569a9fe33773607037cf6ee5a271b");
     }
 
     #[test]

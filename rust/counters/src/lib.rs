@@ -34,6 +34,7 @@ mod places;
 mod quanta;
 mod queue;
 mod reservation;
+mod reset_names;
 #[cfg(not(loom))]
 mod resets;
 mod shape;
@@ -55,8 +56,9 @@ pub use date::CivilDate;
 pub use file::{ClockReading, Facts, Heritage, InheritedCount, Opener, Repaired, StoreError};
 pub use key::{CountKey, KeyHasher, SpecDigest};
 pub use reservation::{PepId, ReservationId, ReservationIdError, ReservationLimits, Reservations};
+pub use reset_names::{ResetTarget, Resets};
 #[cfg(not(loom))]
-pub use resets::{ResetError, ResetTarget, Resets};
+pub use resets::ResetError;
 pub use shape::{CountShape, Demand, LeasedUnits, Refusal, Sharing, View};
 #[cfg(not(loom))]
 pub use shared::ReadClocks;

@@ -5,33 +5,17 @@
 //! does not name, a call that is being decided meanwhile takes either from the old count or from the new one, and a
 //! reservation is rolled back where its units were taken. Counts in a file have their resets in its header.
 
-use std::hash::Hasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use siphasher::sip::SipHasher13;
 
+use crate::Now;
 use crate::file::{Durable, RESET_LINES, ResetLine, StoreError};
-use crate::{Now, SpecDigest};
+use crate::reset_names::{MOST_RESETS as CAPACITY, ResetTarget, Resets, Target};
 
-/// Most resets that are in force at once.
-const CAPACITY: usize = 1_000;
 /// Resets that are written before those that they replace are removed.
 const WRITTEN_AT_ONCE: usize = RESET_LINES - CAPACITY;
-
-/// The counts that a reset names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResetTarget<'a> {
-    /// The part of their identity that is known at load; `None`: any, of the counts of `grant`.
-    pub spec: Option<&'a SpecDigest>,
-    /// The grant, of counts that are kept by grant; `None`: any.
-    pub grant: Option<&'a str>,
-    /// The tool, of counts that are kept by tool; `None`: any.
-    pub tool: Option<&'a str>,
-}
 
 /// A reset that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -54,53 +38,6 @@ pub enum ResetError {
     /// The file of the counters could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// [`ResetTarget`] by hashes; 0 stands for any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Target {
-    spec: SpecDigest,
-    grant: u64,
-    tool: u64,
-}
-
-const ANY_SPEC: SpecDigest = [0; 16];
-
-impl Target {
-    /// True if every count of `other` is one of these.
-    fn covers(&self, other: &Self) -> bool {
-        (self.spec == ANY_SPEC || self.spec == other.spec)
-            && (self.grant == 0 || self.grant == other.grant)
-            && (self.tool == 0 || self.tool == other.tool)
-    }
-}
-
-/// The resets in force.
-#[derive(Debug)]
-pub struct Resets {
-    key: [u8; 16],
-    // Targets come from operators, so a fixed hasher cannot be attacked.
-    numbers: HashMap<Target, u64, FixedState>,
-}
-
-impl Resets {
-    /// The number of the latest reset of a count, 0 if there is none: its specification, and the grant and the tool by which
-    /// it is kept.
-    pub fn number(&self, spec: &SpecDigest, grant: Option<&str>, tool: Option<&str>) -> u64 {
-        let grant = grant.map_or(0, |name| hash(&self.key, name));
-        let tool = tool.map_or(0, |name| hash(&self.key, name));
-        let targets = [
-            (*spec, 0, 0),
-            (*spec, grant, 0),
-            (*spec, 0, tool),
-            (*spec, grant, tool),
-            (ANY_SPEC, grant, 0),
-        ];
-        let numbers = targets
-            .into_iter()
-            .filter_map(|(spec, grant, tool)| self.numbers.get(&Target { spec, grant, tool }));
-        numbers.copied().max().unwrap_or(0)
-    }
 }
 
 /// One reset, and its place in the file.
@@ -163,10 +100,7 @@ impl ResetTable {
     pub(crate) fn with_lines(key: &[u8; 16], lines: &[ResetLine]) -> Self {
         let table = Self {
             any: AtomicBool::new(false),
-            current: ArcSwap::from_pointee(Resets {
-                key: *key,
-                numbers: HashMap::default(),
-            }),
+            current: ArcSwap::from_pointee(Resets::new(key, [])),
             records: Mutex::new(lines.iter().map(Record::of_line).collect()),
             key: *key,
         };
@@ -259,25 +193,14 @@ impl ResetTable {
     }
 
     fn target(&self, target: &ResetTarget<'_>) -> Target {
-        let named = |name: Option<&str>| name.map_or(0, |name| hash(&self.key, name));
-        Target {
-            spec: *target.spec.unwrap_or(&ANY_SPEC),
-            grant: named(target.grant),
-            tool: named(target.tool),
-        }
+        Target::new(&self.key, target)
     }
 
     fn publish(&self, records: &[Record]) {
-        let mut numbers: HashMap<Target, u64, FixedState> = HashMap::default();
-        for record in records {
-            let number = numbers.entry(record.target).or_insert(0);
-            *number = (*number).max(record.number);
-        }
-        let is_any = !numbers.is_empty();
-        self.current.store(Arc::new(Resets {
-            key: self.key,
-            numbers,
-        }));
+        let resets = records.iter().map(|record| (record.target, record.number));
+        let resets = Resets::new(&self.key, resets);
+        let is_any = !resets.is_empty();
+        self.current.store(Arc::new(resets));
         // Release: pairs with `current`.
         self.any.store(is_any, Ordering::Release);
     }
@@ -317,13 +240,6 @@ fn freeing_first(targets: &[Target], records: &[Record]) -> Vec<Target> {
     ordered
 }
 
-/// The keyed hash of the name of a grant or a tool: for a grant that of the owners of cells.
-pub(crate) fn hash(key: &[u8; 16], name: &str) -> u64 {
-    let mut hasher = SipHasher13::new_with_key(key);
-    hasher.write(name.as_bytes());
-    hasher.finish()
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "the halves are meant")]
 const fn halves(value: u128) -> [u64; 2] {
     [value as u64, (value >> 64) as u64]
@@ -332,6 +248,7 @@ const fn halves(value: u128) -> [u64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SpecDigest;
 
     const NOW: Now = Now::from_unix_us(7);
 

@@ -13,7 +13,8 @@ use crate::epoch::Reading;
 #[cfg(not(loom))]
 use crate::file::{self, ClockReading, Clocks, Durable, Heritage, Opener, ResetLine, Sizes, StoreError};
 #[cfg(not(loom))]
-use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
+use crate::reset_names::{ResetTarget, Resets};
+use crate::resets::{ResetError, ResetTable};
 use crate::shape::Hold;
 use crate::{CountKey, Demand, LeasedUnits, MOST_AHEAD_US, Micros, Now, Refusal, View};
 use views::{ledger_view, slots_view, stamped, units, view};

@@ -96,6 +96,7 @@ pub(crate) fn reset<'py>(py: Python<'py>, reset: &Reset) -> PyResult<Bound<'py, 
         found.set_item("policy", &limit.policy)?;
         found.set_item("rule", &limit.rule)?;
         found.set_item("counter", &limit.counter)?;
+        found.set_item("shared", limit.is_shared)?;
         Ok::<_, PyErr>(found)
     };
     let limits = reset.limits.iter().map(&limit).collect::<PyResult<Vec<_>>>()?;

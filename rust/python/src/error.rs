@@ -121,9 +121,9 @@ impl From<Error> for PyErr {
             Error::Store(_)
             | Error::Approvals(_)
             | Error::Clocks(_)
-            | Error::Reset(ResetError::Counters(callgate_counters::ResetError::Store(_))) => {
-                exceptions::StoreError::new_err(error.to_string())
-            }
+            | Error::Reset(
+                ResetError::Counters(callgate_counters::ResetError::Store(_)) | ResetError::Store { .. },
+            ) => exceptions::StoreError::new_err(error.to_string()),
             Error::Setup(_)
             | Error::Pins(_)
             | Error::Value(..)

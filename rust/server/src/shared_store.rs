@@ -83,6 +83,7 @@ impl SharedStore {
             policy: Arc::clone(&asked.policy),
             owner: Arc::clone(&asked.grant),
             demands: asked.demands.clone(),
+            scopes: asked.scopes.clone(),
             answer: Box::new(move |counted| {
                 // Who waits no more drops the answer, and with it the units.
                 let _ = answer.send(counted);

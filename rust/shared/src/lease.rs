@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use callgate_counters::lease::{Counted, Returned, Shared, SharedPolicy, UnitsAsk};
+use callgate_counters::lease::{Counted, ResetAsk, Returned, Shared, SharedPolicy, UnitsAsk};
 use callgate_counters::{CountKey, Counters, Demand, Micros, Now};
 
 use crate::call::Call;
@@ -14,12 +14,14 @@ use crate::reply::{Part, Reply, amount};
 mod answers;
 mod flight;
 mod heir;
+mod resets;
 mod said;
 
 pub(crate) use flight::Flight;
 use flight::{Pending, window_us};
 pub(crate) use heir::Estate;
 use heir::Heir;
+use resets::ResetsAtStore;
 pub(crate) use said::Said;
 
 /// Operations that move or give back shares, in one call.
@@ -92,6 +94,7 @@ pub struct Lease {
     shrinks: Vec<(CountKey, u64)>,
     /// What a process that has ended has left, until the store knows.
     heir: Option<Heir>,
+    resets: ResetsAtStore,
 }
 
 impl Lease {
@@ -130,6 +133,7 @@ impl Lease {
             returns: Vec::new(),
             shrinks: Vec::new(),
             heir: None,
+            resets: ResetsAtStore::default(),
         }
     }
 
@@ -195,6 +199,11 @@ impl Lease {
         self.returns.push(returned);
     }
 
+    /// Adds resets of shared counts.
+    pub fn reset(&mut self, ask: ResetAsk) {
+        self.resets.ask(ask);
+    }
+
     /// Gives back what is not in use if the limits of the policy have changed: a share may be more than a `max` allows now.
     pub fn notice_changes(&mut self, counters: &Counters, now: Now) {
         let changes = self.policy.changes();
@@ -213,12 +222,14 @@ impl Lease {
             (pending.ask.answer)(Counted::default());
         }
         self.lows.clear();
+        self.resets.refuse_all();
     }
 
     /// Sets the epoch that the server has declared. In another one than before, this node brings its shares.
     pub fn begin_epoch(&mut self, epoch: &str, counters: &Counters, now: Now) {
         if self.known_epoch.as_deref() != Some(epoch) {
             self.unsettle(counters, now);
+            self.resets.forget_word();
         }
         self.epoch = Some(epoch.into());
         self.known_epoch.clone_from(&self.epoch);
@@ -237,6 +248,7 @@ impl Lease {
             || !self.shrinks.is_empty()
             || !self.settling.is_empty()
             || self.is_heritage_due(now)
+            || self.resets.is_due()
             || self.is_renewal_due(now)
     }
 
@@ -283,6 +295,11 @@ impl Lease {
         let (_, _, ahead_us) = times;
         let call = Call::new(&self.names, &lease.0, &lease.1, times);
         let mut flight = Flight::new(call, lease, now, self.offset_us);
+        // First of all: by the resets counts have their names.
+        if self.resets.is_due() {
+            self.resets.plan(&self.policy.resets, &mut flight);
+            return Some(flight);
+        }
         let is_renewal = self.is_renewal_due(now);
         if is_renewal {
             self.tend(counters, now);
@@ -320,6 +337,7 @@ impl Lease {
         if self.settling.is_empty() {
             self.plan_units(&mut flight, is_renewal, counters, now);
         }
+        self.resets.compare(&mut flight);
         Some(flight)
     }
 
@@ -392,7 +410,9 @@ impl Lease {
     /// Adds what calls wait for, and shares that run low.
     fn plan_units(&mut self, flight: &mut Flight, is_renewal: bool, counters: &Counters, now: Now) {
         let mut grows: Vec<Grow> = Vec::new();
-        for pending in self.asks.drain(..) {
+        let resets = self.policy.resets.current();
+        for mut pending in self.asks.drain(..) {
+            pending.renew_keys(self.shared.hash_key(), resets.clone());
             self.strict_us = self.strict_us.max(pending.longest_strict_us());
             flight.take(&pending);
             for demand in pending.leased() {

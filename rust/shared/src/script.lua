@@ -20,7 +20,8 @@ local function text(value) return string.format('%.0f', value) end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local known = redis.call('HMGET', policy, 'epoch', 'begun', 'seen', 'lost', 'cleaned', 'oldest', 'ahead')
+local known = redis.call('HMGET', policy, 'epoch', 'begun', 'seen', 'lost', 'cleaned', 'oldest', 'ahead',
+  'resets')
 if known[1] ~= epoch then return {'epoch', known[1] or ''} end
 local begun, seen = tonumber(known[2]), tonumber(known[3])
 local told_ahead = tonumber(known[7] or '0')
@@ -508,6 +509,42 @@ function operations.clean()
   end
   redis.call('HSET', policy, 'cleaned', text(now), 'oldest', text(oldest))
   return {most}
+end
+
+-- Counts begin anew: the numbers of resets become parts of the names of counts. A number of 0 stands for one that is
+-- greater than all others. Removes the resets that these replace.
+function operations.reset()
+  local changed, latest = word(), number()
+  local found = redis.call('HGET', policy, 'reset')
+  local fresh = math.max(now, latest + 1, tonumber(found or '0') + 1)
+  for _ = 1, number() do redis.call('HDEL', policy, 'r:' .. word()) end
+  for _ = 1, number() do
+    local name, wanted = 'r:' .. word(), number()
+    if wanted == 0 then wanted = fresh end
+    if wanted > tonumber(redis.call('HGET', policy, name) or '0') then
+      redis.call('HSET', policy, name, text(wanted))
+    end
+    fresh = math.max(fresh, wanted)
+  end
+  redis.call('HSET', policy, 'resets', changed, 'reset', text(fresh))
+  known[8] = changed
+  return {1}
+end
+
+-- Answers a word that stands for the resets of the policy, and all of them if the caller knows another word.
+function operations.resets()
+  local current = known[8] or ''
+  local answer = {current}
+  if word() == current then return answer end
+  local all = redis.call('HGETALL', policy)
+  for index = 1, #all, 2 do
+    local name = string.match(all[index], '^r:(.*)$')
+    if name then
+      table.insert(answer, name)
+      table.insert(answer, all[index + 1])
+    end
+  end
+  return answer
 end
 
 local answers = {'ok'}

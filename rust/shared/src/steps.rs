@@ -69,6 +69,7 @@ impl Steps {
                     ..
                 } => self.lease.low(demand, owner, wanted),
                 Ask::Return(returned) => self.lease.give_back(returned),
+                Ask::Reset(ask) => self.lease.reset(ask),
                 Ask::Known(_) => self.lease.notice_changes(counters, now),
             }
         }
@@ -121,7 +122,10 @@ impl Steps {
                 self.lease.begin_epoch(&epoch, counters, now);
             }
             Some(Busy::Operations(flight)) => match Reply::read(answer, flight.operations()) {
-                Ok(reply) => self.lease.answered(*flight, reply, counters, now, new_node),
+                Ok(reply) => {
+                    self.lease.answered(*flight, reply, counters, now, new_node);
+                    self.lease.take_fault()?;
+                }
                 Err(error) => {
                     self.lease.failed(*flight);
                     return Err(error);

@@ -335,6 +335,7 @@ impl<N: Node> Run<N> {
                     wanted,
                 } => self.policy(policy.number).low(demand, owner, wanted),
                 Ask::Return(returned) => self.policy(returned.policy).give_back(returned),
+                Ask::Reset(ask) => self.policy(ask.policy.number).reset(ask),
                 Ask::Known(policy) => {
                     let now = self.node.now();
                     // A part of `self`, beside the policies.
@@ -450,7 +451,7 @@ impl<N: Node> Run<N> {
                             way.renew();
                         }
                     }
-                    Ok(())
+                    policy.take_fault()
                 }
                 Err(error) => {
                     policy.failed(flight);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+#[expect(dead_code, reason = "each test program uses a part")]
 mod support;
 
 use std::time::{Duration, Instant};

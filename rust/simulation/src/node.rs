@@ -179,6 +179,7 @@ impl Node {
             policy: Arc::clone(&asked.policy),
             owner: Arc::clone(&asked.grant),
             demands: asked.demands.clone(),
+            scopes: asked.scopes.clone(),
             answer: Box::new(move |counted| {
                 answers
                     .lock()
@@ -265,6 +266,7 @@ fn policy_of(ask: &Ask) -> u32 {
         Ask::Units(ask) => ask.policy.number,
         Ask::Low { policy, .. } | Ask::Known(policy) => policy.number,
         Ask::Return(returned) => returned.policy,
+        Ask::Reset(ask) => ask.policy.number,
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Keys<'k> {
     /// The key of the identities that nodes share; `None` where there is no shared store.
     pub(super) shared_key: Option<&'k [u8; 16]>,
     pub(super) resets: Option<&'k Resets>,
+    /// The resets of the counts that nodes share.
+    pub(super) shared_resets: Option<&'k Resets>,
     /// The counts of the first limits of the call: see [`early_keys`].
     pub(super) early: &'k [CountKey],
 }
@@ -99,9 +101,8 @@ impl Counts {
 
     /// The enforced counts that other nodes share, and that the call takes units from.
     pub(super) fn shared(&self) -> impl Iterator<Item = (Use, &Demand)> {
-        let is_shared = |demand: &Demand| demand.shape.sharing != Sharing::Local && demand.cost.0 > 0;
         self.iter()
-            .filter(move |(one, demand)| one.enforced && is_shared(demand))
+            .filter(|(one, demand)| one.enforced && is_asked_for(demand))
     }
 
     /// The counts that have too little left, with the numbers of their demands.
@@ -126,6 +127,15 @@ impl Counts {
         // Stable: the order within both stays.
         waiting.sort_by_key(|one| one.asks);
         waiting.first().copied()
+    }
+
+    /// Gives the counts that [`Self::shared`] returns these keys.
+    pub(super) fn rename_shared(&mut self, keys: &[CountKey]) {
+        let all = self.uses.iter().zip(&mut self.demands);
+        let shared = all.filter(|(one, demand)| one.enforced && is_asked_for(demand));
+        for ((_, demand), key) in shared.zip(keys) {
+            demand.key = *key;
+        }
     }
 
     /// The same counts in the order of their limits.
@@ -164,6 +174,11 @@ impl Counts {
         both.sort_by_key(|(one, _)| one.rank());
         (self.uses, self.demands) = both.into_iter().unzip();
     }
+}
+
+/// True if units of the demand are asked for at the store.
+fn is_asked_for(demand: &Demand) -> bool {
+    demand.shape.sharing != Sharing::Local && demand.cost.0 > 0
 }
 
 /// True if the count has too little left. Units above `max` are wanted only where a person may allow them.
@@ -284,15 +299,13 @@ pub(super) fn key<'s>(
         hash_key,
         shared_key,
         resets,
+        shared_resets,
         ..
     }: Keys<'_>,
     limit: &'s CompiledLimit,
 ) -> Result<CountKey, &'s Path> {
-    let (hash_key, resets) = match shared_key {
-        // Resets are this node's alone.
-        Some(key) if limit.shape.sharing != Sharing::Local => (key, None),
-        _ => (hash_key, resets),
-    };
+    let shared_key = shared_key.filter(|_| limit.shape.sharing != Sharing::Local);
+    let hash_key = shared_key.unwrap_or(hash_key);
     let mut hasher = KeyHasher::new(hash_key, &limit.spec);
     for scope in &limit.scope {
         match scope {
@@ -314,10 +327,18 @@ pub(super) fn key<'s>(
             },
         }
     }
-    if let Some(resets) = resets {
+    let number = |resets: &Resets| {
         let grant = limit.counts_by_grant().then_some(request.grant);
         let tool = limit.counts_by_tool().then_some(request.tool);
-        hasher.reset(resets.number(&limit.spec, grant, tool));
+        resets.number(&limit.spec, grant, tool)
+    };
+    if shared_key.is_some() {
+        // A call that waits may have to be given the number of a later reset: see `CountKey::with_reset`.
+        let key = hasher.finish();
+        return Ok(shared_resets.map_or(key, |resets| key.with_reset(hash_key, number(resets))));
+    }
+    if let Some(resets) = resets {
+        hasher.reset(number(resets));
     }
     Ok(hasher.finish())
 }

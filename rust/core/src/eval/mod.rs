@@ -43,6 +43,7 @@ use callgate_counters::{Counters, Reservations, Resets};
 
 use self::admission::Decider;
 use self::explain::{StepKind, StepResult};
+use crate::compile::CompiledPolicy;
 use crate::freeze::Freezes;
 use crate::state::State;
 use crate::{Decision, Now, Outcome, Request};
@@ -79,13 +80,21 @@ pub(crate) struct Counting<'e, 's> {
 }
 
 impl<'s> Evaluation<'_, 's, '_> {
-    fn keys(&self) -> limits::Keys<'_> {
+    /// The keys of a policy with these resets of its shared counts.
+    fn keys<'k>(&'k self, shared_resets: Option<&'k Resets>) -> limits::Keys<'k> {
         limits::Keys {
             hash_key: &self.hash_key,
             shared_key: self.shared_key.as_ref(),
             resets: self.resets.as_deref(),
+            shared_resets,
             early: &[],
         }
+    }
+
+    /// The resets of the counts of a policy that nodes share; `None` if there are none.
+    fn shared_resets(&self, policy: &CompiledPolicy) -> Option<Arc<Resets>> {
+        self.shared_key?;
+        policy.shared.get()?.resets.current()
     }
 
     /// Performs step 1 alone, for a request without a tool: identifies the caller and the policy that would decide.

@@ -100,7 +100,9 @@ impl<'s> Evaluation<'_, 's, '_> {
             facts: self.state.facts().of(admitted.server, admitted.tool),
             now: self.now,
         };
-        let peek = |limit, place| self.peek_limit(counters, &call, limit, place);
+        let shared_resets = self.shared_resets(policy);
+        let keys = self.keys(shared_resets.as_deref());
+        let peek = |limit, place| self.peek_limit(counters, &call, limit, place, keys.of(place));
         let limits = if has_tool {
             let places = Places::find(policy, call.facts, policy.names.find(admitted.tool));
             let places = places.iter();
@@ -129,8 +131,8 @@ impl<'s> Evaluation<'_, 's, '_> {
         call: &EvaluatedCall<'_>,
         limit: &'s CompiledLimit,
         place: &Place,
+        keys: limits::Keys<'_>,
     ) -> PeekedLimit<'s> {
-        let keys = self.keys().of(place);
         let mut missing: Vec<&str> = Vec::new();
         for scope in &limit.scope {
             match scope {

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use callgate_counters::lease::{Shared, SharedPolicy, Verdict};
+use callgate_counters::lease::{CountScopes, ScopeOfCount, Shared, SharedPolicy, Verdict};
 use callgate_counters::{Counters, Demand, Micros, Refusal, Sharing};
 
 use super::Counting;
+use super::limits::Use;
 use super::settle::STORE_MESSAGE;
 use super::trace::Silent;
 use super::weigh::Weighed;
 use crate::approval::{StoreAnswer, StoreAsk};
+use crate::compile::CompiledPolicy;
 use crate::{Decision, Now};
 
 /// A share runs low where less than this part of `max` is left of it.
@@ -36,18 +38,18 @@ impl<'s> Counting<'_, 's> {
             if self.is_refused_here(weighed) {
                 return Ok(self.rate_limited(weighed));
             }
-            return Err(ask_of(&policy, weighed));
+            return Err(ask_of(&policy, self.policy(weighed), weighed));
         }
         match self.take::<Silent>(weighed) {
             Ok(stamp_us) => {
                 if self.is_after(stamp_us, lease_end_us, weighed) {
-                    return Err(ask_of(&policy, weighed));
+                    return Err(ask_of(&policy, self.policy(weighed), weighed));
                 }
                 self.complete_views(&policy, weighed);
                 Ok(self.allowed::<Silent>(weighed, stamp_us))
             }
             Err(Refusal::RateLimited) if !waits_here(weighed) && !self.is_refused_there(weighed) => {
-                Err(ask_of(&policy, weighed))
+                Err(ask_of(&policy, self.policy(weighed), weighed))
             }
             Err(refusal) => Ok(self.refused_by(weighed, refusal)),
         }
@@ -56,7 +58,11 @@ impl<'s> Counting<'_, 's> {
     /// The units that the store has to be asked for; `None` if no count of the call is shared.
     pub(crate) fn store_ask(&self, weighed: &Weighed<'_, '_>) -> Option<StoreAsk> {
         weighed.counts.shared().next()?;
-        Some(ask_of(&self.shared_policy(weighed)?, weighed))
+        Some(ask_of(
+            &self.shared_policy(weighed)?,
+            self.policy(weighed),
+            weighed,
+        ))
     }
 
     /// Takes the units with the answer of the store.
@@ -69,7 +75,13 @@ impl<'s> Counting<'_, 's> {
                 }
             }
             Verdict::Refused | Verdict::Granted => {
-                let keys: Vec<_> = asked.demands.iter().map(|demand| demand.key).collect();
+                let keys = if counted.keys.is_empty() {
+                    asked.demands.iter().map(|demand| demand.key).collect()
+                } else {
+                    // They may have been reset since they were weighed.
+                    weighed.counts.rename_shared(&counted.keys);
+                    counted.keys.clone()
+                };
                 counted.apply(&mut weighed.counts.demands, &keys);
                 if counted.verdict == Verdict::Refused {
                     return self.rate_limited(weighed);
@@ -233,14 +245,32 @@ fn waits_here(weighed: &Weighed<'_, '_>) -> bool {
         .any(|(_, demand)| demand.shape.sharing == Sharing::Local && demand.view.wait_us > 0)
 }
 
-fn ask_of(policy: &Arc<SharedPolicy>, weighed: &Weighed<'_, '_>) -> StoreAsk {
+fn ask_of(
+    policy: &Arc<SharedPolicy>,
+    compiled: Option<&CompiledPolicy>,
+    weighed: &Weighed<'_, '_>,
+) -> StoreAsk {
+    let scope = |one: Use| {
+        let limit = compiled.and_then(|policy| policy.limit(one.limit));
+        limit.map_or_else(ScopeOfCount::default, |limit| ScopeOfCount {
+            spec: limit.spec,
+            is_by_grant: limit.counts_by_grant(),
+            is_by_tool: limit.counts_by_tool(),
+        })
+    };
+    let (counts, demands) = weighed
+        .counts
+        .shared()
+        .map(|(one, demand)| (scope(one), demand.clone()))
+        .unzip();
     StoreAsk {
         policy: Arc::clone(policy),
         grant: Arc::from(&*weighed.grant),
-        demands: weighed
-            .counts
-            .shared()
-            .map(|(_, demand)| demand.clone())
-            .collect(),
+        demands,
+        scopes: CountScopes {
+            tool: Arc::from(&*weighed.tool),
+            resets: weighed.shared_resets.clone(),
+            counts,
+        },
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use callgate_counters::{CountKey, Counters};
+use callgate_counters::{CountKey, Counters, Resets};
 
 use super::admission::{AdmittedRequest, Decider};
 use super::call::EvaluatedCall;
@@ -37,6 +37,8 @@ pub(crate) struct Weighed<'s, 'r> {
     pub(super) reserve: Option<ReservationId>,
     pub(super) indexes: DecisionIndexes,
     pub(super) counts: Counts,
+    /// The resets whose numbers are in the keys of shared counts.
+    pub(super) shared_resets: Option<Arc<Resets>>,
     pub(super) shadowing: Shadowing<'s>,
     /// The rules that ask for an approval; a look adds the limits among them.
     pub(super) needs: Needs<'s>,
@@ -96,6 +98,7 @@ impl Weighed<'_, '_> {
             reserve: self.reserve,
             indexes: self.indexes,
             counts: self.counts,
+            shared_resets: self.shared_resets,
             shadowing: self.shadowing.into_owned(),
             needs: need::into_owned(self.needs),
             entries: self.entries,
@@ -159,7 +162,9 @@ impl<'s> Evaluation<'_, 's, '_> {
         let found = policy.names.find(admitted.tool);
         let places = Places::find(policy, facts, found);
         // Before the arguments are read: so the memory of the counts comes meanwhile.
-        let early = limits::early_keys(&admitted, self.keys(), policy, &places);
+        weighed.shared_resets = self.shared_resets(policy);
+        let keys = self.keys(weighed.shared_resets.as_deref());
+        let early = limits::early_keys(&admitted, keys, policy, &places);
         counters.prefetch(&early);
         let args = match self.read_arguments(tape) {
             Ok(args) => args,
@@ -204,10 +209,16 @@ impl<'s> Evaluation<'_, 's, '_> {
         trace: &mut T,
     ) -> Flow<'s> {
         let Weighed {
-            counts, shadowing, ..
+            counts,
+            shadowing,
+            shared_resets,
+            ..
         } = weighed;
         stages::before_limits(call, policy, places, shadowing, trace)?;
-        let keys = limits::Keys { early, ..self.keys() };
+        let keys = limits::Keys {
+            early,
+            ..self.keys(shared_resets.as_deref())
+        };
         limits::resolve(call, keys, policy, places, shadowing, counts, trace)?;
         let (needs, shadowed) = stages::needs(call, places, trace);
         if !needs.is_empty() || weighed.counts.can_ask() {

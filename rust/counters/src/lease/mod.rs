@@ -14,9 +14,11 @@ use crate::{CountKey, CountShape, Demand, Micros, Now, View};
 
 mod early;
 mod heard;
+mod resets;
 
 use early::Early;
 use heard::Heard;
+pub use resets::{CountScopes, PlannedResets, ResetAsk, ScopeOfCount, SharedResetError, SharedResets};
 
 /// One policy whose counts are shared.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct SharedPolicy {
     is_taken_ahead: AtomicBool,
     /// The number of times that its limits have changed.
     changes: AtomicU64,
+    /// The resets of its shared counts.
+    pub resets: SharedResets,
 }
 
 impl SharedPolicy {
@@ -115,6 +119,8 @@ pub enum Ask {
     Return(Returned),
     /// A policy has shared counts, or others than before: the store is told, before calls need it.
     Known(Arc<SharedPolicy>),
+    /// Counts begin anew, at all nodes.
+    Reset(ResetAsk),
 }
 
 /// A call that waits for units of the store.
@@ -125,6 +131,8 @@ pub struct UnitsAsk {
     pub owner: Arc<str>,
     /// The shared counts of the call.
     pub demands: Vec<Demand>,
+    /// By what these counts are kept, so that a reset finds them.
+    pub scopes: CountScopes,
     /// Called once, unless the worker ends before.
     pub answer: Box<dyn FnOnce(Counted) + Send + Sync>,
 }
@@ -151,6 +159,8 @@ pub struct Counted {
     pub verdict: Verdict,
     /// The state of each demand, in their order; empty if the store is unavailable.
     pub views: Vec<View>,
+    /// The keys of the demands as the store was asked for them, if they were reset since the call was weighed; else empty.
+    pub keys: Vec<CountKey>,
     /// The units that the store took.
     pub taken: TakenUnits,
 }
@@ -251,6 +261,7 @@ impl Shared {
             ahead_end_us: AtomicU64::new(0),
             is_taken_ahead: AtomicBool::new(false),
             changes: AtomicU64::new(0),
+            resets: SharedResets::new(&self.hash_key),
         });
         policies.by_name.insert(name.to_owned(), number);
         policies.all.push(Arc::clone(&policy));
@@ -277,10 +288,7 @@ impl Shared {
         let mut asks = self.asks();
         if asks.is_closed || asks.waiting.len() >= MOST_ASKS {
             drop(asks);
-            if let Ask::Units(ask) = ask {
-                (ask.answer)(Counted::default());
-            }
-            return;
+            return ask.refuse();
         }
         asks.waiting.push(ask);
         let is_first = asks.waiting.len() == 1;
@@ -374,9 +382,7 @@ impl Shared {
         let waiting = std::mem::take(&mut asks.waiting);
         drop(asks);
         for ask in waiting {
-            if let Ask::Units(ask) = ask {
-                (ask.answer)(Counted::default());
-            }
+            ask.refuse();
         }
     }
 
@@ -403,6 +409,17 @@ impl fmt::Debug for UnitsAsk {
             .field("policy", &self.policy.name)
             .field("demands", &self.demands)
             .finish_non_exhaustive()
+    }
+}
+
+impl Ask {
+    /// Answers whoever waits for it: nobody asks the store.
+    fn refuse(self) {
+        match self {
+            Self::Units(ask) => (ask.answer)(Counted::default()),
+            Self::Reset(ask) => ask.answer(Err(SharedResetError::Away)),
+            Self::Low { .. } | Self::Return(_) | Self::Known(_) => {}
+        }
     }
 }
 

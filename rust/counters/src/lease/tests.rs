@@ -3,7 +3,7 @@ use std::sync::mpsc;
 use super::*;
 use crate::{Counters, Refusal, Sharing, Window};
 
-fn demand() -> Demand {
+pub(super) fn demand() -> Demand {
     let shape = CountShape {
         window: Window::Sliding { window_us: 1_000_000 },
         max: Micros(10 * Micros::ONE.0),
@@ -23,6 +23,7 @@ fn a_call_is_told_that_nobody_answers() {
             policy: shared.policy("p"),
             owner: "g".into(),
             demands: vec![demand()],
+            scopes: CountScopes::default(),
             answer: Box::new(move |counted| told.send(counted.verdict).unwrap()),
         })
     };

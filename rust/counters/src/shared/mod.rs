@@ -23,7 +23,8 @@ use std::time::Duration;
 use callgate_mapped::Owner;
 
 use crate::file::{ClockReading, Sizes, StoreError};
-use crate::resets::{ResetTable, Resets};
+use crate::reset_names::Resets;
+use crate::resets::ResetTable;
 use crate::store::{Store, window_us};
 use crate::{Demand, Micros, Now, Refusal, View};
 

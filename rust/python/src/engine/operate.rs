@@ -23,13 +23,14 @@ impl Engine {
     ///     now_ms: The time, as in `check`.
     ///
     /// Returns:
-    ///     ``limits`` that were reset and those that were ``kept``, each with ``policy``, ``rule``, ``counter`` and the
-    ///     latter with the ``reason``; ``grant_counters``, the live counters that the grant had made, None without one.
+    ///     ``limits`` that were reset and those that were ``kept``, each with ``policy``, ``rule``, ``counter``, and
+    ///     ``shared`` for counts of all nodes that share a store, the latter with the ``reason``; ``grant_counters``,
+    ///     the live counters that the grant had made here, None without one.
     ///
     /// Raises:
     ///     ConfigError: No limit was reset, and why.
     ///     ValueError: `now_ms` is not a valid time, or the counters are in a file.
-    ///     StoreError: The file of the counters cannot be written.
+    ///     StoreError: The file of the counters cannot be written, or the store that nodes share does not answer.
     #[pyo3(signature = (*, grant = None, policy = None, tool = None, counter = None, now_ms = None))]
     fn reset<'py>(
         &self,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use callgate_counters::lease::{Counted, Returned, TakenUnits, Verdict};
+use callgate_counters::lease::{Counted, Returned, SharedResetError, TakenUnits, Verdict};
 use callgate_counters::{CountKey, Counters, Demand, Micros, Now, Sharing, View};
 
 use super::flight::{Flight, Op};
@@ -32,7 +32,7 @@ impl Lease {
     /// Performs the answer to a call; `new_node` makes a name that no node has had.
     pub(crate) fn answered(
         &mut self,
-        flight: Flight,
+        mut flight: Flight,
         reply: Reply,
         counters: &Counters,
         now: Now,
@@ -47,6 +47,7 @@ impl Lease {
         };
         let mut learned = Learned::default();
         let (mut granted, mut ahead_us) = (None, 0);
+        let mut resets = None;
         let done = parts.len();
         for (op, parts) in flight.ops.iter().zip(parts) {
             match op {
@@ -75,15 +76,18 @@ impl Lease {
                     learned.takes.insert(*place, parts);
                 }
                 Op::Heirs => self.heirs_found(&parts, now),
+                Op::Resets => resets = Some(parts),
                 Op::Other => {}
             }
         }
+        // Before the lease is used: after it no count may be met by a name of before.
+        let is_current = self.learn_resets(resets.as_deref(), &mut flight);
         if let Some(end_us) = granted {
             self.end_us = end_us;
             self.ahead_us = ahead_us;
         }
         let has_settled = done >= flight.ops.len() && self.settling.is_empty();
-        if has_settled && self.is_member && self.end_us > 0 {
+        if has_settled && self.is_member && self.end_us > 0 && self.resets.is_known() {
             if self.ahead_us > 0 {
                 self.policy
                     .ahead_until_us(self.end_us.saturating_add(self.ahead_us));
@@ -94,6 +98,10 @@ impl Lease {
             return;
         }
         self.used_us = now.look_us();
+        if !is_current {
+            self.return_takes(&flight, &learned.takes);
+            return self.again(flight);
+        }
         self.answer_calls(flight, &learned, counters, now);
     }
 
@@ -108,12 +116,18 @@ impl Lease {
         for pending in flight.pending {
             (pending.ask.answer)(Counted::default());
         }
+        for ask in flight.resets {
+            ask.answer(Err(SharedResetError::Unanswered));
+        }
     }
 
     /// Asks for everything again that nothing was done for.
     fn again(&mut self, flight: Flight) {
         for pending in flight.pending.into_iter().rev() {
             self.asks.push_front(pending);
+        }
+        for ask in flight.resets {
+            self.resets.ask(ask);
         }
     }
 
@@ -302,6 +316,7 @@ impl Lease {
                 counted.views.clear();
             }
             counted.taken = TakenUnits::new(&self.shared, taken);
+            counted.keys = pending.ask.demands.iter().map(|demand| demand.key).collect();
             (pending.ask.answer)(counted);
         }
         for pending in again.into_iter().rev() {

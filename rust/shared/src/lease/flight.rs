@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use callgate_counters::lease::{Returned, UnitsAsk};
-use callgate_counters::{CountKey, CountShape, Demand, LeasedUnits, Micros, Now, Sharing, Window};
+use callgate_counters::lease::{PlannedResets, ResetAsk, Returned, UnitsAsk};
+use callgate_counters::{CountKey, CountShape, Demand, LeasedUnits, Micros, Now, Resets, Sharing, Window};
 
 use crate::call::{Call, merge_us};
 use crate::keys::Keys;
@@ -18,6 +18,17 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// Gives the demands the keys that they have after these resets.
+    pub(super) fn renew_keys(&mut self, hash_key: &[u8; 16], resets: Option<Arc<Resets>>) {
+        let UnitsAsk {
+            owner,
+            demands,
+            scopes,
+            ..
+        } = &mut self.ask;
+        scopes.renew_keys(hash_key, owner, resets, demands);
+    }
+
     pub(super) fn leased(&self) -> impl Iterator<Item = &Demand> {
         let is_leased = |demand: &&Demand| demand.shape.sharing == Sharing::Leased;
         self.ask.demands.iter().filter(is_leased)
@@ -61,6 +72,8 @@ pub(super) enum Op {
     Grow(CountKey),
     Settle(CountKey),
     Heirs,
+    /// The resets that the store has.
+    Resets,
     /// Whose answer changes nothing.
     Other,
 }
@@ -73,6 +86,8 @@ pub(crate) struct Flight {
     pub(super) sent: Now,
     pub(super) ops: Vec<Op>,
     pub(super) pending: Vec<Pending>,
+    /// Resets that are asked for.
+    pub(super) resets: Vec<ResetAsk>,
     /// The store's Unix time, as far as it is known.
     unix_us: u64,
 }
@@ -85,6 +100,7 @@ impl Flight {
             sent,
             ops: Vec::new(),
             pending: Vec::new(),
+            resets: Vec::new(),
             unix_us: sent.unix_us().saturating_add_signed(offset_us),
         }
     }
@@ -231,6 +247,42 @@ impl Flight {
             self.call.numbers(&[place]);
         }
         self.ops.push(Op::Other);
+    }
+
+    /// Makes resets; `word` is new.
+    pub(super) fn reset(&mut self, planned: &PlannedResets, word: &str) {
+        let made = planned.made.iter().map(|name| (name.as_str(), 0));
+        let made: Vec<(&str, u64)> = made.collect();
+        self.bring_resets(&made, &planned.replaced, planned.latest, word);
+    }
+
+    /// Adds resets that the store has lost; `word` is new.
+    pub(super) fn bring_resets(
+        &mut self,
+        resets: &[(&str, u64)],
+        replaced: &[String],
+        latest: u64,
+        word: &str,
+    ) {
+        self.call.word("reset");
+        self.call.word(word);
+        self.call.numbers(&[latest, replaced.len() as u64]);
+        for name in replaced {
+            self.call.word(name);
+        }
+        self.call.numbers(&[resets.len() as u64]);
+        for (name, number) in resets {
+            self.call.word(name);
+            self.call.numbers(&[*number]);
+        }
+        self.ops.push(Op::Other);
+    }
+
+    /// Asks for the resets if they are not those of this word.
+    pub(super) fn resets(&mut self, word: &str) {
+        self.call.word("resets");
+        self.call.word(word);
+        self.ops.push(Op::Resets);
     }
 
     pub(super) fn stop(&mut self) {

@@ -5,8 +5,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use callgate_counters::lease::{Ask, Counted, Shared, UnitsAsk, Verdict};
-use callgate_counters::{CountKey, CountShape, Counters, Demand, Micros, Now, Refusal, Sharing, Window};
+use callgate_counters::lease::{
+    Ask, CountScopes, Counted, ScopeOfCount, Shared, SharedResetError, UnitsAsk, Verdict,
+};
+use callgate_counters::{
+    CountKey, CountShape, Counters, Demand, Micros, Now, Refusal, ResetTarget, Sharing, SpecDigest, Window,
+};
 use callgate_shared::{Node, SharedConfig, SharedError, Worker};
 
 /// Length of the leases of tests: so a new policy begins soon.
@@ -164,11 +168,46 @@ impl One {
 
     /// Asks the store, as a call does that has too little here.
     pub(crate) fn ask(&self, demands: &[Demand]) -> Counted {
+        self.ask_of(demands, CountScopes::default())
+    }
+
+    /// Asks the store for a count that was named while no reset was known.
+    pub(crate) fn ask_named(&self, demand: &Demand, spec: SpecDigest) -> Counted {
+        let counts = vec![ScopeOfCount {
+            spec,
+            ..ScopeOfCount::default()
+        }];
+        self.ask_of(
+            std::slice::from_ref(demand),
+            CountScopes {
+                counts,
+                ..CountScopes::default()
+            },
+        )
+    }
+
+    /// Resets the counts of a specification.
+    pub(crate) fn reset(&self, spec: SpecDigest) -> Result<(), SharedResetError> {
+        let target = ResetTarget {
+            spec: Some(&spec),
+            grant: None,
+            tool: None,
+        };
+        self.shared.reset(&self.shared.policy("p"), &[target], PATIENCE)
+    }
+
+    /// True if this node knows of a reset.
+    pub(crate) fn knows_resets(&self) -> bool {
+        self.shared.policy("p").resets.current().is_some()
+    }
+
+    fn ask_of(&self, demands: &[Demand], scopes: CountScopes) -> Counted {
         let (told, answer) = mpsc::channel();
         self.shared.ask(Ask::Units(UnitsAsk {
             policy: self.shared.policy("p"),
             owner: "g".into(),
             demands: demands.to_vec(),
+            scopes,
             answer: Box::new(move |counted| {
                 let _ = told.send(counted);
             }),

@@ -6,8 +6,8 @@ use callgate_counters::lease::{Ask, Counted, Returned, Shared, TakenUnits, Verdi
 use callgate_counters::{CountKey, Demand, Micros, Sharing, View};
 
 use super::{Desk, brief, policy, request};
-use crate::approval::{Decided, HeldCall, StoreAnswer};
-use crate::engine::{KeptReason, Policies, ResetError, ResetNames};
+use crate::approval::{Decided, HeldCall, StoreAnswer, StoreAsk};
+use crate::engine::{Policies, Reset, ResetError, ResetNames};
 use crate::policy::Catalogue;
 use crate::{Decision, Request, State};
 
@@ -114,6 +114,7 @@ impl Node {
                 ..View::default()
             }],
             taken: TakenUnits::new(&self.shared, vec![taken]),
+            ..Counted::default()
         }
     }
 }
@@ -412,21 +413,114 @@ fn a_limit_in_shadow_makes_no_call_wait() {
     }
 }
 
+/// Resets counts while a worker answers: with the resets of the ask, as the store would number them.
+fn reset(node: &Node, grant: Option<&str>) -> Result<Reset, ResetError> {
+    let names = ResetNames {
+        grant,
+        counter: Some("c"),
+        ..ResetNames::default()
+    };
+    let state = node.desk.engine.snapshot();
+    std::thread::scope(|scope| {
+        let made = scope.spawn(|| node.desk.engine.reset(&state, &names, node.desk.now));
+        let ask = loop {
+            let asks = node.shared.take_asks().into_iter();
+            let mut resets = asks.filter_map(|ask| match ask {
+                Ask::Reset(ask) => Some(ask),
+                _ => None,
+            });
+            if let Some(ask) = resets.next() {
+                break ask;
+            }
+            std::thread::yield_now();
+        };
+        let resets = &ask.policy.resets;
+        let planned = resets.plan(&ask).unwrap();
+        let number = planned.latest + 1;
+        let lines: Vec<_> = planned.made.into_iter().map(|name| (name, number)).collect();
+        assert!(resets.merge(&lines));
+        ask.answer(Ok(()));
+        made.join().unwrap()
+    })
+}
+
 #[test]
-fn shared_counts_are_not_reset() {
+fn shared_counts_are_reset_at_the_store() {
+    for sharing in ["leased", "strict"] {
+        let mut node = Node::limit(&format!(r#", "shared": "{sharing}""#));
+        let before = node.held().store.unwrap().demands[0].key;
+        let done = reset(&node, Some("other")).unwrap();
+        assert!(done.limits[0].is_shared, "{done:?}");
+        let key = |node: &mut Node| node.held().store.unwrap().demands[0].key;
+        assert_eq!(key(&mut node), before, "the count of another grant");
+        reset(&node, Some("g1")).unwrap();
+        let first = key(&mut node);
+        assert_ne!(first, before, "{sharing}");
+        reset(&node, None).unwrap();
+        assert!(![before, first].contains(&key(&mut node)), "{sharing}");
+    }
+}
+
+#[test]
+fn a_call_that_waits_takes_from_the_count_of_now() {
+    let mut node = Node::limit(r#", "shared": "strict""#);
+    let held = node.held();
+    reset(&node, None).unwrap();
+    let StoreAsk {
+        mut demands,
+        mut scopes,
+        policy,
+        grant,
+    } = held.store.clone().unwrap();
+    scopes.renew_keys(
+        node.shared.hash_key(),
+        &grant,
+        policy.resets.current(),
+        &mut demands,
+    );
+    let later = node.held();
+    let mut counted = node.granted(&later);
+    counted.keys = later
+        .store
+        .unwrap()
+        .demands
+        .iter()
+        .map(|demand| demand.key)
+        .collect();
+    assert_eq!(demands[0].key, counted.keys[0]);
+    let decision = node.finish(held, counted);
+    assert_eq!(brief(&decision), "allow ");
+    assert_eq!(node.returned(), [], "they are the call's");
+}
+
+#[test]
+fn a_reset_without_the_store_says_so_and_resets_nothing() {
     let node = Node::limit("");
+    node.shared.close();
     let names = ResetNames {
         counter: Some("c"),
         ..ResetNames::default()
     };
     let state = node.desk.engine.snapshot();
     let error = node.desk.engine.reset(&state, &names, node.desk.now).unwrap_err();
-    assert!(matches!(
-        &error,
-        ResetError::AllKept { first, .. } if first.reason == KeptReason::Shared
-    ));
-    assert!(
-        error.to_string().contains("the store that nodes share"),
-        "{error}"
+    assert_eq!(
+        error.to_string(),
+        "the shared counters of policy `policy`: the store of shared counters cannot be reached, so they were not reset; no other \
+         counter was reset"
     );
+}
+
+#[test]
+fn limits_in_shadow_are_reset_here_alone() {
+    let node = Node::rules(
+        r#"{"mode": "shadow", "limits": [{"counter": "c", "window": "hour", "max": 3, "shared": "strict"}]}"#,
+    );
+    node.shared.close();
+    let names = ResetNames {
+        counter: Some("c"),
+        ..ResetNames::default()
+    };
+    let state = node.desk.engine.snapshot();
+    let done = node.desk.engine.reset(&state, &names, node.desk.now).unwrap();
+    assert!(!done.limits[0].is_shared, "{done:?}");
 }
