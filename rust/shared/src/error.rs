@@ -28,6 +28,22 @@ pub enum SharedError {
         /// Fingerprint of our key.
         ours: String,
     },
+    /// Other nodes keep the counts in another version.
+    #[error(
+        "the counts of policy `{policy}` are kept in version {theirs} by other callgates (the key `{key}` of the store), and this \
+         one has version {ours}, so it would count apart from them; run callgates of one version alone, or go over to the other \
+         one as \"Upgrade callgate\" in docs/scaling.md says"
+    )]
+    Version {
+        /// Name of the policy.
+        policy: String,
+        /// The key with the version in force.
+        key: String,
+        /// The version in force.
+        theirs: String,
+        /// The version of this node.
+        ours: u32,
+    },
     /// The script has failed.
     #[error("{0}")]
     Script(String),

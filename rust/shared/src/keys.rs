@@ -2,13 +2,15 @@
 
 use callgate_counters::CountKey;
 
-/// The version of what stands in the keys. Nodes of another version count apart, in other keys.
-const VERSION: u32 = 1;
+/// The version of what stands in the keys. Nodes of another version would count apart, in other keys: so the version in force
+/// stands in a key of its own, whose name is the same for all versions.
+pub(crate) const VERSION: u32 = 1;
 
 /// The names of the keys of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keys {
     base: String,
+    version: String,
 }
 
 impl Keys {
@@ -16,12 +18,18 @@ impl Keys {
     pub(crate) fn new(prefix: &str, policy: &str) -> Self {
         Self {
             base: format!("{prefix}:{VERSION}:{{{policy}}}"),
+            version: format!("{prefix}:{{{policy}}}:version"),
         }
     }
 
     /// The policy itself: the epoch.
     pub(crate) fn policy(&self) -> String {
         self.base.clone()
+    }
+
+    /// The version in force. The name never changes.
+    pub(crate) fn version(&self) -> String {
+        self.version.clone()
     }
 
     /// The nodes and the ends of their leases.
@@ -64,6 +72,7 @@ mod tests {
     fn the_keys_of_a_policy_have_its_hash_tag() {
         let keys = Keys::new("callgate", "team-a");
         assert_eq!(keys.policy(), "callgate:1:{team-a}");
+        assert_eq!(keys.version(), "callgate:{team-a}:version", "for all versions");
         for name in [
             keys.nodes(),
             keys.wanted(),

@@ -7,7 +7,7 @@ use callgate_counters::lease::{Counted, ResetAsk, Returned, Shared, SharedPolicy
 use callgate_counters::{CountKey, Counters, Demand, Micros, Now};
 
 use crate::call::Call;
-use crate::keys::Keys;
+use crate::keys::{Keys, VERSION};
 use crate::record::{Record, unit};
 use crate::reply::{Part, Reply, amount};
 
@@ -154,9 +154,11 @@ impl Lease {
         word: &str,
         fingerprint: &str,
     ) -> (Vec<String>, Vec<String>) {
-        let keys = vec![self.names.policy(), self.names.nodes(), self.names.wanted()];
+        let names = &self.names;
+        let keys = vec![names.policy(), names.nodes(), names.wanted(), names.version()];
         let known = self.known_epoch.as_deref().unwrap_or_default();
-        let args = [identity, word, known, fingerprint, &self.ahead_us().to_string()].map(str::to_owned);
+        let (ahead, version) = (self.ahead_us().to_string(), VERSION.to_string());
+        let args = [identity, word, known, fingerprint, &ahead, &version].map(str::to_owned);
         (keys, args.to_vec())
     }
 

@@ -118,7 +118,7 @@ impl Steps {
         match self.busy.take() {
             None => {}
             Some(Busy::Declaration) => {
-                let epoch = declared(&answer, self.lease.name(), &self.fingerprint)?;
+                let epoch = declared(&answer, &self.lease, &self.fingerprint)?;
                 self.lease.begin_epoch(&epoch, counters, now);
             }
             Some(Busy::Operations(flight)) => match Reply::read(answer, flight.operations()) {

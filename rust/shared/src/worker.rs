@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{SharedConfig, fingerprint};
 use crate::error::SharedError;
-use crate::keys::Keys;
+use crate::keys::{Keys, VERSION};
 use crate::lease::{Estate, Flight, Lease, Said, Times};
 use crate::link::Link;
 use crate::reply::Reply;
@@ -462,7 +462,7 @@ impl<N: Node> Run<N> {
                 policy.failed(flight);
                 Err(error)
             }
-            (Ok(value), None) if landed.is_declaration => declared(&value, policy.name(), &self.fingerprint)
+            (Ok(value), None) if landed.is_declaration => declared(&value, policy, &self.fingerprint)
                 .map(|epoch| policy.begin_epoch(&epoch, counters, now)),
             (Ok(_), None) => Ok(()),
             (Err(error), None) => Err(error),
@@ -481,7 +481,7 @@ impl<N: Node> Run<N> {
                 }
             }
             // The store works, for other policies.
-            Err(error @ SharedError::Key { .. }) => {
+            Err(error @ (SharedError::Key { .. } | SharedError::Version { .. })) => {
                 self.refused
                     .insert(landed.policy, (error, Instant::now() + REFUSED));
             }
@@ -581,7 +581,7 @@ fn served<'a>(
 }
 
 /// Reads the answer to a declaration.
-pub(crate) fn declared(value: &Value, policy: &str, ours: &str) -> Result<String, SharedError> {
+pub(crate) fn declared(value: &Value, lease: &Lease, ours: &str) -> Result<String, SharedError> {
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
         Value::SimpleString(text) => Some(text.clone()),
@@ -596,9 +596,15 @@ pub(crate) fn declared(value: &Value, policy: &str, ours: &str) -> Result<String
     ) {
         (Some("ok"), Some(epoch)) => Ok(epoch),
         (Some("key"), Some(theirs)) => Err(SharedError::Key {
-            policy: policy.to_owned(),
+            policy: lease.name().to_owned(),
             theirs,
             ours: ours.to_owned(),
+        }),
+        (Some("version"), Some(theirs)) => Err(SharedError::Version {
+            policy: lease.name().to_owned(),
+            key: lease.names().version(),
+            theirs,
+            ours: VERSION,
         }),
         _ => Err(unreadable()),
     }
