@@ -583,6 +583,16 @@ impl Engine {
         !self.counters.is_inherited() && self.reservations.commit(reservation, pep, now)
     }
 
+    /// True if reservations are open.
+    pub fn has_reservations(&self) -> bool {
+        !self.counters.is_inherited() && !self.reservations.is_empty()
+    }
+
+    /// True if a reservation of this id is open, and `pep`'s.
+    pub fn has_reserved(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
+        !self.counters.is_inherited() && self.reservations.has(reservation, pep, now)
+    }
+
     /// Reclaims idle counters and expired reservations among the next `budget` of each, and frees the memory of removed
     /// counters. To be called now and then by an owner of a clock.
     pub fn sweep(&self, now: Now, budget: usize) {

@@ -136,6 +136,17 @@ impl Reservations {
         self.remove(id, pep, now).is_some()
     }
 
+    /// True if this enforcement point can settle a reservation of this id.
+    pub fn has(&self, id: ReservationId, pep: PepId, now: Now) -> bool {
+        let inner = self.lock();
+        let place = inner
+            .by_id
+            .get(&id)
+            .and_then(|place| inner.places.get(*place as usize));
+        let reserved = place.and_then(|place| place.reserved.as_ref());
+        reserved.is_some_and(|reserved| reserved.pep == pep && now.look_us() < reserved.expires_us)
+    }
+
     /// Forgets what has expired, at most `budget`.
     pub fn sweep(&self, now: Now, budget: usize) {
         self.lock().forget_expired(now, budget);

@@ -11,6 +11,7 @@ use callgate_core::json::Tape;
 use callgate_core::{
     Args, Caller, Decision, Engine, Looked, Now, Outcome, Pep, PepId, Request, ReservationId, Scratch, State,
 };
+use callgate_counters::lease::{Settlement, SettlementError};
 use callgate_shared::{SharedConfig, SharedError, Worker};
 use http::HeaderMap;
 
@@ -32,7 +33,7 @@ use crate::listed_tools::ListedTools;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
 use crate::random::keep_ids_in_stock;
-use crate::shared_store::SharedStore;
+use crate::shared_store::{Settler, SharedStore};
 
 /// Message of a denial because the decision could not be logged.
 const UNAVAILABLE_MESSAGE: &str = "every decision has to be logged and the decision log cannot be written; try again later, and tell callgate's operator";
@@ -265,7 +266,7 @@ impl Gate {
                     looked, reply, store, ..
                 } = *answered;
                 self.engine.see(state, request, now, scratch, see);
-                Decided::Decision(self.settle(state, looked, reply, store, now))
+                Decided::Decision(self.settle_call(state, looked, reply, store, now))
             }
             None => self
                 .engine
@@ -280,7 +281,7 @@ impl Gate {
             }
             Decided::Asked(asked) => {
                 let reply = Some(Reply::without_use(Answer::Unavailable));
-                self.settle(state, asked.looked, reply, None, now)
+                self.settle_call(state, asked.looked, reply, None, now)
             }
         };
         let took = before + self.clock.since(started);
@@ -293,7 +294,7 @@ impl Gate {
     }
 
     /// Decides a call with the answers that it has waited for. A use that was consumed for it is given back, unless it is allowed.
-    fn settle<'s>(
+    fn settle_call<'s>(
         &self,
         state: &'s State,
         looked: Looked<'s, '_>,
@@ -369,6 +370,36 @@ impl Gate {
             approvals.commit(reservation);
         }
         is_settled
+    }
+
+    /// Asks the nodes that share counts to settle a reservation that is not known here; false if nothing was settled, and nothing
+    /// will be. Without a store there are no other nodes.
+    pub(crate) async fn settle_elsewhere(
+        &self,
+        reservation: ReservationId,
+        pep: PepId,
+        is_roll_back: bool,
+        deadline: Option<Deadline>,
+    ) -> Result<bool, SettlementError> {
+        let Some(shared) = &self.shared else {
+            return Ok(false);
+        };
+        let name = self.configuration().parts.peps.name_of(pep).map(str::to_owned);
+        let Some(pep) = name else { return Ok(false) };
+        let settlement = Settlement {
+            reservation: reservation.to_string(),
+            pep,
+            is_roll_back,
+        };
+        shared.settle(settlement, deadline.map(Deadline::left)).await
+    }
+
+    /// Lets this settle what the nodes that share counts ask for.
+    pub(crate) fn serve_others(self: &Arc<Self>) {
+        if let Some(shared) = &self.shared {
+            let settler: Arc<dyn Settler> = Arc::<Self>::clone(self);
+            shared.serve(&settler);
+        }
     }
 
     /// Looks at what is left for a caller. Nothing is taken, counted or logged.
@@ -565,6 +596,24 @@ impl Gate {
             ("decided_at_us", decision.decided_at_us.into()),
         ];
         self.events.push(level, event, fields);
+    }
+}
+
+impl Settler for Gate {
+    fn has_reserved(&self, reservation: ReservationId, pep: &str) -> bool {
+        let pep = self.configuration().parts.peps.id_of(pep);
+        pep.is_some_and(|pep| self.engine.has_reserved(reservation, pep, self.clock.now()))
+    }
+
+    fn settle(&self, reservation: ReservationId, pep: &str, is_roll_back: bool) -> bool {
+        let Some(pep) = self.configuration().parts.peps.id_of(pep) else {
+            return false;
+        };
+        if is_roll_back {
+            self.roll_back(reservation, pep)
+        } else {
+            self.commit(reservation, pep)
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! The way of calls to the store of shared counts, and its worker.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use callgate_core::approval::{StoreAnswer, StoreAsk};
-use callgate_core::{Engine, Now};
+use callgate_core::{Engine, Now, ReservationId};
 use callgate_counters::Counters;
-use callgate_counters::lease::{Ask, Counted, Shared, UnitsAsk};
+use callgate_counters::lease::{Ask, Counted, Settlement, SettlementAsk, SettlementError, Shared, UnitsAsk};
 use callgate_shared::{Node, SharedConfig, SharedError, Worker};
 use tokio::sync::oneshot;
 
@@ -18,13 +19,40 @@ use crate::events::{Events, FieldValue, Level};
 pub(crate) struct SharedStore {
     shared: Arc<Shared>,
     budget: Duration,
+    settler: SettlerSlot,
 }
+
+/// The part of this process that settles reservations by its rules.
+pub(crate) trait Settler: fmt::Debug + Send + Sync {
+    /// True if the enforcement point of this name has reserved this here.
+    fn has_reserved(&self, reservation: ReservationId, pep: &str) -> bool;
+    /// Settles it; false if there is none of this enforcement point.
+    fn settle(&self, reservation: ReservationId, pep: &str, is_roll_back: bool) -> bool;
+}
+
+/// The settler of this process, once it is there.
+type SettlerSlot = Arc<OnceLock<Weak<dyn Settler>>>;
 
 /// This process, as the worker sees it.
 struct Process {
     engine: Arc<Engine>,
     clock: Clock,
     events: Arc<Events>,
+    settler: SettlerSlot,
+}
+
+impl Process {
+    fn with<R: Default>(
+        &self,
+        settlement: &Settlement,
+        ask: impl FnOnce(&dyn Settler, ReservationId) -> R,
+    ) -> R {
+        let settler = self.settler.get().and_then(Weak::upgrade);
+        match (settler, settlement.reservation.parse()) {
+            (Some(settler), Ok(reservation)) => ask(&*settler, reservation),
+            _ => R::default(),
+        }
+    }
 }
 
 impl Node for Process {
@@ -34,6 +62,22 @@ impl Node for Process {
 
     fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    fn has_reservations(&self) -> bool {
+        self.engine.has_reservations()
+    }
+
+    fn has_reserved(&self, settlement: &Settlement) -> bool {
+        self.with(settlement, |settler, reservation| {
+            settler.has_reserved(reservation, &settlement.pep)
+        })
+    }
+
+    fn settle(&self, settlement: &Settlement) -> bool {
+        self.with(settlement, |settler, reservation| {
+            settler.settle(reservation, &settlement.pep, settlement.is_roll_back)
+        })
     }
 
     fn store_changed(&self, fault: Option<&SharedError>) {
@@ -63,7 +107,9 @@ impl SharedStore {
                 "the engine has no key for shared counts".to_owned(),
             ));
         };
+        let settler = SettlerSlot::default();
         let process = Process {
+            settler: Arc::clone(&settler),
             engine: Arc::clone(engine),
             clock: clock.clone(),
             events: Arc::clone(events),
@@ -72,8 +118,35 @@ impl SharedStore {
         let store = Self {
             shared: Arc::clone(shared),
             budget: config.budget,
+            settler,
         };
         Ok((store, worker))
+    }
+
+    /// Lets this settle what other nodes ask for, from now on.
+    pub(crate) fn serve(&self, settler: &Arc<dyn Settler>) {
+        // Set once, at the start.
+        let _ = self.settler.set(Arc::downgrade(settler));
+    }
+
+    /// Asks the other nodes to settle a reservation; false if nothing was settled, and nothing will be.
+    /// `patience` is the time for which the caller waits.
+    pub(crate) async fn settle(
+        &self,
+        settlement: Settlement,
+        patience: Option<Duration>,
+    ) -> Result<bool, SettlementError> {
+        let (answer, answered) = oneshot::channel();
+        self.shared.ask(Ask::Settle(SettlementAsk {
+            settlement,
+            patience,
+            answer: Box::new(move |outcome| {
+                // The settlement is made for a caller that has gone as well.
+                let _ = answer.send(outcome);
+            }),
+        }));
+        // The worker has a bound of its own; that it ends is told by the dropped sender.
+        answered.await.unwrap_or(Err(SettlementError::Unanswered))
     }
 
     /// Asks at once. What the store took for a caller that has gone, or after the budget, goes back.

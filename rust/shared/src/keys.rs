@@ -57,6 +57,16 @@ impl Keys {
         format!("{}:l:{:032x}", self.base, key.0)
     }
 
+    /// Letters about reservations.
+    pub(crate) fn settlements(&self) -> String {
+        format!("{}:settlements", self.base)
+    }
+
+    /// The result of the letter with this name.
+    pub(crate) fn settlement(&self, letter: &str) -> String {
+        format!("{}:settlement:{letter}", self.base)
+    }
+
     /// The count with this name.
     pub(crate) fn parse_count(&self, name: &str) -> Option<CountKey> {
         let digits = name.strip_prefix(&self.base)?.strip_prefix(":c:")?;

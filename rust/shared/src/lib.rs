@@ -15,6 +15,7 @@ mod error;
 mod keys;
 mod lease;
 mod link;
+mod mail;
 mod record;
 mod reply;
 mod route;

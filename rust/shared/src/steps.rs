@@ -2,7 +2,7 @@
 //!
 //! [`crate::Worker`] does the same for all policies of a process, over a connection to Redis.
 
-use callgate_counters::lease::Ask;
+use callgate_counters::lease::{Ask, SettlementError};
 use callgate_counters::{Counters, Now};
 use redis::Value;
 
@@ -70,6 +70,8 @@ impl Steps {
                 } => self.lease.low(demand, owner, wanted),
                 Ask::Return(returned) => self.lease.give_back(returned),
                 Ask::Reset(ask) => self.lease.reset(ask),
+                // One policy alone has no letters.
+                Ask::Settle(ask) => (ask.answer)(Err(SettlementError::Away)),
                 Ask::Known(_) => self.lease.notice_changes(counters, now),
             }
         }

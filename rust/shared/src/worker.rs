@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use callgate_counters::lease::{Ask, Shared};
+use callgate_counters::lease::{Ask, Settlement, Shared};
 use callgate_counters::{Counters, Now};
 use redis::{Script, Value};
 use tokio::sync::Notify;
@@ -17,9 +17,13 @@ use crate::error::SharedError;
 use crate::keys::{Keys, VERSION};
 use crate::lease::{Estate, Flight, Lease, Said, Times};
 use crate::link::Link;
+use crate::mail::Mail;
 use crate::reply::Reply;
 use crate::route::Route;
 use crate::way::Way;
+use letters::Letters;
+
+mod letters;
 
 /// The script that performs the operations of a call.
 pub const SCRIPT: &str = include_str!("script.lua");
@@ -43,6 +47,18 @@ pub trait Node: Send + Sync + 'static {
     fn now(&self) -> Now;
     /// The store can be used, or cannot, for this reason.
     fn store_changed(&self, fault: Option<&SharedError>);
+    /// True while reservations are open here.
+    fn has_reservations(&self) -> bool {
+        false
+    }
+    /// True if this enforcement point has an open reservation of this id here.
+    fn has_reserved(&self, _settlement: &Settlement) -> bool {
+        false
+    }
+    /// Settles a reservation; false if there is none of this enforcement point.
+    fn settle(&self, _settlement: &Settlement) -> bool {
+        false
+    }
 }
 
 /// What is known of the store.
@@ -89,13 +105,15 @@ impl Worker {
         let said = Said::new(names.process);
         // Also where it never says anything: who opens the file next has to find this process, not one before.
         said.note(counters);
+        let pace = Duration::from_micros(renewal_tick(micros(config.lease)));
         let mut run = Run {
             names,
             said,
             estate,
+            letters: Letters::new(Mail::new(Keys::new(&config.prefix, PROBED), pace)),
             fingerprint: fingerprint(shared.hash_key()),
             shared,
-            node,
+            node: Arc::new(node),
             prefix: config.prefix.clone(),
             times: Times {
                 lease_us: micros(config.lease),
@@ -215,7 +233,7 @@ type WayKey = Option<u32>;
 /// The state of the thread.
 struct Run<N> {
     shared: Arc<Shared>,
-    node: N,
+    node: Arc<N>,
     prefix: String,
     fingerprint: String,
     times: Times,
@@ -238,6 +256,7 @@ struct Run<N> {
     said: Said,
     /// What the process has left that had this one's file of counters before.
     estate: Option<Arc<Estate>>,
+    letters: Letters,
 }
 
 /// The answer to a call of a policy.
@@ -260,6 +279,7 @@ impl<N: Node> Run<N> {
             self.take_asks();
             self.connect(&mut connects);
             self.launch(&mut calls);
+            self.carry_letters();
             let next_at = self.ways.values().filter_map(Way::next_at).min();
             let next_at = next_at.map_or(tick_at, |retry_at| retry_at.min(tick_at));
             tokio::select! {
@@ -335,6 +355,7 @@ impl<N: Node> Run<N> {
                     wanted,
                 } => self.policy(policy.number).low(demand, owner, wanted),
                 Ask::Return(returned) => self.policy(returned.policy).give_back(returned),
+                Ask::Settle(ask) => self.letters.ask(ask),
                 Ask::Reset(ask) => self.policy(ask.policy.number).reset(ask),
                 Ask::Known(policy) => {
                     let now = self.node.now();
@@ -545,6 +566,7 @@ impl<N: Node> Run<N> {
             }
         }
         self.take_asks();
+        self.letters.refuse_all();
         let now = self.node.now();
         for (number, policy) in &mut self.policies {
             policy.refuse_all();

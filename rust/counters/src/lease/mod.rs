@@ -15,10 +15,12 @@ use crate::{CountKey, CountShape, Demand, Micros, Now, View};
 mod early;
 mod heard;
 mod resets;
+mod settlement;
 
 use early::Early;
 use heard::Heard;
 pub use resets::{CountScopes, PlannedResets, ResetAsk, ScopeOfCount, SharedResetError, SharedResets};
+pub use settlement::{Settlement, SettlementAsk, SettlementError};
 
 /// One policy whose counts are shared.
 #[derive(Debug)]
@@ -121,6 +123,8 @@ pub enum Ask {
     Known(Arc<SharedPolicy>),
     /// Counts begin anew, at all nodes.
     Reset(ResetAsk),
+    /// A reservation is settled that another node has made.
+    Settle(SettlementAsk),
 }
 
 /// A call that waits for units of the store.
@@ -418,6 +422,7 @@ impl Ask {
         match self {
             Self::Units(ask) => (ask.answer)(Counted::default()),
             Self::Reset(ask) => ask.answer(Err(SharedResetError::Away)),
+            Self::Settle(ask) => (ask.answer)(Err(SettlementError::Away)),
             Self::Low { .. } | Self::Return(_) | Self::Known(_) => {}
         }
     }

@@ -95,6 +95,20 @@ proptest! {
 }
 
 #[test]
+fn a_look_at_a_reservation_is_for_who_may_settle_it() {
+    let set = reservations(LIMITS);
+    let (id, pep) = (ReservationId::new(5), PepId(1));
+    assert!(!set.has(id, pep, at(0)));
+    set.open(id, pep, "g", &[], at(0));
+    assert!(set.has(id, pep, at(999)));
+    assert!(!set.has(id, PepId(2), at(0)));
+    assert!(!set.has(ReservationId::new(6), pep, at(0)));
+    assert!(!set.has(id, pep, at(1_000)), "it has expired");
+    assert!(set.commit(id, pep, at(1)));
+    assert!(!set.has(id, pep, at(1)));
+}
+
+#[test]
 fn a_flood_commits_nobody_else_s() {
     let limits = ReservationLimits {
         capacity: 1_000,

@@ -155,6 +155,7 @@ impl Services {
         phase: &watch::Receiver<Phase>,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
+        gate.serve_others();
         let message_timeout = Duration::from_millis(limits.message_timeout_ms);
         let processor = Processor::new(Arc::clone(&gate), phase.clone(), limits);
         let processor =
@@ -310,7 +311,7 @@ impl Services {
             Method::Check => unary!(request, sender, |call| decisions.check(&call).await),
             Method::CheckBatch => unary!(request, sender, |call| decisions.check_batch(call).await),
             Method::Peek => unary!(request, sender, |call| decisions.peek(&call).await),
-            Method::Settle => unary!(request, sender, |call| decisions.settle(&call)),
+            Method::Settle => unary!(request, sender, |call| decisions.settle(&call).await),
             Method::GetApproval => unary!(request, sender, |call| decisions.get_approval(&call).await),
             Method::CheckStream => {
                 let mut grpc = self.streaming(StreamCodec);

@@ -127,6 +127,8 @@ pub(crate) struct Peps {
     // Differs from list to list.
     version: u64,
     listed: Vec<Pep>,
+    /// The names of those in `listed`.
+    names: Vec<String>,
     by_token: HashMap<TokenDigest, PepToken>,
     by_certificate: HashMap<String, usize>,
     by_uid: HashMap<u32, usize>,
@@ -253,6 +255,7 @@ impl PepRegistry {
             });
             names.push(spec.name);
         }
+        table.names = names;
         Ok(table)
     }
 
@@ -273,6 +276,7 @@ impl Peps {
             configured: false,
             version: 0,
             listed: Vec::new(),
+            names: Vec::new(),
             by_token: HashMap::new(),
             by_certificate: HashMap::new(),
             by_uid: HashMap::new(),
@@ -335,6 +339,24 @@ impl Peps {
             },
             None => Err(UnknownPepError::Withdrawn),
         }
+    }
+
+    /// The name by which other nodes know an enforcement point: empty for who asks where anybody may.
+    pub(crate) fn name_of(&self, id: PepId) -> Option<&str> {
+        if !self.configured {
+            return (id == Pep::UNNAMED.id).then_some("");
+        }
+        let mut all = self.listed.iter().zip(&self.names);
+        all.find(|(pep, _)| pep.id == id).map(|(_, name)| name.as_str())
+    }
+
+    /// The enforcement point with this name: see [`Self::name_of`].
+    pub(crate) fn id_of(&self, name: &str) -> Option<PepId> {
+        if !self.configured {
+            return name.is_empty().then_some(Pep::UNNAMED.id);
+        }
+        let mut all = self.listed.iter().zip(&self.names);
+        all.find(|(_, known)| *known == name).map(|(pep, _)| pep.id)
     }
 
     /// Returns true if a new connection of this peer would be accepted; an open one may be older than the list.

@@ -222,21 +222,30 @@ impl Decisions {
         self.look(call.asker.as_ref(), &call.message)
     }
 
-    pub(crate) fn settle(&self, call: &UnaryCall<pb::SettleRequest>) -> Result<pb::SettleResponse, Status> {
+    pub(crate) async fn settle(
+        &self,
+        call: &UnaryCall<pb::SettleRequest>,
+    ) -> Result<pb::SettleResponse, Status> {
         let settlement = &call.message;
         let id = settlement.reservation.parse().map_err(|_| {
             Status::invalid_argument("expected `reservation` as `Check` gave it: 32 hexadecimal digits")
         })?;
         let pep = pep(&self.gate.configuration(), call.asker.as_ref())?.id;
-        let settled = match settlement.action() {
-            pb::SettleAction::Commit => self.gate.commit(id, pep),
-            pb::SettleAction::RollBack => self.gate.roll_back(id, pep),
+        let (is_settled, is_roll_back) = match settlement.action() {
+            pb::SettleAction::Commit => (self.gate.commit(id, pep), false),
+            pb::SettleAction::RollBack => (self.gate.roll_back(id, pep), true),
             pb::SettleAction::Unspecified => {
                 return Err(Status::invalid_argument(
                     "expected `action` to say commit or roll back",
                 ));
             }
         };
+        if is_settled {
+            return Ok(pb::SettleResponse { settled: true });
+        }
+        let elsewhere = self.gate.settle_elsewhere(id, pep, is_roll_back, call.deadline);
+        let settled = elsewhere.await;
+        let settled = settled.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(pb::SettleResponse { settled })
     }
 

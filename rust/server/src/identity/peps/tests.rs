@@ -67,6 +67,30 @@ fn ask(
 }
 
 #[test]
+fn other_nodes_know_enforcement_points_by_their_names() {
+    let mut registry = registry();
+    let peps = registry.list(Some(specs())).unwrap();
+    for (id, name) in [(PepId(1), "gateway"), (PepId(2), "proxy")] {
+        assert_eq!((peps.name_of(id), peps.id_of(name)), (Some(name), Some(id)));
+    }
+    assert_eq!((peps.name_of(PepId(0)), peps.id_of("")), (None, None));
+    assert_eq!((peps.name_of(PepId(3)), peps.id_of("other")), (None, None));
+    // One that is not listed any more keeps its number, and settles nothing.
+    let fewer = registry.list(Some(specs().split_off(1))).unwrap();
+    assert_eq!((fewer.name_of(PepId(1)), fewer.id_of("gateway")), (None, None));
+    assert_eq!(fewer.id_of("proxy"), Some(PepId(2)));
+    let anybody = Peps::anybody();
+    assert_eq!(
+        (anybody.name_of(PepId(0)), anybody.id_of("")),
+        (Some(""), Some(PepId(0)))
+    );
+    assert_eq!(
+        (anybody.name_of(PepId(1)), anybody.id_of("gateway")),
+        (None, None)
+    );
+}
+
+#[test]
 fn any_one_credential_is_enough_and_all_must_agree() {
     let peps = peps();
     let (gateway, proxy) = (Ok(PepId(1)), Ok(PepId(2)));
