@@ -691,6 +691,24 @@ class Engine:
             StoreError: The file of the counters cannot be written, or the store that nodes share does not answer.
         """
 
+    def move_counters(self, *, grants: list[str] = ..., tools: list[str] = ...) -> dict[str, int]:
+        """Adds the units that this engine has counted alone to the counts that nodes share by now, each count once.
+
+        A count is added if all values that it is kept by can be named: those of the configuration, and these.
+
+        Args:
+            grants: Ids of grants beside the configured ones.
+            tools: Names of tools beside those in policies.
+
+        Returns:
+            Counts with units in use: those that were ``moved``, that were ``known`` to the store from an earlier call,
+            that this engine goes on keeping alone, ``local``, and those whose values nobody has named, ``left``.
+
+        Raises:
+            ConfigError: No counts are shared, or the counters are in memory.
+            StoreError: The store that nodes share does not answer.
+        """
+
     def freeze(
         self,
         *,

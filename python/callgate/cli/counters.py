@@ -10,14 +10,14 @@ import typer
 import callgate._callgate as native
 from callgate.cli.examples import examples
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
-from callgate.control.port.routes import COUNTERS_RESET
+from callgate.control.port.routes import COUNTERS_MOVE, COUNTERS_RESET
 from callgate.text import quoted, visible
 
 _US: Final = 1_000_000
 
 app = typer.Typer(
     name="counters",
-    help="Inspect or repair a file of counters, or reset limits of a running sidecar.",
+    help="Inspect or repair a file of counters, or reset or move counters of a running sidecar.",
     epilog=examples("callgate counters show ~/.local/state/callgate/counters", "callgate counters reset --grant ci"),
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -112,6 +112,37 @@ def reset(
         meant = "." if near is None else f"; did you mean {quoted(near)}?"
         message = f"no policy, catalogue or accepted list names the tool {quoted(tool)}{meant}"
         typer.echo(f"note:  {message} If no call has that name, nothing was reset", err=True)
+
+
+@app.command(epilog=examples("callgate counters move", "callgate counters move --grant ci --grant release"))
+def move(
+    grant: Annotated[list[str] | None, typer.Option(help="Id of a grant that is not configured; repeatable.")] = None,
+    tool: Annotated[
+        list[str] | None, typer.Option(help="Name of a tool that no policy and no catalogue names; repeatable.")
+    ] = None,
+    state: StateFolder = None,
+    config: ConfigFile = None,
+    admin: AdminUrl = None,
+    admin_token_file: AdminTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add what a running sidecar has counted alone, in its file, to the counters that it shares with others by now."""
+    body = json.dumps({"grants": grant or [], "tools": tool or []}).encode()
+    moved = running(state, config, admin, admin_token_file).ask("POST", COUNTERS_MOVE, body)
+    if as_json:
+        typer.echo(json.dumps(moved))
+    else:
+        typer.echo(f"moved: {moved['moved']} counters")
+        typer.echo(f"known: {moved['known']} counters, which were moved before")
+        typer.echo(f"local: {moved['local']} counters, of limits that are not shared")
+        typer.echo(f"left:  {moved['left']} counters, of which not all values are known")
+    if moved["left"]:
+        message = (
+            f"{moved['left']} counters were not moved, so their shared limits begin empty: limits by session or "
+            "argument, and grants and tools that are not configured, which --grant and --tool can name"
+        )
+        typer.echo(f"note:  {message}", err=True)
+        raise typer.Exit(1)
 
 
 def _time(unix_s: float) -> str:

@@ -392,6 +392,25 @@ impl Counters {
         }
     }
 
+    /// The counts of this process alone that have units in use, in no order. None if another process keeps them.
+    #[cfg(not(loom))]
+    pub fn in_use(&self, now: Now) -> Vec<CountKey> {
+        match &self.kept {
+            Kept::Own(store) => store.in_use(now),
+            Kept::Shared(_) => Vec::new(),
+        }
+    }
+
+    /// The units of a count of this process alone that are in use, each with the microseconds until they expire; of a calendar
+    /// window those of the present period, with 0.
+    #[cfg(not(loom))]
+    pub fn units_in_use(&self, key: CountKey, now: Now) -> Vec<(u64, Micros)> {
+        match &self.kept {
+            Kept::Own(store) => store.units_in_use(key, now),
+            Kept::Shared(_) => Vec::new(),
+        }
+    }
+
     /// Returns the number of live counters that a grant has made; 0 if another process keeps them and does not answer.
     pub fn len_of(&self, grant: &str) -> usize {
         kept!(self, kept => kept.len_of(grant))

@@ -22,6 +22,8 @@ mod date;
 mod epoch;
 #[cfg(not(loom))]
 mod file;
+#[cfg(not(loom))]
+mod in_use;
 mod index;
 mod key;
 pub mod lease;

@@ -372,6 +372,18 @@ impl Store {
         found
     }
 
+    /// See [`crate::Counters::in_use`].
+    #[cfg(not(loom))]
+    pub(crate) fn in_use(&self, now: Now) -> Vec<CountKey> {
+        self.cells.in_use(now)
+    }
+
+    /// See [`crate::Counters::units_in_use`].
+    #[cfg(not(loom))]
+    pub(crate) fn units_in_use(&self, key: CountKey, now: Now) -> Vec<(u64, Micros)> {
+        self.cells.units_in_use(key, now)
+    }
+
     /// Reclaims idle counters among the next `budget` cells.
     pub(crate) fn sweep(&self, now: Now, budget: usize) {
         self.cells.sweep(now, budget);

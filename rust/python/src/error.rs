@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use callgate_core::engine::{ResetError, SetupError};
+use callgate_core::engine::{CarryError, ResetError, SetupError};
 use callgate_core::policy::PolicyError;
 use callgate_counters::StoreError;
 use callgate_gateway::pins::PinsError;
@@ -46,6 +46,8 @@ pub(crate) enum Error {
     Listeners(TooManyListenersError),
     /// Counters cannot be reset.
     Reset(ResetError),
+    /// Counts of this process were not added to those of the store that nodes share.
+    Carry(CarryError),
     /// Counters cannot be kept in a file.
     Store(StoreError),
     /// Pins cannot be read, written or accepted.
@@ -85,6 +87,7 @@ impl fmt::Display for Error {
             Self::Audit(fault) => write!(f, "bad decision log (`audit`): {fault}"),
             Self::Listeners(error) => error.fmt(f),
             Self::Reset(error) => error.fmt(f),
+            Self::Carry(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Pins(error) => error.fmt(f),
             Self::Counters(text) => write!(f, "counters `{text}`: expected `memory` or `file:PATH`"),
@@ -121,6 +124,7 @@ impl From<Error> for PyErr {
             Error::Store(_)
             | Error::Approvals(_)
             | Error::Clocks(_)
+            | Error::Carry(CarryError::Store { .. })
             | Error::Reset(
                 ResetError::Counters(callgate_counters::ResetError::Store(_)) | ResetError::Store { .. },
             ) => exceptions::StoreError::new_err(error.to_string()),
@@ -130,6 +134,7 @@ impl From<Error> for PyErr {
             | Error::Audit(_)
             | Error::Listeners(_)
             | Error::Reset(_)
+            | Error::Carry(_)
             | Error::Reload(_)
             | Error::Start(_)
             | Error::Load(_)

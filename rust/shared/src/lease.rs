@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use callgate_counters::lease::{Counted, ResetAsk, Returned, Shared, SharedPolicy, UnitsAsk};
+use callgate_counters::lease::{BringAsk, Counted, ResetAsk, Returned, Shared, SharedPolicy, UnitsAsk};
 use callgate_counters::{CountKey, Counters, Demand, Micros, Now};
 
 use crate::call::Call;
@@ -12,6 +12,7 @@ use crate::record::{Record, unit};
 use crate::reply::{Part, Reply, amount};
 
 mod answers;
+mod bring;
 mod flight;
 mod heir;
 mod resets;
@@ -95,6 +96,8 @@ pub struct Lease {
     /// What a process that has ended has left, until the store knows.
     heir: Option<Heir>,
     resets: ResetsAtStore,
+    /// Units of before that go to the store.
+    brings: VecDeque<BringAsk>,
 }
 
 impl Lease {
@@ -134,6 +137,7 @@ impl Lease {
             shrinks: Vec::new(),
             heir: None,
             resets: ResetsAtStore::default(),
+            brings: VecDeque::new(),
         }
     }
 
@@ -225,6 +229,7 @@ impl Lease {
         }
         self.lows.clear();
         self.resets.refuse_all();
+        self.refuse_brings();
     }
 
     /// Sets the epoch that the server has declared. In another one than before, this node brings its shares.
@@ -251,6 +256,7 @@ impl Lease {
             || !self.settling.is_empty()
             || self.is_heritage_due(now)
             || self.resets.is_due()
+            || !self.brings.is_empty()
             || self.is_renewal_due(now)
     }
 
@@ -302,6 +308,7 @@ impl Lease {
             self.resets.plan(&self.policy.resets, &mut flight);
             return Some(flight);
         }
+        self.plan_bring(&mut flight);
         let is_renewal = self.is_renewal_due(now);
         if is_renewal {
             self.tend(counters, now);

@@ -461,6 +461,24 @@ function operations.drop()
   return {all}
 end
 
+-- Adds units that were counted elsewhere before, once for each source: the count remembers it for as long as they can count.
+function operations.add()
+  local count = read_count()
+  local source, merge = word(), number()
+  local added = read_units(count)
+  if redis.call('HSETNX', count.count, 'm:' .. source, '1') == 0 then
+    write_count(count)
+    return {0}
+  end
+  if count.to > 0 then
+    for _, entry in ipairs(added) do log_units(count, now, entry[2], merge) end
+  else
+    log_all(count, added, merge)
+  end
+  write_count(count)
+  return {1}
+end
+
 -- Gives the caller a share that it has from another epoch, while nothing is granted yet: later it may be another's.
 function operations.bring()
   local count = read_count()

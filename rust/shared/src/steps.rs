@@ -69,6 +69,7 @@ impl Steps {
                     ..
                 } => self.lease.low(demand, owner, wanted),
                 Ask::Return(returned) => self.lease.give_back(returned),
+                Ask::Bring(ask) => self.lease.bring(ask),
                 Ask::Reset(ask) => self.lease.reset(ask),
                 // One policy alone has no letters.
                 Ask::Settle(ask) => (ask.answer)(Err(SettlementError::Away)),

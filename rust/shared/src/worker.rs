@@ -356,6 +356,7 @@ impl<N: Node> Run<N> {
                 } => self.policy(policy.number).low(demand, owner, wanted),
                 Ask::Return(returned) => self.policy(returned.policy).give_back(returned),
                 Ask::Settle(ask) => self.letters.ask(ask),
+                Ask::Bring(ask) => self.policy(ask.policy.number).bring(ask),
                 Ask::Reset(ask) => self.policy(ask.policy.number).reset(ask),
                 Ask::Known(policy) => {
                     let now = self.node.now();

@@ -267,6 +267,7 @@ fn policy_of(ask: &Ask) -> u32 {
         Ask::Low { policy, .. } | Ask::Known(policy) => policy.number,
         Ask::Return(returned) => returned.policy,
         Ask::Reset(ask) => ask.policy.number,
+        Ask::Bring(ask) => ask.policy.number,
         // No node of a simulation reserves.
         Ask::Settle(_) => u32::MAX,
     }

@@ -22,11 +22,13 @@ STATUS: Final = "/v1/status"
 LIMITS: Final = "/v1/limits"
 FREEZE_TARGET: Final = "/v1/freeze-target"
 COUNTERS_RESET: Final = "/v1/counters/reset"
+COUNTERS_MOVE: Final = "/v1/counters/move"
 TAIL: Final = "/v1/tail"
 TOP: Final = "/v1/top"
 
 _LIMITS_FIELDS: Final = ("grant", "tool", "args", "server", "session", "labels")
 _RESET_FIELDS: Final = ("grant", "policy", "tool", "counter")
+_MOVE_FIELDS: Final = ("grants", "tools")
 _TARGET_FIELDS: Final = ("server", "tool", "grant")
 _TAIL_FIELDS: Final = ("grants", "tools", "outcomes")
 _LONGEST_INTERVAL_S: Final = 60.0
@@ -77,6 +79,7 @@ class Routes:
             LIMITS: ("POST", self._limits),
             FREEZE_TARGET: ("POST", self._target),
             COUNTERS_RESET: ("POST", self._reset),
+            COUNTERS_MOVE: ("POST", self._move),
             TAIL: ("POST", self._tail),
             TOP: ("POST", self._top),
         }
@@ -144,6 +147,16 @@ class Routes:
         logs.log("warning", "counters_reset", {**names, "limits": ", ".join(rules)})
         self._record_reset(" ".join(f"{name}={value}" for name, value in names.items()))
         return {**reset, **self._tool_facts(names.get("tool"))}
+
+    def _move(self, body: bytes) -> dict[str, Any]:
+        names = {name: _texts(name, value) for name, value in _fields(body, _MOVE_FIELDS).items()}
+        tools = sorted({*names.get("tools", ()), *self._known_tools()})
+        try:
+            moved = self._engine.move_counters(grants=names.get("grants", []), tools=tools)
+        except ConfigError as error:
+            raise RequestError(str(error)) from None
+        logs.log("warning", "counters_moved", moved)
+        return dict(moved)
 
     def _tool_facts(self, tool: str | None) -> dict[str, Any]:
         """Facts by which a misspelt tool is noticed; None for a tool that was not named."""

@@ -55,6 +55,19 @@ pub(super) struct Decider<'s> {
 }
 
 impl<'c> AdmittedRequest<'c> {
+    /// A call of these names, for the counts that it would use: without a session, labels and pins.
+    pub(super) const fn of_names(grant: &'c str, tool: &'c str, server: &'c str) -> Self {
+        Self {
+            grant,
+            tool,
+            server,
+            session: None,
+            pins: None,
+            labels: LabelsOf::Request(&[]),
+            grant_index: None,
+        }
+    }
+
     /// The grant's label of this name.
     pub(super) fn label(&self, name: &str) -> Option<&'c str> {
         match self.labels {

@@ -6,6 +6,7 @@
 
 mod admission;
 mod call;
+pub(crate) mod carry;
 mod condition;
 pub(crate) mod explain;
 mod fingerprint;

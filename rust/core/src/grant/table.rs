@@ -316,6 +316,13 @@ impl Grants {
         self.managed.entries.len()
     }
 
+    /// All grants.
+    pub fn iter(&self) -> impl Iterator<Item = Grant<'_>> {
+        let loaded = self.loaded.entries.iter();
+        let loaded = loaded.filter_map(|(index, _)| self.loaded.get(index));
+        loaded.chain(self.managed())
+    }
+
     /// All managed grants.
     pub fn managed(&self) -> impl Iterator<Item = Grant<'_>> {
         let indexes = self.managed.entries.iter();

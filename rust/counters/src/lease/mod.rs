@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use crate::shape::Hold;
 use crate::{CountKey, CountShape, Demand, Micros, Now, View};
 
+mod bring;
 mod early;
 mod heard;
 mod resets;
 mod settlement;
 
+pub use bring::{BringAsk, BringError, Brought, BroughtCount};
 use early::Early;
 use heard::Heard;
 pub use resets::{CountScopes, PlannedResets, ResetAsk, ScopeOfCount, SharedResetError, SharedResets};
@@ -125,6 +127,8 @@ pub enum Ask {
     Reset(ResetAsk),
     /// A reservation is settled that another node has made.
     Settle(SettlementAsk),
+    /// Units that this node has counted alone so far go to the store.
+    Bring(BringAsk),
 }
 
 /// A call that waits for units of the store.
@@ -422,6 +426,7 @@ impl Ask {
         match self {
             Self::Units(ask) => (ask.answer)(Counted::default()),
             Self::Reset(ask) => ask.answer(Err(SharedResetError::Away)),
+            Self::Bring(ask) => ask.refuse(),
             Self::Settle(ask) => (ask.answer)(Err(SettlementError::Away)),
             Self::Low { .. } | Self::Return(_) | Self::Known(_) => {}
         }

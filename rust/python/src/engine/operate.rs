@@ -1,6 +1,6 @@
 //! Changes by operators: counts that begin anew, and calls that are frozen.
 
-use callgate_core::engine::ResetNames;
+use callgate_core::engine::{CarryNames, ResetNames};
 use callgate_core::freeze::{Freeze, FreezeSource};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict};
@@ -53,6 +53,46 @@ impl Engine {
             .detach(|| self.core.reset(&state, &names, now))
             .map_err(Error::Reset)?;
         counters::reset(py, &reset)
+    }
+
+    /// Adds the units that this engine has counted alone to the counts that nodes share by now, each count once.
+    ///
+    /// A count is added if all values that it is kept by can be named: those of the configuration, and these.
+    ///
+    /// Args:
+    ///     grants: Ids of grants beside the configured ones.
+    ///     tools: Names of tools beside those in policies.
+    ///
+    /// Returns:
+    ///     Counts with units in use: those that were ``moved``, that were ``known`` to the store from an earlier call,
+    ///     that this engine goes on keeping alone, ``local``, and those whose values nobody has named, ``left``.
+    ///
+    /// Raises:
+    ///     ConfigError: No counts are shared, or the counters are in memory.
+    ///     StoreError: The store that nodes share does not answer.
+    #[pyo3(signature = (*, grants = Vec::new(), tools = Vec::new()))]
+    #[expect(clippy::needless_pass_by_value, reason = "Python gives lists")]
+    fn move_counters<'py>(
+        &self,
+        py: Python<'py>,
+        grants: Vec<String>,
+        tools: Vec<String>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let now = self.instant(None)?;
+        let state = self.core.snapshot();
+        let names = CarryNames {
+            grants: &grants,
+            tools: &tools,
+        };
+        let carried = py
+            .detach(|| self.core.carry_over(&state, &names, now))
+            .map_err(Error::Carry)?;
+        let found = PyDict::new(py);
+        found.set_item("moved", carried.moved)?;
+        found.set_item("known", carried.known)?;
+        found.set_item("local", carried.local)?;
+        found.set_item("left", carried.left)?;
+        Ok(found)
     }
 
     /// Stops calls that this engine decides until `thaw`: they are denied, ``(frozen)``.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use callgate_counters::lease::{Counted, Returned, SharedResetError, TakenUnits, Verdict};
+use callgate_counters::lease::{BringError, Counted, Returned, SharedResetError, TakenUnits, Verdict};
 use callgate_counters::{CountKey, Counters, Demand, Micros, Now, Sharing, View};
 
 use super::flight::{Flight, Op};
@@ -76,12 +76,16 @@ impl Lease {
                     learned.takes.insert(*place, parts);
                 }
                 Op::Heirs => self.heirs_found(&parts, now),
+                Op::Bring => flight
+                    .is_brought
+                    .push(parts.first().and_then(Part::number) == Some(1)),
                 Op::Resets => resets = Some(parts),
                 Op::Other => {}
             }
         }
         // Before the lease is used: after it no count may be met by a name of before.
         let is_current = self.learn_resets(resets.as_deref(), &mut flight);
+        self.finish_bring(&mut flight);
         if let Some(end_us) = granted {
             self.end_us = end_us;
             self.ahead_us = ahead_us;
@@ -119,6 +123,9 @@ impl Lease {
         for ask in flight.resets {
             ask.answer(Err(SharedResetError::Unanswered));
         }
+        if let Some(ask) = flight.bring {
+            ask.answer(Err(BringError::Unanswered));
+        }
     }
 
     /// Asks for everything again that nothing was done for.
@@ -129,6 +136,7 @@ impl Lease {
         for ask in flight.resets {
             self.resets.ask(ask);
         }
+        self.brings.extend(flight.bring);
     }
 
     fn learn_time(&mut self, parts: &[Part], now: Now) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use callgate_counters::lease::{PlannedResets, ResetAsk, Returned, UnitsAsk};
+use callgate_counters::lease::{BringAsk, BroughtCount, PlannedResets, ResetAsk, Returned, UnitsAsk};
 use callgate_counters::{CountKey, CountShape, Demand, LeasedUnits, Micros, Now, Resets, Sharing, Window};
 
 use crate::call::{Call, merge_us};
@@ -74,6 +74,8 @@ pub(super) enum Op {
     Heirs,
     /// The resets that the store has.
     Resets,
+    /// Units of before.
+    Bring,
     /// Whose answer changes nothing.
     Other,
 }
@@ -88,6 +90,10 @@ pub(crate) struct Flight {
     pub(super) pending: Vec<Pending>,
     /// Resets that are asked for.
     pub(super) resets: Vec<ResetAsk>,
+    /// Units of before that go to the store, some of them with this flight.
+    pub(super) bring: Option<BringAsk>,
+    /// For each count of them that was answered: true if its units were added.
+    pub(super) is_brought: Vec<bool>,
     /// The store's Unix time, as far as it is known.
     unix_us: u64,
 }
@@ -101,6 +107,8 @@ impl Flight {
             ops: Vec::new(),
             pending: Vec::new(),
             resets: Vec::new(),
+            bring: None,
+            is_brought: Vec::new(),
             unix_us: sent.unix_us().saturating_add_signed(offset_us),
         }
     }
@@ -276,6 +284,16 @@ impl Flight {
             self.call.numbers(&[*number]);
         }
         self.ops.push(Op::Other);
+    }
+
+    /// Adds units that were counted elsewhere before, once for each source.
+    pub(super) fn bring(&mut self, source: &str, count: &BroughtCount) {
+        self.call.word("add");
+        self.call.count(count.key, &count.shape, self.unix_us);
+        self.call.word(source);
+        self.call.numbers(&[merge_us(&count.shape)]);
+        self.units(&count.units);
+        self.ops.push(Op::Bring);
     }
 
     /// Asks for the resets if they are not those of this word.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use callgate_counters::lease::{
-    Ask, CountScopes, Counted, ScopeOfCount, Shared, SharedResetError, UnitsAsk, Verdict,
+    Ask, BringError, Brought, BroughtCount, CountScopes, Counted, ScopeOfCount, Shared, SharedResetError,
+    UnitsAsk, Verdict,
 };
 use callgate_counters::{
     CountKey, CountShape, Counters, Demand, Micros, Now, Refusal, ResetTarget, Sharing, SpecDigest, Window,
@@ -194,6 +195,28 @@ impl One {
             tool: None,
         };
         self.shared.reset(&self.shared.policy("p"), &[target], PATIENCE)
+    }
+
+    /// Adds units to a count, each with its age in milliseconds.
+    pub(crate) fn bring(
+        &self,
+        source: &str,
+        demand: &Demand,
+        ages_ms: &[u64],
+    ) -> Result<Brought, BringError> {
+        let window_us = match demand.shape.window {
+            Window::Sliding { window_us } => window_us,
+            Window::Calendar(_) => 0,
+        };
+        let left_us = |age_ms: &u64| window_us.saturating_sub(1_000 * age_ms);
+        let units = ages_ms.iter().map(|age_ms| (left_us(age_ms), Micros::ONE));
+        let count = BroughtCount {
+            key: demand.key,
+            shape: demand.shape,
+            units: units.collect(),
+        };
+        self.shared
+            .bring(&self.shared.policy("p"), source, vec![count], PATIENCE)
     }
 
     /// True if this node knows of a reset.
