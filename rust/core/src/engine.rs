@@ -14,12 +14,11 @@ use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, R
 
 use crate::approval::{Answer, Decided, HeldCall, StoreAnswer};
 use crate::compile::CompiledPolicy;
-use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed, frozen};
-use crate::freeze::{Freeze, FreezeSource, FreezeSwitch};
-use crate::grant::{GrantChange, GrantFault, Grants};
+use crate::eval::{Counting, Evaluation, Silent, Trace, Weighed, frozen};
+use crate::freeze::FreezeSwitch;
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
-use crate::{Args, Decision, Now, Outcome, PepId, Request, ReservationId, reset};
+use crate::{Args, Decision, Now, Outcome, Request};
 
 pub use crate::compile::{AppliedEntry, Need};
 pub use crate::eval::carry::{Carried, CarryError, CarryNames};
@@ -30,6 +29,10 @@ pub use crate::eval::seen::{LoggedPath, Seen};
 pub use crate::eval::{Listing, Looked};
 pub use crate::reset::{KeptLimit, KeptReason, Reset, ResetError, ResetLimit, ResetNames};
 pub use crate::state::{Identity, Policies, PolicyView, Setup, SetupError, State};
+
+mod operate;
+mod questions;
+mod reservations;
 
 /// For tests alone: a call to this tool makes [`Engine::decide`] panic, a descriptor with this key
 /// [`Engine::rate_limit`].
@@ -196,24 +199,6 @@ impl Engine {
         self.announce(&self.snapshot());
     }
 
-    /// Changes managed grants: those that other programs than the configuration own. They stay when another state is loaded.
-    /// Returns those that stay as they were, with their faults; see [`crate::grant::Grants::change`].
-    pub fn change_grants(&self, changes: impl IntoIterator<Item = GrantChange>) -> Vec<GrantFault> {
-        self.edit_grants(|grants| grants.change(changes))
-    }
-
-    /// Changes managed grants in several steps, which come into force together. What the steps touch is copied once.
-    pub fn edit_grants<R>(&self, edit: impl FnOnce(&mut Grants) -> R) -> R {
-        drop(self.take_retired());
-        let mut retired = self.lock_retired();
-        let before = self.state.load_full();
-        let (mut state, edited) = before.with_edited_grants(edit);
-        state.generation = before.generation + 1;
-        drop(before);
-        retired.push(self.state.swap(Arc::new(state)));
-        edited
-    }
-
     /// Returns the states that no call uses any more. The caller drops them on a thread that delays no calls: a million
     /// grants take a while.
     pub fn take_retired(&self) -> Vec<Arc<State>> {
@@ -229,22 +214,6 @@ impl Engine {
     fn lock_retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<State>>> {
         // A panic while it was held leaves at worst a state that is dropped where it was last read.
         self.retired.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the freezes of one origin, which hold beside those of the others (`docs/policy.md` section 9). Calls that
-    /// begin after the return meet them.
-    pub fn change_freezes<R>(&self, source: FreezeSource, change: impl FnOnce(&mut Vec<Freeze>) -> R) -> R {
-        self.freezes.change(source, change)
-    }
-
-    /// Replaces the freezes of one origin, as [`Engine::change_freezes`] does.
-    pub fn set_freezes(&self, source: FreezeSource, freezes: Vec<Freeze>) {
-        self.change_freezes(source, |before| *before = freezes);
-    }
-
-    /// Returns the freezes of all origins, also those that have ended.
-    pub fn freezes(&self) -> Vec<(FreezeSource, Freeze)> {
-        self.freezes.list()
     }
 
     /// Decides one call. A panic inside becomes a denial with rule `(internal error)`.
@@ -480,61 +449,6 @@ impl Engine {
         Ok(answered.unwrap_or_else(|_| asked.failed()))
     }
 
-    /// Decides one call without taking units, and returns every step and the types that conditions met.
-    pub fn explain(
-        &self,
-        state: &State,
-        request: &Request<'_>,
-        now: Now,
-        scratch: &mut Scratch,
-    ) -> Explanation {
-        let explained = catch_unwind(AssertUnwindSafe(|| {
-            Explanation::of(|listener| self.run(state, request, now, &mut scratch.tape, listener, |_| ()))
-        }));
-        explained.unwrap_or_else(|_| {
-            *scratch = Scratch::default();
-            Explanation {
-                steps: Vec::new(),
-                decision: internal_error(now),
-            }
-        })
-    }
-
-    /// Looks at what is left for a caller of one tool, or of any where the request names none: no unit is taken and no counter
-    /// is made. The decision is that of [`Engine::decide`], with the limits before the call; a reservation is not opened.
-    pub fn peek<'s>(
-        &self,
-        state: &'s State,
-        request: &Request<'_>,
-        now: Now,
-        scratch: &mut Scratch,
-    ) -> Peek<'s> {
-        let peeked = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(any(test, feature = "forced-panic"))]
-            force_panic(request);
-            let evaluation = self.evaluation(state, request, now);
-            let (policy, limits, frozen) = match evaluation.peek_limits(&self.counters, &mut scratch.tape) {
-                ControlFlow::Continue(found) => found,
-                ControlFlow::Break(denial) => return Peek::refused(denial),
-            };
-            let mut decide = || self.run(state, request, now, &mut scratch.tape, &mut Peeking, |_| ());
-            Peek {
-                decision: if request.tool.is_empty() {
-                    frozen
-                } else {
-                    Some(decide())
-                },
-                policy: &policy.name,
-                policy_version: policy.version(),
-                limits,
-            }
-        }));
-        peeked.unwrap_or_else(|_| {
-            *scratch = Scratch::default();
-            Peek::refused(internal_error(now))
-        })
-    }
-
     /// The counts that every call of one grant, server and tool takes units from, each with the units of one call, for an
     /// enforcement point that admits such calls by itself; none if nothing limits them. The denial, if such calls are denied
     /// or cannot be judged without their arguments, session or time (`docs/quotas.md`). Nothing is taken.
@@ -566,34 +480,6 @@ impl Engine {
         })
     }
 
-    /// Lets the counts that these names select begin anew (`docs/counters.md`). Calls that begin after the return find
-    /// them empty; no other count changes. Blocks as long as the disk takes.
-    pub fn reset(&self, state: &State, names: &ResetNames<'_>, now: Now) -> Result<Reset, ResetError> {
-        self.counters.check_ours().map_err(reset::store_error)?;
-        reset::select(state, names, self.counters.shared().is_some())?.perform(&self.counters, names, now)
-    }
-
-    /// Gives a reservation's units back; `false` if the id is unknown, expired, already settled or not `pep`'s.
-    pub fn roll_back(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
-        // In a forked child nothing can be given back, and a thread that is not there may hold the lock.
-        !self.counters.is_inherited() && self.reservations.roll_back(reservation, pep, &self.counters, now)
-    }
-
-    /// Keeps a reservation's units for good; `false` if the id is unknown, expired, already settled or not `pep`'s.
-    pub fn commit(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
-        !self.counters.is_inherited() && self.reservations.commit(reservation, pep, now)
-    }
-
-    /// True if reservations are open.
-    pub fn has_reservations(&self) -> bool {
-        !self.counters.is_inherited() && !self.reservations.is_empty()
-    }
-
-    /// True if a reservation of this id is open, and `pep`'s.
-    pub fn has_reserved(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
-        !self.counters.is_inherited() && self.reservations.has(reservation, pep, now)
-    }
-
     /// Reclaims idle counters and expired reservations among the next `budget` of each, and frees the memory of removed
     /// counters. To be called now and then by an owner of a clock.
     pub fn sweep(&self, now: Now, budget: usize) {
@@ -602,11 +488,6 @@ impl Engine {
             self.reservations.sweep(now, budget);
             self.counters.turn(budget.div_ceil(SWEPT_PER_BLOCK));
         }
-    }
-
-    /// Returns the time in which a reservation can be rolled back.
-    pub const fn reservation_ttl(&self) -> Duration {
-        self.reservation_ttl
     }
 
     /// Returns the number of live counters, and their greatest number.

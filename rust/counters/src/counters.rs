@@ -11,6 +11,7 @@ use crate::file::{ClockReading, Heritage, Opener, Sizes, StoreError};
 use crate::lease::{self, Ask, Returned};
 #[cfg(not(loom))]
 use crate::reset_names::{ResetTarget, Resets};
+#[cfg(not(loom))]
 use crate::resets::ResetError;
 use crate::shape::Hold;
 #[cfg(not(loom))]

@@ -17,10 +17,12 @@
 use crate::atomic::{AtomicU64, Ordering, agree, spin_loop, stall, yield_now};
 use crate::calendar::period_start_us;
 use crate::quanta::{CLAIMED, FREE, Quanta};
-use crate::{MOST_AHEAD_US, Micros, Now};
+use crate::{Micros, Now};
 use entries::half;
 
 mod entries;
+mod recover;
+mod shares;
 
 /// Entries of a sliding ledger: a sixth of them exact, the others a ring in which 66 parts of a window can be live.
 pub(crate) const SLIDING_ENTRIES: usize = 80;
@@ -398,125 +400,6 @@ impl Ledger<'_> {
     /// never regarded as idle.
     const fn closed(&self) -> u64 {
         if self.base == 0 { 0 } else { self.base + 1 }
-    }
-
-    /// Adds to the share of this node. Units of it are stamped no earlier than now: before, another node may have had them.
-    pub(crate) fn lend(&self, amount: u64, now: Now) {
-        // Before the gate: whoever passes it with these units sees the clock.
-        self.raise_floor(now.stamp_us());
-        let base = self.base;
-        // As in `hold`. It always succeeds.
-        let _ = self
-            .used
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |used| {
-                Some(used.min(base).saturating_sub(amount))
-            });
-    }
-
-    /// Closes the gate if no share is left, and so no unit is in use. False if that is not so; the caller knows that it has lent
-    /// nothing that was not taken back.
-    pub(crate) fn end_share(&self, now: Now) -> bool {
-        self.refresh(now);
-        let ended = self
-            .used
-            .compare_exchange(self.base, self.closed(), Ordering::SeqCst, Ordering::SeqCst);
-        ended.is_ok() || ended == Err(self.closed())
-    }
-
-    /// Takes units that are free out of the share of this node, at most this many. Returns their number.
-    pub(crate) fn take_back(&self, most: u64, now: Now) -> u64 {
-        self.refresh(now);
-        let mut used = self.used.load(Ordering::SeqCst);
-        loop {
-            let amount = self.base.saturating_sub(used).min(most);
-            // As in `hold`.
-            match self
-                .used
-                .compare_exchange_weak(used, used + amount, Ordering::SeqCst, Ordering::SeqCst)
-            {
-                Ok(_) => return amount,
-                Err(now_used) => used = now_used,
-            }
-        }
-    }
-
-    /// Repairs the state that an interrupted call left, in a file that nobody else uses.
-    ///
-    /// Written amounts were admitted; a hold that was not written down belongs to a call that was never answered. An
-    /// entry that was claimed may hold units of any stamp up to the last one, so it gets the last one: its units come
-    /// back late, never early.
-    pub(crate) fn mend(&self) {
-        let last = self.last.load(Ordering::SeqCst);
-        let (mut used, mut next_expiry) = (self.base, u64::MAX);
-        for entry in 0..self.entries() {
-            let amount = self.payload[entry].load(Ordering::SeqCst);
-            let tag = match self.tag(entry) {
-                CLAIMED => {
-                    let tag = if amount == 0 { FREE } else { Quanta::tag(last) };
-                    self.publish(entry, tag);
-                    tag
-                }
-                tag => tag,
-            };
-            if tag == FREE {
-                if amount != 0 {
-                    self.payload[entry].store(0, Ordering::SeqCst);
-                }
-                continue;
-            }
-            used = used.saturating_add(amount);
-            next_expiry = next_expiry.min(Quanta::quantum_near(tag, last) + self.quanta.window());
-        }
-        if self.used.load(Ordering::SeqCst) != used {
-            self.used.store(used, Ordering::SeqCst);
-        }
-        if self.next_expiry.load(Ordering::SeqCst) > next_expiry {
-            self.next_expiry.store(next_expiry, Ordering::SeqCst);
-        }
-    }
-
-    /// Raises `last` to the newest entry, after a power failure. The page with `last` may be older than the page with
-    /// the entries, and an entry that is newer than `last` would be regarded as one whose tag has wrapped, and be
-    /// cleared.
-    ///
-    /// An entry with units that were flushed is at most one merged part newer than a stamp from before the flush, or as
-    /// much as units may be taken ahead. So a tag beyond that, or beyond `ahead_us`, has wrapped.
-    pub(crate) fn raise_last(&self, now: Now, ahead_us: u64) {
-        let told = self.last.load(Ordering::SeqCst);
-        let look = self.quanta.looked(now);
-        let newest = match self.quanta {
-            Quanta::Sliding {
-                quantum_us, merge, ..
-            } => look + merge.max(MOST_AHEAD_US / quantum_us).min(ahead_us / quantum_us),
-            Quanta::Calendar(_) => look,
-        };
-        let last = (0..self.entries())
-            .map(|entry| self.tag(entry))
-            .filter(|&tag| tag != FREE && tag != CLAIMED)
-            .map(|tag| Quanta::quantum_near(tag, told))
-            .filter(|&quantum| quantum <= newest)
-            .fold(told, u64::max);
-        if last != told {
-            self.last.store(last, Ordering::SeqCst);
-        }
-    }
-
-    /// Adds up all written amounts; `None` if the sum is more than any limit allows.
-    pub(crate) fn written_down(&self) -> Option<u64> {
-        let amount = |entry: usize| self.payload[entry].load(Ordering::SeqCst);
-        (0..self.entries())
-            .filter(|&entry| self.tag(entry) != FREE)
-            .map(amount)
-            .try_fold(0, u64::checked_add)
-    }
-
-    /// True if nothing is stamped later than this: boot microseconds, or the period.
-    pub(crate) fn is_before(&self, ceiling: u64) -> bool {
-        let last = match self.quanta {
-            Quanta::Sliding { quantum_us, .. } => ceiling / quantum_us,
-            Quanta::Calendar(_) => ceiling,
-        };
-        self.clock.load(Ordering::SeqCst) <= ceiling && self.last.load(Ordering::SeqCst) <= last
     }
 
     /// Takes expired entries out of the gate, if any can have expired.

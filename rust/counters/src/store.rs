@@ -1,22 +1,17 @@
 //! The store of counters: takes from several counts together, or from none.
 
 use std::cmp;
-#[cfg(not(loom))]
-use std::path::Path;
-#[cfg(not(loom))]
-use std::sync::Arc;
 
 use crate::atomic::{Ordering, agree, fence, stall};
-use crate::cell::{Cell, Count, Layout};
+use crate::cell::{Cell, Count};
 use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
-use crate::file::{self, ClockReading, Clocks, Durable, Heritage, Opener, ResetLine, Sizes, StoreError};
+use crate::file::Durable;
 #[cfg(not(loom))]
-use crate::reset_names::{ResetTarget, Resets};
-use crate::resets::{ResetError, ResetTable};
+use crate::resets::ResetTable;
 use crate::shape::Hold;
-use crate::{CountKey, Demand, LeasedUnits, MOST_AHEAD_US, Micros, Now, Refusal, View};
+use crate::{CountKey, Demand, MOST_AHEAD_US, Micros, Now, Refusal, View};
 use views::{ledger_view, slots_view, stamped, units, view};
 
 pub(crate) use views::window_us;
@@ -307,71 +302,6 @@ impl Store {
         });
     }
 
-    /// Adds to the share that this node has of a leased count, and makes the count if there is none.
-    pub(crate) fn lend(&self, demand: &Demand, owner: &str, amount: Micros, now: Now) -> Result<(), Refusal> {
-        if self.is_inherited() || self.cells.is_closed() {
-            return Err(Refusal::Unavailable);
-        }
-        let reading = &self.cells.read();
-        let mut is_lent = false;
-        for _ in 0..ATTEMPTS {
-            self.cells
-                .find_or_make(reading, demand, owner, now)
-                .map_err(|NoRoom| Refusal::Capacity { demand: 0 })?;
-            // Nothing is reclaimed meanwhile.
-            self.cells.with(demand.key, |cell| {
-                if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
-                    ledger.lend(amount.0, now);
-                    is_lent = true;
-                }
-            });
-            if is_lent {
-                return Ok(());
-            }
-        }
-        Err(Refusal::Capacity { demand: 0 })
-    }
-
-    /// Takes units that are free out of the share of this node, at most this many. Returns their number.
-    pub(crate) fn take_back(&self, key: CountKey, most: Micros, now: Now) -> Micros {
-        let mut taken = 0;
-        if !self.is_inherited() {
-            self.cells.with(key, |cell| {
-                if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
-                    taken = ledger.take_back(most.0, now);
-                }
-            });
-        }
-        Micros(taken)
-    }
-
-    /// Notes that this node has no share of a count any more: all that it was lent was taken back. False while that is not so.
-    pub(crate) fn end_share(&self, key: CountKey, now: Now) -> bool {
-        let mut has_ended = true;
-        if !self.is_inherited() {
-            self.cells.with(key, |cell| {
-                if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
-                    has_ended = ledger.end_share(now);
-                }
-            });
-        }
-        has_ended
-    }
-
-    /// Returns the units of a leased count that are free here, and the admitted ones with the microseconds until they expire.
-    pub(crate) fn leased(&self, key: CountKey, now: Now) -> Option<LeasedUnits> {
-        let mut found = None;
-        self.cells.with(key, |cell| {
-            if let (Count::Ledger(ledger), Layout::Leased { .. }) = (cell.count(), cell.layout()) {
-                found = Some(LeasedUnits {
-                    free: Micros(ledger.look(0, ledger.base, now).free),
-                    used: ledger.times_left(now),
-                });
-            }
-        });
-        found
-    }
-
     /// See [`crate::Counters::in_use`].
     #[cfg(not(loom))]
     pub(crate) fn in_use(&self, now: Now) -> Vec<CountKey> {
@@ -526,130 +456,6 @@ impl Store {
 }
 
 #[cfg(not(loom))]
-impl Store {
-    /// Opens the counters in the file at `path`; makes a new file with `hash_key` if there is none.
-    pub(crate) fn open(
-        path: &Path,
-        sizes: Sizes,
-        hash_key: &[u8; 16],
-        clocks: Clocks<'_>,
-    ) -> Result<Self, StoreError> {
-        let (store, durable) = Self::opened(file::open(path, sizes, hash_key, clocks)?);
-        // No call uses the counters yet. A grant without live counters has nothing that its resets could have left behind.
-        store
-            .resets
-            .forget(&durable, |grant| store.cells.count_of(grant) > 0);
-        Ok(store.with(durable))
-    }
-
-    /// Like [`Self::open`], for a file that other processes use in turn: it keeps every reset that is in force, so that the
-    /// identities which those processes know stay the same. Without a `hash_key` a missing file is an error.
-    pub(crate) fn open_to_share(
-        path: &Path,
-        sizes: Sizes,
-        hash_key: Option<&[u8; 16]>,
-        clocks: Clocks<'_>,
-    ) -> Result<Self, StoreError> {
-        let (store, durable) = Self::opened(match hash_key {
-            Some(hash_key) => file::open(path, sizes, hash_key, clocks)?,
-            None => file::open_existing(path, sizes, clocks)?,
-        });
-        store.resets.forget(&durable, |_| true);
-        Ok(store.with(durable))
-    }
-
-    fn opened((cells, durable, lines): (Cells, Durable, Vec<ResetLine>)) -> (Self, Durable) {
-        let resets = ResetTable::with_lines(durable.hash_key(), &lines);
-        let store = Self {
-            cells,
-            resets,
-            durable: None,
-        };
-        (store, durable)
-    }
-
-    fn with(mut self, durable: Durable) -> Self {
-        self.durable = Some(durable);
-        self
-    }
-
-    /// Returns an error in a child that was forked after the file was opened.
-    pub(crate) fn check_ours(&self) -> Result<(), StoreError> {
-        self.durable.as_ref().map_or(Ok(()), Durable::check_ours)
-    }
-
-    /// Takes what the last process left: see [`crate::Counters::take_heritage`].
-    pub(crate) fn take_heritage(&self) -> Option<Heritage> {
-        self.durable.as_ref().and_then(Durable::take_heritage)
-    }
-
-    /// Names this process in the file: see [`crate::Counters::set_opener`].
-    pub(crate) fn set_opener(&self, opener: &Opener) {
-        if let Some(durable) = &self.durable {
-            durable.set_opener(opener);
-        }
-    }
-
-    /// Returns the key of the identities in the file; `None` for counters in memory.
-    pub(crate) fn hash_key(&self) -> Option<&[u8; 16]> {
-        self.durable.as_ref().map(Durable::hash_key)
-    }
-
-    /// Returns the microseconds from the boot clock to the clock of the stamps; 0 for counters in memory.
-    pub(crate) fn clock_shift_us(&self) -> i64 {
-        self.durable.as_ref().map_or(0, Durable::shift_us)
-    }
-
-    /// The resets in force, as lines of the file.
-    pub(crate) fn reset_lines(&self) -> Vec<ResetLine> {
-        self.resets.lines()
-    }
-
-    /// The resets that the keys of counts depend on; `None` if there are none.
-    #[inline]
-    pub(crate) fn resets(&self) -> Option<Arc<Resets>> {
-        self.resets.current()
-    }
-
-    /// Returns the number of resets in force.
-    pub(crate) fn resets_len(&self) -> usize {
-        self.resets.len()
-    }
-
-    /// Lets the counts that these targets name begin anew: see [`crate::Counters::reset`].
-    pub(crate) fn reset(&self, targets: &[ResetTarget<'_>], now: Now) -> Result<(), ResetError> {
-        self.resets.reset(targets, self.durable.as_ref(), now)
-    }
-
-    /// The time of a call that may have begun before this process opened the file: not before it was opened, since until
-    /// then a new count admits nothing.
-    pub(crate) fn since_opening(&self, now: Now) -> Now {
-        self.durable
-            .as_ref()
-            .map_or(now, |durable| now.not_before_us(durable.opened_us()))
-    }
-
-    /// Returns the number of live counters that a grant has made.
-    pub(crate) fn len_of(&self, grant: &str) -> usize {
-        self.cells.count_of(self.cells.owner_hash(grant))
-    }
-
-    /// Returns once everything that was taken before is on disk. Blocks as long as the disk takes.
-    pub(crate) fn flush(&self, reading: &ClockReading) -> Result<(), StoreError> {
-        self.durable
-            .as_ref()
-            .map_or(Ok(()), |durable| durable.flush(&self.cells, reading))
-    }
-
-    /// Stops all takes, and marks the file as whole: see [`crate::Counters::close`].
-    pub(crate) fn close(&self, reading: Option<&ClockReading>) -> Result<(), StoreError> {
-        self.durable
-            .as_ref()
-            .map_or(Ok(()), |durable| durable.close(&self.cells, reading))
-    }
-}
-
-#[cfg(not(loom))]
 impl Drop for Store {
     fn drop(&mut self) {
         // There is no caller for an error. If the file is not marked as whole, the next start only checks it more closely.
@@ -714,6 +520,9 @@ fn hold_all(
     Ok(stamp_us)
 }
 
+#[cfg(not(loom))]
+mod durable;
+mod shares;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod views;

@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use callgate_core::approval::{Answer, Decided, Question, StoreAnswer};
 use callgate_core::engine::{Identity, Peek, Seen};
 use callgate_core::json::Tape;
-use callgate_core::{
-    Args, Caller, Decision, Engine, Looked, Now, Outcome, Pep, PepId, Request, ReservationId, Scratch, State,
-};
-use callgate_counters::lease::{Settlement, SettlementError};
+use callgate_core::{Args, Caller, Decision, Engine, Looked, Now, Outcome, Pep, Request, Scratch, State};
 use callgate_shared::{SharedConfig, SharedError, Worker};
 use http::HeaderMap;
 
@@ -33,7 +30,12 @@ use crate::listed_tools::ListedTools;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
 use crate::random::keep_ids_in_stock;
-use crate::shared_store::{Settler, SharedStore};
+use crate::shared_store::SharedStore;
+
+mod logged;
+mod settling;
+
+use logged::{asked, asked_server, denial};
 
 /// Message of a denial because the decision could not be logged.
 const UNAVAILABLE_MESSAGE: &str = "every decision has to be logged and the decision log cannot be written; try again later, and tell callgate's operator";
@@ -354,54 +356,6 @@ impl Gate {
         )
     }
 
-    /// Gives the units of a call back, and the approval that it used; false if there is nothing to give back.
-    pub(crate) fn roll_back(&self, reservation: ReservationId, pep: PepId) -> bool {
-        let is_settled = self.engine.roll_back(reservation, pep, self.clock.now());
-        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
-            approvals.roll_back(reservation);
-        }
-        is_settled
-    }
-
-    /// Keeps the units of a call for good, and the approval that it used; false if there is nothing to keep.
-    pub(crate) fn commit(&self, reservation: ReservationId, pep: PepId) -> bool {
-        let is_settled = self.engine.commit(reservation, pep, self.clock.now());
-        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
-            approvals.commit(reservation);
-        }
-        is_settled
-    }
-
-    /// Asks the nodes that share counts to settle a reservation that is not known here; false if nothing was settled, and nothing
-    /// will be. Without a store there are no other nodes.
-    pub(crate) async fn settle_elsewhere(
-        &self,
-        reservation: ReservationId,
-        pep: PepId,
-        is_roll_back: bool,
-        deadline: Option<Deadline>,
-    ) -> Result<bool, SettlementError> {
-        let Some(shared) = &self.shared else {
-            return Ok(false);
-        };
-        let name = self.configuration().parts.peps.name_of(pep).map(str::to_owned);
-        let Some(pep) = name else { return Ok(false) };
-        let settlement = Settlement {
-            reservation: reservation.to_string(),
-            pep,
-            is_roll_back,
-        };
-        shared.settle(settlement, deadline.map(Deadline::left)).await
-    }
-
-    /// Lets this settle what the nodes that share counts ask for.
-    pub(crate) fn serve_others(self: &Arc<Self>) {
-        if let Some(shared) = &self.shared {
-            let settler: Arc<dyn Settler> = Arc::<Self>::clone(self);
-            shared.serve(&settler);
-        }
-    }
-
     /// Looks at what is left for a caller. Nothing is taken, counted or logged.
     pub(crate) fn peek<R>(
         &self,
@@ -597,62 +551,6 @@ impl Gate {
         ];
         self.events.push(level, event, fields);
     }
-}
-
-impl Settler for Gate {
-    fn has_reserved(&self, reservation: ReservationId, pep: &str) -> bool {
-        let pep = self.configuration().parts.peps.id_of(pep);
-        pep.is_some_and(|pep| self.engine.has_reserved(reservation, pep, self.clock.now()))
-    }
-
-    fn settle(&self, reservation: ReservationId, pep: &str, is_roll_back: bool) -> bool {
-        let Some(pep) = self.configuration().parts.peps.id_of(pep) else {
-            return false;
-        };
-        if is_roll_back {
-            self.roll_back(reservation, pep)
-        } else {
-            self.commit(reservation, pep)
-        }
-    }
-}
-
-/// The fields of a request that the decision log keeps.
-fn asked<'a>(
-    ingress: Ingress,
-    configuration: &'a Configuration,
-    request: &Request<'a>,
-    decision: &Decision<'_>,
-) -> LoggedRequest<'a> {
-    LoggedRequest {
-        ingress,
-        identity: configuration.state.identity(request, decision),
-        session: request.session,
-        tool: request.tool,
-    }
-}
-
-/// The server that a call was meant for; empty where nothing says so: neither a token that no grant has, nor a request that
-/// could not be read.
-fn asked_server<'a>(
-    configuration: &'a Configuration,
-    request: &Request<'a>,
-    decision: &Decision<'_>,
-) -> &'a str {
-    match request.caller {
-        Caller::Named { grant: "", .. } | Caller::Token(_) | Caller::Contradictory
-            if decision.grant_index.is_none() =>
-        {
-            request.server
-        }
-        _ => configuration.state.identity(request, decision).server,
-    }
-}
-
-/// A denial by the server itself, on behalf of no policy.
-// Generic because a decision is invariant in its lifetime: a `'static` one is no shorter one.
-fn denial<'s>(rule: &'static str, message: Cow<'s, str>, now: Now) -> Decision<'s> {
-    Decision::bare(Outcome::Deny, Cow::Borrowed(rule), message, now.unix_us())
 }
 
 #[cfg(test)]

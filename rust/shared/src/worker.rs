@@ -22,8 +22,10 @@ use crate::reply::Reply;
 use crate::route::Route;
 use crate::way::Way;
 use letters::Letters;
+use names::Names;
 
 mod letters;
+mod names;
 
 /// The script that performs the operations of a call.
 pub const SCRIPT: &str = include_str!("script.lua");
@@ -190,41 +192,6 @@ pub(crate) const fn renewal_tick(lease_us: u64) -> u64 {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Names that no other process has had.
-#[derive(Debug)]
-struct Names {
-    /// The name of this process.
-    process: u128,
-    /// The number of names.
-    made: u64,
-}
-
-impl Names {
-    fn new() -> Self {
-        let mut bytes = [0; 16];
-        // Without random numbers names of one process still differ, and the store tells two that have one apart.
-        if getrandom::fill(&mut bytes[..12]).is_err() {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            bytes = now.map_or(0, |now| now.as_nanos()).to_le_bytes();
-        }
-        Self {
-            process: u128::from_le_bytes(bytes),
-            made: 0,
-        }
-    }
-
-    /// A name that no node has had.
-    fn next(&mut self) -> String {
-        self.made += 1;
-        format!("{}{}", Self::prefix(self.process), self.made)
-    }
-
-    /// The beginning of all names of a process.
-    fn prefix(process: u128) -> String {
-        format!("{process:024x}.")
-    }
 }
 
 /// A policy that has a way to the store of its own; `None` for the way of all others.
