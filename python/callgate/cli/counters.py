@@ -132,14 +132,14 @@ def move(
     if as_json:
         typer.echo(json.dumps(moved))
     else:
-        typer.echo(f"moved: {moved['moved']} counters")
-        typer.echo(f"known: {moved['known']} counters, which were moved before")
-        typer.echo(f"local: {moved['local']} counters, of limits that are not shared")
-        typer.echo(f"left:  {moved['left']} counters, of which not all values are known")
+        typer.echo(f"moved: {moved['moved']}")
+        typer.echo(f"known: {moved['known']} (moved before)")
+        typer.echo(f"local: {moved['local']} (of limits that are not shared)")
+        typer.echo(f"left:  {moved['left']} (not moved: not all of their values are known)")
     if moved["left"]:
         message = (
-            f"{moved['left']} counters were not moved, so their shared limits begin empty: limits by session or "
-            "argument, and grants and tools that are not configured, which --grant and --tool can name"
+            "the shared limits of what was left begin empty: limits by session or argument, and those of grants and "
+            "tools that are not configured, which --grant and --tool can name"
         )
         typer.echo(f"note:  {message}", err=True)
         raise typer.Exit(1)
