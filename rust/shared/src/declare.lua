@@ -27,9 +27,8 @@ local time = redis.call('TIME')
 local now = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
 local lost = (epoch or known ~= '') and '1' or '0'
 epoch = identity .. ':' .. new
-for _, node in ipairs(redis.call('HKEYS', KEYS[2])) do
-  redis.call('DEL', policy .. ':held:' .. node)
-end
+local nodes = redis.call('HGETALL', KEYS[2])
+for index = 1, #nodes, 2 do redis.call('DEL', policy .. ':held:' .. nodes[index]) end
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('HSET', policy, 'epoch', epoch, 'begun', now, 'seen', now, 'lost', lost, 'key', fingerprint,
   'cleaned', '0', 'oldest', '0')

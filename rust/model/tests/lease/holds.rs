@@ -121,7 +121,7 @@ fn with_nodes_that_start_again_and_take_over() {
     holds(2, rules(2, 2, TAKES_OVER, crashes));
     holds(2, rules(1, 2, TAKES_OVER, lost));
     holds(2, rules(1, 2, TAKES_OVER, copied));
-    holds(2, rules(1, 2, TAKES_OVER, slow));
+    holds(2, rules(1, 1, TAKES_OVER, slow));
     holds(2, rules(1, 2, strict, crashes));
     let lost = Faults {
         lost_messages: 1,
