@@ -116,9 +116,12 @@ def reset(
 
 @app.command(epilog=examples("callgate counters move", "callgate counters move --grant ci --grant release"))
 def move(
-    grant: Annotated[list[str] | None, typer.Option(help="Id of a grant that is not configured; repeatable.")] = None,
+    grant: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Id of a grant that is not configured; repeatable.")
+    ] = None,
     tool: Annotated[
-        list[str] | None, typer.Option(help="Name of a tool that no policy and no catalogue names; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="TOOL", help="Name of a tool that no policy and no catalogue names; repeatable."),
     ] = None,
     state: StateFolder = None,
     config: ConfigFile = None,
