@@ -21,7 +21,7 @@ use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Args, Decision, Now, Outcome, Request};
 
 pub use crate::compile::{AppliedEntry, Need};
-pub use crate::eval::carry::{Carried, CarryError, CarryNames};
+pub use crate::eval::carry::{CarryError, CarryNames, MovedCounts};
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::peek::{Peek, PeekedCount, PeekedLimit};
 pub use crate::eval::quota::{QuotaCounts, QuotaDenial};

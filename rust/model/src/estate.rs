@@ -1,4 +1,4 @@
-//! What a process leaves in its file of counters, for the one that opens the file next.
+//! The units that a process leaves in its file of counters, for the one that opens the file next.
 
 use crate::node::Node;
 use crate::rules::{Mutation, Rules, Ticks};

@@ -72,7 +72,7 @@ pub struct Node {
     pub flight: Option<Flight>,
     /// The slow call.
     pub slow: Option<SlowCall>,
-    /// What it has found in its file, or leaves there if it is not up.
+    /// The file that it has found, or leaves if it is not up.
     pub estate: Option<Estate>,
     /// Ends of the units that were lent as quotas and are not used yet. They outlive the node.
     pub quotas: Vec<Ticks>,

@@ -13,18 +13,18 @@ use crate::reply::{Part, Reply, amount};
 
 mod answers;
 mod bring;
+mod call_numbers;
 mod flight;
 mod heir;
 mod resets;
-mod said;
 mod units;
 
+pub(crate) use call_numbers::CallNumbers;
 pub(crate) use flight::Flight;
 use flight::{Pending, window_us};
 pub(crate) use heir::Estate;
 use heir::Heir;
 use resets::ResetsAtStore;
-pub(crate) use said::Said;
 
 /// Operations that move or give back shares, in one call.
 const MOST_AT_ONCE: usize = 256;
@@ -69,7 +69,7 @@ pub struct Lease {
     node: Arc<str>,
     /// True while the store knows this node.
     is_member: bool,
-    said: Said,
+    said: CallNumbers,
     records: HashMap<CountKey, Record>,
     /// The records in the order in which they are looked at.
     round: VecDeque<CountKey>,
@@ -94,7 +94,7 @@ pub struct Lease {
     lows: Vec<Low>,
     returns: Vec<Returned>,
     shrinks: Vec<(CountKey, u64)>,
-    /// What a process that has ended has left, until the store knows.
+    /// The heir of a process that has ended, until the store has its units.
     heir: Option<Heir>,
     resets: ResetsAtStore,
     /// Units of before that go to the store.
@@ -120,7 +120,7 @@ impl Lease {
             known_epoch: None,
             node: node.into(),
             is_member: false,
-            said: Said::default(),
+            said: CallNumbers::default(),
             records: HashMap::new(),
             round: VecDeque::new(),
             refused: VecDeque::new(),
@@ -143,7 +143,7 @@ impl Lease {
     }
 
     /// Numbers calls together with other leases of this process.
-    pub(crate) fn number_calls(&mut self, said: Said) {
+    pub(crate) fn number_calls(&mut self, said: CallNumbers) {
         self.said = said;
     }
 

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use callgate_counters::lease::{Ask, Settlement, Shared};
-use callgate_counters::{Counters, Now};
+use callgate_counters::lease::{Ask, Shared};
 use redis::{Script, Value};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -15,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::{SharedConfig, fingerprint};
 use crate::error::SharedError;
 use crate::keys::{Keys, VERSION};
-use crate::lease::{Estate, Flight, Lease, Said, Times};
+use crate::lease::{CallNumbers, Estate, Flight, Lease, Times};
 use crate::link::Link;
 use crate::mail::Mail;
 use crate::reply::Reply;
@@ -24,8 +23,11 @@ use crate::way::Way;
 use letters::Letters;
 use names::Names;
 
+pub use node::Node;
+
 mod letters;
 mod names;
+mod node;
 
 /// The script that performs the operations of a call.
 pub const SCRIPT: &str = include_str!("script.lua");
@@ -41,29 +43,7 @@ const REFUSED: Duration = Duration::from_secs(5);
 /// The longest time for which the end of the process waits until shares are given back.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The counters of this node, its clock, and those who are told.
-pub trait Node: Send + Sync + 'static {
-    /// The counters.
-    fn counters(&self) -> &Counters;
-    /// This instant, on the clock of the counters.
-    fn now(&self) -> Now;
-    /// The store can be used, or cannot, for this reason.
-    fn store_changed(&self, fault: Option<&SharedError>);
-    /// True while reservations are open here.
-    fn has_reservations(&self) -> bool {
-        false
-    }
-    /// True if this enforcement point has an open reservation of this id here.
-    fn has_reserved(&self, _settlement: &Settlement) -> bool {
-        false
-    }
-    /// Settles a reservation; false if there is none of this enforcement point.
-    fn settle(&self, _settlement: &Settlement) -> bool {
-        false
-    }
-}
-
-/// What is known of the store.
+/// The state of the store, as the worker knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The reason why the store is not used now; `None` if it is.
@@ -104,7 +84,7 @@ impl Worker {
             let prefix = Names::prefix(heritage.opener.name);
             Arc::new(Estate::new(heritage, prefix))
         });
-        let said = Said::new(names.process);
+        let said = CallNumbers::new(names.process);
         // Also where it never says anything: who opens the file next has to find this process, not one before.
         said.note(counters);
         let pace = Duration::from_micros(renewal_tick(micros(config.lease)));
@@ -220,8 +200,8 @@ struct Run<N> {
     refused: HashMap<u32, (SharedError, Instant)>,
     state: Arc<Mutex<State>>,
     names: Names,
-    said: Said,
-    /// What the process has left that had this one's file of counters before.
+    said: CallNumbers,
+    /// The units of the process that had this one's file of counters before.
     estate: Option<Arc<Estate>>,
     letters: Letters,
 }

@@ -33,9 +33,9 @@ pub struct CarryNames<'n> {
     pub tools: &'n [String],
 }
 
-/// What has become of the counts of this node that have units in use.
+/// The numbers of counts of this node with units in use, by outcome of the move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Carried {
+pub struct MovedCounts {
     /// Counts whose units were added to those of the store.
     pub moved: usize,
     /// Counts whose units were added before.
@@ -76,7 +76,12 @@ type Moving = BTreeMap<u128, BroughtCount>;
 impl Engine {
     /// Adds the units of shared counts that this node has kept alone so far to those of the store, each count once. Blocks as
     /// long as the store takes.
-    pub fn carry_over(&self, state: &State, names: &CarryNames<'_>, now: Now) -> Result<Carried, CarryError> {
+    pub fn carry_over(
+        &self,
+        state: &State,
+        names: &CarryNames<'_>,
+        now: Now,
+    ) -> Result<MovedCounts, CarryError> {
         let counters = self.store();
         let store = counters.shared().ok_or(CarryError::NotShared)?;
         let hash_key = *counters.hash_key().ok_or(CarryError::InMemory)?;
@@ -138,10 +143,10 @@ impl Engine {
             .flat_map(|(_, moving)| moving.keys().copied())
             .collect();
         local.retain(|key| !moved.contains(key));
-        let mut carried = Carried {
+        let mut carried = MovedCounts {
             local: local.len(),
             left: in_use.len() - moved.len() - local.len(),
-            ..Carried::default()
+            ..MovedCounts::default()
         };
         let source = source(&hash_key);
         for (policy, moving) in all {

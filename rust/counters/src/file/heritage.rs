@@ -14,7 +14,7 @@ pub struct Opener {
     pub said: u64,
 }
 
-/// What the process that had a file open before this one has left of the counts that it shared with other nodes.
+/// The units of shared counts that the process before this one has left in its file.
 ///
 /// Complete: it has every unit that the process admitted and that may still be in a window.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub(crate) struct Durable {
     shift_us: i64,
     /// The engine's time at which the file was opened. A new count admits no call of before.
     opened_us: u64,
-    /// What the last process left of counts that it shared, until somebody takes it.
+    /// The units of shared counts that the last process left, until they are taken.
     heritage: Mutex<Option<Heritage>>,
     /// For the opener alone, who must not wait for a flush.
     header: Header,

@@ -18,7 +18,7 @@ pub struct BroughtCount {
     pub units: Vec<(u64, Micros)>,
 }
 
-/// What has become of the counts of an ask.
+/// The numbers of counts of an ask that were added, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Brought {
     /// Counts whose units were added.
@@ -49,7 +49,7 @@ pub struct BringAsk {
     pub source: String,
     /// The counts that are left.
     pub counts: Vec<BroughtCount>,
-    /// What has become of the others.
+    /// The outcome of the others.
     pub brought: Brought,
     answer: mpsc::Sender<Result<Brought, BringError>>,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What becomes of a reservation's units.
+/// The commit or roll-back of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// The id of the reservation, as text.

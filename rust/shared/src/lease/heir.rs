@@ -13,7 +13,7 @@ use crate::call::Call;
 /// Counts that are looked for at once. Each may have a hundred entries.
 const MOST_AT_ONCE: u64 = 64;
 
-/// What a process that has ended has left.
+/// The units and the names of a process that has ended.
 #[derive(Debug)]
 pub(crate) struct Estate {
     /// The beginning of the names of its nodes.

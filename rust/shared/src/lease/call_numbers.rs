@@ -8,12 +8,12 @@ use callgate_counters::{Counters, Opener};
 /// The numbers of the calls of one process: each is higher than all before, over all policies, and stands in the file of counters
 /// before the call is sent. So a file whose number is lower than one that the store has seen is an old copy.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct CallNumbers {
     process: u128,
     last: Arc<AtomicU64>,
 }
 
-impl Said {
+impl CallNumbers {
     /// Nothing was said by the process with this name.
     pub(crate) fn new(process: u128) -> Self {
         Self {
