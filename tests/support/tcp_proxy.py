@@ -89,7 +89,7 @@ class TcpProxy:
 
     def close(self) -> None:
         """Ends it."""
-        self.refuse()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(TIMEOUT_S)
         self._loop.close()
@@ -119,6 +119,16 @@ class TcpProxy:
             self._server.close()
             self._server = None
         await self._cut()
+
+    async def _end(self) -> None:
+        await self._refuse()
+        # A connection that is being accepted has no pair yet, and its transport would stay open.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+        # Transports close in the next turn of the loop.
+        await asyncio.sleep(0)
 
     async def _cut(self) -> None:
         # One that was accepted just now has begun by then.
