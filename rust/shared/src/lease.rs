@@ -28,6 +28,8 @@ use resets::ResetsAtStore;
 
 /// Operations that move or give back shares, in one call.
 const MOST_AT_ONCE: usize = 256;
+/// Shares that grow in one call without a call that waits for it. More would hold up the calls that wait for the store.
+const GROWN_AT_ONCE: usize = 64;
 /// Records that are looked at for each renewal.
 const TENDED: usize = 256;
 /// Renewals within a lease.
@@ -86,12 +88,14 @@ pub struct Lease {
     used_us: u64,
     /// The longest window of a strict count.
     strict_us: u64,
+    /// At least the longest window of a count of which this node has a share, or may get one with the next call.
+    longest_us: u64,
     /// The changes of the policy's limits that were seen.
     changes: u64,
     /// The store's Unix time less ours.
     offset_us: i64,
     asks: VecDeque<Pending>,
-    lows: Vec<Low>,
+    lows: VecDeque<Low>,
     returns: Vec<Returned>,
     shrinks: Vec<(CountKey, u64)>,
     /// The heir of a process that has ended, until the store has its units.
@@ -131,9 +135,10 @@ impl Lease {
             renewed_us: 0,
             used_us: 0,
             strict_us: 0,
+            longest_us: 0,
             offset_us: 0,
             asks: VecDeque::new(),
-            lows: Vec::new(),
+            lows: VecDeque::new(),
             returns: Vec::new(),
             shrinks: Vec::new(),
             heir: None,
@@ -189,12 +194,15 @@ impl Lease {
 
     /// Adds a call that waits.
     pub fn ask(&mut self, ask: UnitsAsk) {
-        self.asks.push_back(Pending { ask, tries: 0 });
+        let pending = Pending { ask, tries: 0 };
+        self.longest_us = self.longest_us.max(pending.longest_us());
+        self.asks.push_back(pending);
     }
 
     /// Adds a count whose share runs low, or of which units are wanted free.
     pub fn low(&mut self, demand: Demand, owner: Arc<str>, wanted: Micros) {
-        self.lows.push(Low {
+        self.longest_us = self.longest_us.max(window_us(&demand));
+        self.lows.push_back(Low {
             demand,
             owner,
             wanted,
@@ -313,6 +321,7 @@ impl Lease {
         let is_renewal = self.is_renewal_due(now);
         if is_renewal {
             self.tend(counters, now);
+            self.longest_us = self.longest_window_us();
         }
         let has_units = self.asks.iter().any(Pending::is_leased) || !self.lows.is_empty();
         let is_new = !self.is_member && !self.asks.is_empty();
@@ -320,8 +329,8 @@ impl Lease {
         let changes_shares = has_units || !self.shrinks.is_empty();
         if changes_shares || is_new || is_renewal || !self.settling.is_empty() {
             let said = self.said.next(counters);
-            let (longest_us, since_us) = (self.longest_window_us(), self.wanted_since_us);
-            flight.renew(longest_us, since_us, said, !self.is_member, ahead_us);
+            let since_us = self.wanted_since_us;
+            flight.renew(self.longest_us, since_us, said, !self.is_member, ahead_us);
             if self.is_member {
                 flight.clean(MOST_AT_ONCE as u64);
             }
@@ -336,10 +345,10 @@ impl Lease {
                 self.shrinks.retain(|(shrunk, _)| *shrunk != key);
             }
         }
-        for returned in self.returns.drain(..) {
+        for returned in drain_some(&mut self.returns) {
             flight.give(&returned);
         }
-        for (key, amount) in std::mem::take(&mut self.shrinks) {
+        for (key, amount) in drain_some(&mut self.shrinks) {
             if let Some(record) = self.records.get(&key) {
                 flight.shrink(&record.demand, amount);
             }
@@ -448,6 +457,11 @@ impl Lease {
         self.is_member = false;
         flights
     }
+}
+
+/// Takes out the first items, as many as go in one call.
+fn drain_some<T>(items: &mut Vec<T>) -> impl Iterator<Item = T> {
+    items.drain(..items.len().min(MOST_AT_ONCE))
 }
 
 /// A count whose share is too small, for nobody who waits.

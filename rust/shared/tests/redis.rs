@@ -334,3 +334,37 @@ fn foreign_keys_are_left_alone() {
     let is_ours = |name: &str| known.contains(&name) || name.starts_with("callgate:1:{p}");
     assert!(names.lines().all(is_ours), "{names}");
 }
+
+/// The most arguments of a script call that the server remembers.
+fn most_arguments(redis: &Redis) -> usize {
+    let log = redis.run(&["SLOWLOG", "GET", "-1"]);
+    let more = log.split("... (").skip(1);
+    let numbers = more.filter_map(|rest| rest.split(' ').next()?.parse().ok());
+    numbers.max().unwrap_or(0)
+}
+
+#[test]
+fn shares_that_grow_ahead_do_not_hold_up_calls_with_one_long_script() {
+    const COUNTS: u128 = 400;
+    let redis = Redis::start(&["--slowlog-log-slower-than", "0", "--slowlog-max-len", "10000"]);
+    let fleet = Fleet::lending(&redis, 1, Duration::from_secs(1), Instant::now());
+    let node = fleet.node(0);
+    let probe = demand(999, 1_000, 1_000, Sharing::Strict);
+    assert!(support::until(|| node.call(&probe)), "{:?}", node.fault());
+    let counts: Vec<Demand> = (1..=COUNTS)
+        .map(|key| demand(key << 64 | key, 60_000, 1_000, Sharing::Leased))
+        .collect();
+    redis.run(&["SLOWLOG", "RESET"]);
+    // So that all of them are wanted before the next call of the script.
+    redis.run(&["CLIENT", "PAUSE", "300"]);
+    let until_us = fleet.now_us() + 500_000;
+    for wanted in &counts {
+        assert!(!node.take_ahead(wanted, 4, until_us));
+    }
+    for wanted in &counts {
+        let has_units = || node.take_ahead(wanted, 4, fleet.now_us() + 500_000);
+        assert!(support::until(has_units), "{:?}", wanted.key);
+    }
+    let most = most_arguments(&redis);
+    assert!((100..2_000).contains(&most), "{most}");
+}

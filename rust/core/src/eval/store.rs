@@ -182,7 +182,8 @@ impl<'s> Counting<'_, 's> {
         };
         let leased = |demand: &&mut Demand| demand.shape.sharing == Sharing::Leased;
         for demand in weighed.counts.demands.iter_mut().filter(leased) {
-            if demand.cost.0 > 0 && demand.view.remaining.0 < demand.shape.max.0 / LOW {
+            let left = demand.view.remaining;
+            if left.0 < demand.shape.max.0 / LOW && has_halved(left, demand.cost) {
                 shared.low(policy, demand, &weighed.grant, self.now);
             }
             add_left(shared, demand);
@@ -208,6 +209,12 @@ impl<'s> Counting<'_, 's> {
             policy.shared.get_or_init(|| shared.policy(&policy.name)),
         ))
     }
+}
+
+/// True if these units took what is left of a share below a power of two. The worker knows the size of the share, calls do not:
+/// so it is told each time that a share has halved, and not by each call.
+const fn has_halved(left: Micros, taken: Micros) -> bool {
+    left.0.leading_zeros() > left.0.saturating_add(taken.0).leading_zeros()
 }
 
 /// Adds what the store had left to what is left of a share.

@@ -1,27 +1,34 @@
 //! Units that calls need, and shares that run low.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use callgate_counters::{Counters, Demand, Now};
+use callgate_counters::{CountKey, Counters, Demand, Now};
 
 use super::flight::Flight;
-use super::{Lease, MOST_AT_ONCE, free_units, runs_low};
+use super::{GROWN_AT_ONCE, Lease, Low, MOST_AT_ONCE, free_units, runs_low};
 use crate::record::{Record, unit};
 
 impl Lease {
-    /// Forgets the shares that were said to run low, and do not: calls only know that a share is small beside `max`, which each
-    /// is where many nodes have one.
+    /// Forgets shares that were said to run low, and do not, up to the first that does.
     pub(super) fn forget_full_shares(&mut self, counters: &Counters, now: Now) {
-        let (records, times) = (&self.records, self.times);
-        self.lows.retain(|low| {
-            let free = free_units(counters, low.demand.key, now);
-            let record = records.get(&low.demand.key);
-            free < low.wanted.0 || record.is_some_and(|record| runs_low(record, free, times, now))
-        });
+        while let Some(low) = self.lows.front()
+            && !self.is_low(low, counters, now)
+        {
+            self.lows.pop_front();
+        }
+    }
+
+    /// True if a share has to grow. Calls only know that it is small beside `max`, as each is where many nodes have one.
+    fn is_low(&self, low: &Low, counters: &Counters, now: Now) -> bool {
+        let free = free_units(counters, low.demand.key, now);
+        let record = self.records.get(&low.demand.key);
+        free < low.wanted.0 || record.is_some_and(|record| runs_low(record, free, self.times, now))
     }
 
     /// Adds the counts of which the store had too little left, if calls were refused since: others may have given some back.
-    fn plan_missed(&mut self, grows: &mut Vec<Grow>) {
+    fn plan_missed(&mut self, grows: &mut Grows) {
         for _ in 0..MOST_AT_ONCE.min(self.refused.len()) {
             let Some(key) = self.refused.pop_front() else {
                 break;
@@ -36,15 +43,8 @@ impl Lease {
                 continue;
             }
             self.refused.push_back(key);
-            if record.is_asked_with_renewals() && !grows.iter().any(|grow| grow.demand.key == key) {
-                grows.push(Grow {
-                    demand: record.demand.clone(),
-                    owner: Arc::clone(&record.owner),
-                    need: 0,
-                    least: 0,
-                    missed,
-                    is_ahead: false,
-                });
+            if record.is_asked_with_renewals() && !grows.has(key) {
+                grows.of(&record.demand, &record.owner).missed = missed;
             }
         }
     }
@@ -57,56 +57,38 @@ impl Lease {
         counters: &Counters,
         now: Now,
     ) {
-        let mut grows: Vec<Grow> = Vec::new();
+        let mut grows = Grows::default();
         let resets = self.policy.resets.current();
         for mut pending in self.asks.drain(..) {
             pending.renew_keys(self.shared.hash_key(), resets.clone());
             self.strict_us = self.strict_us.max(pending.longest_strict_us());
             flight.take(&pending);
             for demand in pending.leased() {
-                let known = grows.iter_mut().find(|grow| grow.demand.key == demand.key);
-                match known {
-                    Some(grow) => {
-                        grow.need = grow.need.saturating_add(demand.cost.0);
-                        grow.least = grow.least.min(demand.cost.0);
-                    }
-                    None => grows.push(Grow {
-                        demand: demand.clone(),
-                        owner: Arc::clone(&pending.ask.owner),
-                        need: demand.cost.0,
-                        least: demand.cost.0,
-                        missed: 0,
-                        is_ahead: false,
-                    }),
-                }
+                let grow = grows.of(demand, &pending.ask.owner);
+                grow.need = grow.need.saturating_add(demand.cost.0);
+                grow.least = match grow.least {
+                    0 => demand.cost.0,
+                    least => least.min(demand.cost.0),
+                };
             }
             flight.pending.push(pending);
         }
-        for low in self.lows.drain(..) {
-            let missed = low
-                .wanted
-                .0
-                .saturating_sub(free_units(counters, low.demand.key, now));
-            let is_ahead = low.wanted.0 > 0;
-            match grows.iter_mut().find(|grow| grow.demand.key == low.demand.key) {
-                Some(grow) => {
-                    grow.missed = grow.missed.max(missed);
-                    grow.is_ahead |= is_ahead;
-                }
-                None => grows.push(Grow {
-                    demand: low.demand,
-                    owner: low.owner,
-                    need: 0,
-                    least: 0,
-                    missed,
-                    is_ahead,
-                }),
+        let most = grows.len() + GROWN_AT_ONCE;
+        while grows.len() < most
+            && let Some(low) = self.lows.pop_front()
+        {
+            if !self.is_low(&low, counters, now) {
+                continue;
             }
+            let free = free_units(counters, low.demand.key, now);
+            let grow = grows.of(&low.demand, &low.owner);
+            grow.missed = grow.missed.max(low.wanted.0.saturating_sub(free));
+            grow.is_ahead |= low.wanted.0 > 0;
         }
         if is_renewal {
             self.plan_missed(&mut grows);
         }
-        for grow in grows {
+        for grow in grows.list {
             let free = free_units(counters, grow.demand.key, now);
             let record = self.records.entry(grow.demand.key).or_insert_with(|| {
                 self.round.push_back(grow.demand.key);
@@ -126,6 +108,42 @@ impl Lease {
             let like = record.lent.max(grow.missed).max(step);
             flight.grow(&record.demand, least, need, like, step);
         }
+    }
+}
+
+/// The counts that need units, in the order in which they were named.
+#[derive(Default)]
+struct Grows {
+    list: Vec<Grow>,
+    places: HashMap<CountKey, usize>,
+}
+
+impl Grows {
+    fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    fn has(&self, key: CountKey) -> bool {
+        self.places.contains_key(&key)
+    }
+
+    /// The needs of a count, none so far if it is new.
+    fn of(&mut self, demand: &Demand, owner: &Arc<str>) -> &mut Grow {
+        let place = match self.places.entry(demand.key) {
+            Entry::Occupied(place) => *place.get(),
+            Entry::Vacant(place) => {
+                self.list.push(Grow {
+                    demand: demand.clone(),
+                    owner: Arc::clone(owner),
+                    need: 0,
+                    least: 0,
+                    missed: 0,
+                    is_ahead: false,
+                });
+                *place.insert(self.list.len() - 1)
+            }
+        };
+        &mut self.list[place]
     }
 }
 

@@ -368,6 +368,32 @@ fn a_look_takes_nothing_and_knows_what_the_store_has_said() {
 }
 
 #[test]
+fn the_worker_is_told_that_a_share_runs_low_each_time_that_it_has_halved() {
+    let mut node = Node::rules(r#"{"limits": [{"counter": "c", "window": "hour", "max": 100000}]}"#);
+    node.lease();
+    let held = node.held();
+    let demand = held.store.as_ref().unwrap().demands[0].clone();
+    node.lend(&demand, 1_000);
+    node.shared.take_asks();
+    let mut told = Vec::new();
+    for left in (0..1_000_u64).rev() {
+        // Longer than the pace of such messages.
+        node.desk.at_ms(10_000 + (1_000 - left) * 15);
+        node.lease();
+        assert_eq!(node.decided(), "allow ");
+        let asks = node.shared.take_asks();
+        if asks.iter().any(|ask| matches!(ask, Ask::Low { .. })) {
+            told.push(left);
+        }
+    }
+    assert!(told.len() < 40, "{told:?}");
+    for pair in told.windows(2) {
+        assert!(pair[1] * 2 + 1 >= pair[0], "{told:?}");
+    }
+    assert!(told.iter().any(|left| (125..=250).contains(left)), "{told:?}");
+}
+
+#[test]
 fn a_reload_that_changes_limits_ends_the_lease_before_calls_meet_them() {
     let mut node = Node::limit("");
     node.lease();
