@@ -1,7 +1,8 @@
 """The cost of Envoy's quota filter: Envoy with tokens of callgate, beside the same Envoy without the filter.
 
-One Envoy with one worker has two listeners that answer by themselves. It has one core together with callgate, which it
-asks for no call, and the load has the other.
+A third subject is the filter alone, which lets everything pass since its quota service cannot be reached: what it costs
+without callgate is the least that callgate's quotas can cost. One Envoy with one worker has a listener for each, which
+answers by itself. It has one core together with callgate, which it asks for no call, and the load has the other.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
 # The configuration that users run: the filter and the cluster are taken from it.
 DEPLOYED = machine.ROOT / "deploy/envoy/quota.yaml"
-WITHOUT, WITH = "no filter", "quota filter"
+WITHOUT, ALONE_FILTER, WITH = "no filter", "quota filter without a service", "quota filter"
 # Wanted: of the rate without the filter.
 RATE = 0.95
+NOWHERE = "nowhere"
 HEADERS = {
     "content-type": "application/json",
     "mcp-method": "tools/call",
@@ -64,11 +66,11 @@ def measure(options: argparse.Namespace, folder: Path, results: report.Report) -
 
 
 def _opened(stack: ExitStack, folder: Path, callgate: str) -> dict[str, Way]:
-    """Starts Envoy with a listener without the filter, and one with it."""
-    ports = [int(address.rpartition(":")[2]) for address in programs.free_addresses(2)]
-    listeners = dict(zip((WITHOUT, WITH), ports, strict=True))
+    """Starts Envoy with a listener for each way."""
+    *ports, closed = [int(address.rpartition(":")[2]) for address in programs.free_addresses(4)]
+    listeners = dict(zip((WITHOUT, ALONE_FILTER, WITH), ports, strict=True))
     path = folder / "envoy.json"
-    path.write_text(json.dumps(_configuration(listeners, callgate)), encoding="utf-8")
+    path.write_text(json.dumps(_configuration(listeners, callgate, closed)), encoding="utf-8")
     command = [str(ENVOY), "-c", str(path), "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error"]
     envoy = stack.enter_context(programs.started(command))
     for port in ports:
@@ -76,14 +78,19 @@ def _opened(stack: ExitStack, folder: Path, callgate: str) -> dict[str, Way]:
     return {name: Way(name, port, [envoy], None) for name, port in listeners.items()}
 
 
-def _configuration(ports: dict[str, int], callgate: str) -> dict[str, Any]:
+def _configuration(ports: dict[str, int], callgate: str, closed: int) -> dict[str, Any]:
     resources = yaml.safe_load(DEPLOYED.read_text(encoding="utf-8"))["static_resources"]
     [listener] = resources["listeners"]
     [cluster] = [cluster for cluster in resources["clusters"] if cluster["name"] == "callgate"]
-    endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
-    endpoint["address"] = through_envoy.address(int(callgate.rpartition(":")[2]))
+    clusters = []
+    for name, port in (("callgate", int(callgate.rpartition(":")[2])), (NOWHERE, closed)):
+        other = copy.deepcopy(cluster)
+        other["name"] = other["load_assignment"]["cluster_name"] = name
+        endpoint = other["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        endpoint["address"] = through_envoy.address(port)
+        clusters.append(other)
     listeners = [_listener(listener, name, port) for name, port in ports.items()]
-    return {"static_resources": {"listeners": listeners, "clusters": [cluster]}}
+    return {"static_resources": {"listeners": listeners, "clusters": clusters}}
 
 
 def _listener(deployed: dict[str, Any], name: str, port: int) -> dict[str, Any]:
@@ -96,6 +103,12 @@ def _listener(deployed: dict[str, Any], name: str, port: int) -> dict[str, Any]:
     host["routes"] = [{"match": {"prefix": "/"}, "direct_response": answer}]
     quota, router = manager["http_filters"]
     filters = [] if name == WITHOUT else [quota]
+    if name == ALONE_FILTER:
+        settings = quota["typed_config"]
+        settings["rlqs_server"]["envoy_grpc"]["cluster_name"] = NOWHERE
+        [matcher] = settings["bucket_matchers"]["matcher_list"]["matchers"]
+        bucket = matcher["on_match"]["action"]["typed_config"]
+        bucket["no_assignment_behavior"] = {"fallback_rate_limit": {"blanket_rule": "ALLOW_ALL"}}
     manager["http_filters"] = [through_envoy.WAITING, *filters, router]
     return listener
 
@@ -162,6 +175,8 @@ def _report(ways: dict[str, Way], results: report.Report) -> None:
     results.table(f"Envoy with quotas, 1 KiB call, HTTP/1.1: {MANY}, and alone", columns, rows)
     rate = report.ratio(ways[WITH].rates(), ways[WITHOUT].rates())
     results.headline("Envoy with quotas: rate beside Envoy without the filter", rate, "x", at_least=RATE)
+    alone = report.ratio(ways[WITH].rates(), ways[ALONE_FILTER].rates())
+    results.headline("Envoy with quotas: rate beside the filter without a service", alone, "x", at_least=RATE)
     results.raw["Envoy with quotas"] = {
         way.name: {
             "requests_per_second": [round(rate) for rate in way.rates()],
