@@ -34,6 +34,7 @@ __all__ = [
     "Shadow",
     "Step",
     "TextPatterns",
+    "Webhook",
     "Wrap",
     "args_json",
     "bench_hgrm",
@@ -1559,6 +1560,42 @@ def bench_hgrm(histogram: str) -> str:
     Raises:
         ConfigError: The text is no HdrHistogram in base64.
     """
+
+@final
+class Webhook:
+    """A receiver of messages over HTTP; no connection is made before `post`.
+
+    Connections to link-local addresses and to the metadata services of clouds are refused, whatever the receiver's name
+    leads to, and redirects are not followed.
+
+    Args:
+        url: The receiver's URL, with ``http`` or ``https``.
+        ca: Certificates in PEM of the trusted authorities; None for the system's.
+        allow_link_local: True to connect to link-local addresses and metadata services as well.
+        timeout_ms: Longest time of a `post`, from the look-up of the receiver's name to the end of the reply.
+
+    Raises:
+        ConfigError: The URL or the certificates are invalid.
+    """
+
+    def __new__(
+        cls, url: str, *, ca: bytes | None = None, allow_link_local: bool = False, timeout_ms: int = 10000
+    ) -> Self: ...
+    def post(self, fields: Sequence[tuple[str, str]], body: bytes) -> tuple[int, str | None, bytes]:
+        """Sends a message.
+
+        Args:
+            fields: Header fields, names and values.
+            body: The message.
+
+        Returns:
+            The status, the field ``Retry-After`` if there is one, and the first 1,024 bytes of the body of a reply
+            whose status is not one of success.
+
+        Raises:
+            ConfigError: A field is invalid.
+            ConnectionError: The receiver has not answered.
+        """
 
 def connect(url: str, *, headers: Sequence[tuple[str, str]] = ..., ca: bytes | None = None) -> int:
     """Connects the client at standard input and output to a server with streamable HTTP (``docs/stdio.md``).

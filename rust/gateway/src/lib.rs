@@ -6,6 +6,7 @@
 //!   everything else as it comes.
 //! - [`pins`] holds what servers say of their tools against what was accepted.
 //! - [`oauth`] makes callers out by the tokens of an issuer.
+//! - [`Webhook`] is one receiver of messages.
 //!
 //! Calls are authorised before they reach this crate: it knows no policy and no counters.
 
@@ -15,7 +16,9 @@ pub mod pins;
 mod pool;
 pub mod reply;
 pub mod upstream;
+mod webhook;
 
 pub use upstream::{
     Failure, FailureKind, ProbeError, ProbeNews, Tally, Upstream, UpstreamConfig, UpstreamError,
 };
+pub use webhook::{Webhook, WebhookReply};

@@ -10,6 +10,7 @@ use callgate_gateway::pins::PinsError;
 use callgate_load::LoadError;
 use callgate_server::{FreezeFileError, LookError, ReloadError, StartError, TooManyListenersError};
 use pyo3::PyErr;
+use pyo3::exceptions::PyConnectionError;
 
 /// The exceptions, which are defined in Python: `callgate/errors.py`.
 mod exceptions {
@@ -60,6 +61,8 @@ pub(crate) enum Error {
     Freezes(FreezeFileError),
     /// An approval cannot be looked at.
     Approvals(LookError),
+    /// A receiver of messages has not answered.
+    Unanswered(callgate_gateway::Failure),
     /// A server was asked for something that its state does not allow.
     ServerState(&'static str),
 }
@@ -102,6 +105,7 @@ impl fmt::Display for Error {
             Self::Approvals(LookError::TooMany) => {
                 f.write_str("too many requests wait for approvals; ask again later")
             }
+            Self::Unanswered(failure) => failure.fmt(f),
             Self::ServerState(fault) => f.write_str(fault),
         }
     }
@@ -128,6 +132,7 @@ impl From<Error> for PyErr {
             | Error::Reset(
                 ResetError::Counters(callgate_counters::ResetError::Store(_)) | ResetError::Store { .. },
             ) => exceptions::StoreError::new_err(error.to_string()),
+            Error::Unanswered(_) => PyConnectionError::new_err(error.to_string()),
             Error::Setup(_)
             | Error::Pins(_)
             | Error::Value(..)

@@ -40,6 +40,7 @@ mod setup;
 mod shared;
 mod sizes;
 mod text;
+mod webhook;
 mod wrap;
 
 // Threads of the data plane allocate and free memory all the time; with the system's allocator they wait for each
@@ -86,6 +87,8 @@ mod _callgate {
     use crate::prose::{SentenceScorer, TextPatterns, sentence_terms};
     #[pymodule_export]
     use crate::server::Server;
+    #[pymodule_export]
+    use crate::webhook::Webhook;
     #[pymodule_export]
     use crate::wrap::Wrap;
 

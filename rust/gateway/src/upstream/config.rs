@@ -94,7 +94,7 @@ pub struct UpstreamError {
 }
 
 impl UpstreamError {
-    pub(super) fn new(part: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(part: &'static str, message: impl Into<String>) -> Self {
         Self {
             part,
             message: message.into(),
@@ -103,7 +103,7 @@ impl UpstreamError {
 }
 
 /// An endpoint that can be asked.
-pub(super) fn endpoint(url: &str, allows_link_local: bool) -> Result<Uri, UpstreamError> {
+pub(crate) fn endpoint(url: &str, allows_link_local: bool) -> Result<Uri, UpstreamError> {
     let fault = |message: &str| UpstreamError::new("url", message);
     let expected = "expected a URL such as `https://mcp.example.com/mcp`";
     let uri: Uri = url.parse().map_err(|_| fault(expected))?;
@@ -141,7 +141,7 @@ pub(super) fn endpoint(url: &str, allows_link_local: bool) -> Result<Uri, Upstre
 }
 
 /// The fields sent with every request; their values never show.
-pub(super) fn headers(headers: &[(String, String)]) -> Result<HeaderMap, UpstreamError> {
+pub(crate) fn headers(headers: &[(String, String)]) -> Result<HeaderMap, UpstreamError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let fault = |message: String| UpstreamError::new("headers", message);

@@ -51,7 +51,7 @@ pub enum Failure {
 
 impl Failure {
     /// Of a request that was sent, or was to be, over HTTP.
-    pub(super) fn of_http(error: &SendError) -> Self {
+    pub(crate) fn of_http(error: &SendError) -> Self {
         match error {
             SendError::Broken(_) => Self::Broken(chain(error)),
             SendError::Unsent(_) => Self::Unreachable(chain(error)),

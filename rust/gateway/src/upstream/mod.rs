@@ -29,6 +29,7 @@ pub use probe::{ProbeError, ProbeNews};
 use tally::Bounds;
 pub use tally::{Place, Tally};
 
+pub(crate) use config::{endpoint, headers};
 pub(crate) use connector::{Connector, connector};
 pub(crate) use failure::chain;
 
