@@ -49,6 +49,8 @@ class Kind(str, Enum):
     PINS = "pins"
     PEOPLE = "people"
     TOKENS = "tokens"
+    NOTICES = "notices"
+    """Events of which receivers are told."""
 
 
 def next_numbers(connection: Connection, kind: Kind, count: int = 1) -> range:

@@ -51,6 +51,8 @@ class Domain(IntEnum):
     """Documents and pins, which imports change in bulk."""
     IDENTITY = 3
     """People, machine tokens and sessions: a login waits for no import."""
+    NOTICES = 4
+    """The outboxes of receivers: calls do not wait for what becomes of messages."""
 
 
 class _Joined(threading.local):

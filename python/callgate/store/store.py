@@ -12,6 +12,8 @@ from callgate.store.changes import Kind, last_numbers
 from callgate.store.documents import DocumentKind, Documents
 from callgate.store.freezes import Freezes
 from callgate.store.model import PENDING_IN_ALL, PENDING_PER_GRANT
+from callgate.store.notices.outbox import Notices
+from callgate.store.notices.receivers import NoticeReceivers
 from callgate.store.open import open_database
 from callgate.store.people import People
 from callgate.store.permits import Permits
@@ -44,6 +46,8 @@ class Store:
         self.tokens = Tokens(database)
         self.sessions = Sessions(database)
         self.attempts = Attempts(database)
+        self.notices = Notices(database)
+        self.notice_receivers = NoticeReceivers(database)
         self.audit = AdminAudit(database)
         self.requests = Requests(database)
         self.replicas = Replicas(database)

@@ -13,6 +13,7 @@ from callgate.store.approvals.state import locked, record, set_state
 from callgate.store.errors import AnswererError, AnswerError, ReasonError, StateError
 from callgate.store.issuers import LOCAL_ISSUER
 from callgate.store.model import Actor, Approval, PermitOffer, Person, State, Verdict, from_row
+from callgate.store.notices.model import NoticeEvent
 from callgate.store.people import Role, has_nobody, read_person
 from callgate.store.permits import make_permit
 from callgate.store.tables import answers
@@ -66,6 +67,7 @@ def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us
 def _write(connection: Connection, approval: Approval, answer: Answer, by: Actor, now_us: int) -> Approval:
     """Writes an answer that may be given, and the state that it leads to."""
     approval_id = approval.id
+    decided: dict[str, Any]
     _replace(connection, approval_id, answer)
     offer = _offer(answer)
     connection.execute(
@@ -85,17 +87,20 @@ def _write(connection: Connection, approval: Approval, answer: Answer, by: Actor
     if answer.verdict is Verdict.DENY:
         # A denial holds as long as a pending one waits.
         until_us = now_us + min(need.timeout_us for need in approval.needs)
-        return set_state(
-            connection, approval, State.DENIED, by, answer.reason, now_us, until_us=until_us, decided_us=now_us
-        )
+        decided = {"until_us": until_us, "decided_us": now_us}
+        event = NoticeEvent.DENIED
+        return set_state(connection, approval, State.DENIED, by, answer.reason, now_us, event=event, **decided)
     owners = {approval.call.owner, answer.owner}
     # A person may have become the owner after the answer.
     given = current(connection, approval_id, owners)
     rule = open_rule(approval.needs, given)
     if rule is not None:
-        return set_state(connection, approval, State.PENDING, by, "approved in part", now_us, open_rule=rule)
+        event = NoticeEvent.ANSWERED
+        return set_state(
+            connection, approval, State.PENDING, by, "approved in part", now_us, event=event, open_rule=rule
+        )
     until_us = now_us + min(need.valid_us for need in approval.needs)
-    decided: dict[str, Any] = {"until_us": until_us, "decided_us": now_us, "open_rule": None}
+    decided = {"until_us": until_us, "decided_us": now_us, "open_rule": None, "event": NoticeEvent.APPROVED}
     if answer.permit is None:
         return set_state(connection, approval, State.APPROVED, by, answer.reason, now_us, **decided)
     people = sorted(Person(row.issuer, row.subject) for row in given)

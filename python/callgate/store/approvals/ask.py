@@ -34,6 +34,8 @@ from callgate.store.model import (
     from_row,
     state_at,
 )
+from callgate.store.notices.events import endings, write_events
+from callgate.store.notices.model import Happening, NoticeEvent
 from callgate.store.statements import Statement
 from callgate.store.tables import approvals, evidence
 from callgate.store.tables.approvals import LIVE, PENDING
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 _TABLE: Final = approvals.c
+_CALLGATE: Final = "callgate"
+_OVER: Final = "its time is over"
 
 # Built once: to build a statement takes longer than to run it.
 _FIND: Final = select(approvals).where(_TABLE.fingerprint.in_(bindparam("fingerprints", expanding=True)), text(LIVE))
@@ -171,6 +175,7 @@ class _Batch:
             self._update(State.CONSUMED, [_change(one, next(numbers), one.used_by) for one in used])
             if self._new:
                 self._insert([(*new, next(numbers)) for new in self._new.values()])
+            self._tell(expired)
         if self._permits is not None:
             self._permits.write()
 
@@ -242,6 +247,15 @@ class _Batch:
             ],
         )
 
+    def _tell(self, expired: Sequence[_Held]) -> None:
+        """Writes the events of new approvals, and of those whose time is over."""
+        over = endings(State.EXPIRED, [one.stored for one in expired], _CALLGATE, _OVER)
+        asked = (
+            Happening(ask.new_id, NoticeEvent.REQUESTED, {"until_us": self._until(ask)})
+            for ask, _ in self._new.values()
+        )
+        write_events(self._connection, [*over, *asked], self._now_us)
+
     def _row(self, ask: Ask, shown: Evidence, number: int) -> dict[str, Any]:
         call = ask.call
         return {
@@ -281,9 +295,9 @@ def _change(held: _Held, number: int, ask: Ask | None) -> dict[str, Any]:
     return {
         "of_id": held.stored.id,
         "of_state": held.stored.state.value,
-        "by": "callgate" if ask is None else ask.call.grant,
+        "by": _CALLGATE if ask is None else ask.call.grant,
         "source": "" if ask is None else ask.source,
-        "why": "its time is over" if ask is None else "used",
+        "why": _OVER if ask is None else "used",
         "used": None if ask is None else ask.use_id,
         "number": number,
     }

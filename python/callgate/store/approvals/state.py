@@ -11,6 +11,8 @@ from callgate.store import audit
 from callgate.store.changes import Kind, change_rows, next_numbers
 from callgate.store.errors import StateError
 from callgate.store.model import Actor, Approval, State, from_row
+from callgate.store.notices.events import endings, happening, write_events
+from callgate.store.notices.model import NoticeEvent
 from callgate.store.tables import approvals
 from callgate.store.tables.approvals import LIVE
 from callgate.store.unknown import unknown_id
@@ -46,9 +48,11 @@ def set_state(
     by: Actor,
     cause: str,
     now_us: int,
+    *,
+    event: NoticeEvent | None = None,
     **more: Any,  # noqa: ANN401  columns
 ) -> Approval:
-    """Writes the next state of an approval that was read in this transaction."""
+    """Writes the next state of an approval that was read in this transaction, and the event that receivers hear of."""
     [number] = next_numbers(connection, Kind.APPROVALS)
     changed = connection.execute(
         update(approvals)
@@ -67,7 +71,10 @@ def set_state(
     if changed is None:
         message = f"the approval `{approval.id}` changed meanwhile; nothing was written"
         raise StoreError(message)
-    return from_row(changed)
+    after = from_row(changed)
+    if event is not None:
+        write_events(connection, [happening(event, approval.state, after)], now_us)
+    return after
 
 
 def restore(connection: Connection, approval_id: str, use_id: str, by: Actor, now_us: int) -> Approval:
@@ -100,7 +107,7 @@ def withdraw(connection: Connection, approval_id: str, by: Actor, cause: str, no
     approval = from_row(row, now_us)
     if approval.state not in {State.PENDING, State.APPROVED, State.DENIED}:
         raise StateError("approval", approval_id, approval.state.value, "it cannot be withdrawn")
-    ended = set_state(connection, from_row(row), State.ENDED, by, cause, now_us)
+    ended = set_state(connection, from_row(row), State.ENDED, by, cause, now_us, event=NoticeEvent.ENDED)
     record(connection, by, "withdraw", approval, ended, cause, now_us)
     return ended
 
@@ -152,5 +159,8 @@ def _change_many(
     now_us: int,
 ) -> int:
     """Changes the state of up to a hundred rows, and returns their number."""
-    ids = list(connection.scalars(select(_TABLE.id).where(*where).order_by(_TABLE.until_us).limit(_AT_ONCE)))
+    query = select(_TABLE.id, _TABLE.state, _TABLE.until_us).where(*where).order_by(_TABLE.until_us).limit(_AT_ONCE)
+    rows = connection.execute(query).all()
+    ids = [row.id for row in rows]
+    write_events(connection, endings(state, rows, by.name, cause), now_us)
     return change_rows(connection, approvals, Kind.APPROVALS, ids, by, cause, now_us, state=state.value)

@@ -6,6 +6,7 @@ from callgate.store.tables.base import changes, metadata
 from callgate.store.tables.documents import accepted_pins, document_versions, documents
 from callgate.store.tables.freezes import freezes
 from callgate.store.tables.identity import login_attempts, login_links, machine_tokens, people, sessions
+from callgate.store.tables.notices import notice_events, notice_receivers, notices
 from callgate.store.tables.permits import permit_uses, permits
 from callgate.store.tables.requests import admin_requests, replicas
 
@@ -24,6 +25,9 @@ __all__ = [
     "login_links",
     "machine_tokens",
     "metadata",
+    "notice_events",
+    "notice_receivers",
+    "notices",
     "people",
     "permit_uses",
     "permits",

@@ -1,0 +1,1 @@
+"""Notices in the store: events of approvals, and the outbox of each receiver."""
