@@ -409,6 +409,22 @@ PROCESS = [
         },
     ),
     Panel(
+        "Notices",
+        "Notices in the outboxes of receivers, and what became of others; `dead` ones wait for a person.",
+        "short",
+        {
+            "{{state}} {{receiver}}": "max by (receiver, state) (callgate_notices{@})",
+            "{{result}} {{receiver}}": "sum by (receiver, result)"
+            " (increase(callgate_notice_results_total{@}[$__rate_interval])) > 0",
+        },
+    ),
+    Panel(
+        "Age of the oldest notice that waits",
+        "One that grows is of a receiver that takes nothing: the log says why (`notice_failed`).",
+        "s",
+        {"{{receiver}}": "time() - min by (receiver) (callgate_oldest_notice_timestamp_seconds{@})"},
+    ),
+    Panel(
         "Logins",
         "Logins on the admin port by method and outcome; `slowed` came during the wait after failed ones.",
         "short",

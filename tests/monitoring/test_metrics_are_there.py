@@ -66,12 +66,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     setup = Setup(folder)
     setup.write("p.json", POLICY)
     setup.write("limits.yaml", RATE_LIMITS)
+    (folder / "secret").write_text("whsec_" + "a" * 40)
     with running_redis(folder / "redis") as redis, serving(Server) as port:
         setup.configure(
             servers={"s": {"policy": "p", "upstream": {"url": f"http://127.0.0.1:{port}/mcp"}}},
             counters={"per_grant": 3, "shared": {"url": redis.url, "lease": "1s", "budget": "500ms"}},
             rate_limits=["limits.yaml"],
             audit={"path": "decisions.jsonl"},
+            # Nobody listens there, so that a notice waits.
+            notices={"receivers": {"ops": {"url": "http://127.0.0.1:1/hook", "secret_files": ["secret"]}}},
         )
         with setup.serving("--counters", f"file:{folder / 'counters'}") as running:
             yield exercised(running)
@@ -96,6 +99,7 @@ def exercised(running: Running) -> str:
         method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(SHOULD_RATE_LIMIT)
         method(message, timeout=TIMEOUT_S)
     until(lambda: "callgate_oldest_pending_approval_timestamp_seconds 1" in running.get("/metrics"))
+    until(lambda: "callgate_oldest_notice_timestamp_seconds{" in running.get("/metrics"))
     return running.get("/metrics")
 
 

@@ -15,6 +15,7 @@ from callgate.control import logs
 from callgate.control.admin_api import admin_face
 from callgate.control.freeze_targets import managed_names, unknown_name
 from callgate.control.metrics import ServerCollector, registry
+from callgate.control.notices import page_url
 from callgate.control.parts import Parts
 from callgate.control.plan_findings import known_tools
 from callgate.control.port.certificate import admin_certificate
@@ -61,7 +62,15 @@ class ControlPlane:
         self._admin = AdminServer(started.admin, self._pages, certificate=started.certificate)
         self._socket = _Socket(plan.config.state, self._pages)
         data_plane = (engine, started.approvals)
-        self._parts = Parts(started.source, data_plane, started.restored, self.reloader, store_numbers, tell_documents)
+        self._parts = Parts(
+            started.source,
+            data_plane,
+            started.restored,
+            self.reloader,
+            (store_numbers, collector.notices),
+            lambda: page_url(self.reloader.plan.bundle, self._admin.address),
+            tell_documents,
+        )
         described = self._administer(collector.logins)
         self._pages.serving = lambda: self.reloader.serving
         self._pages.routes = _routes(engine, server, self.reloader, self._parts, described)

@@ -16,6 +16,7 @@ from callgate.config.grants import Grant, GrantsFile
 from callgate.config.judge import Faulting, read_from, section_of
 from callgate.config.key import is_in_state, key_path, parse_token, read_key
 from callgate.config.load import Loaded, load_with_faults
+from callgate.config.notice_files import ReadReceiver, read_receivers
 from callgate.config.oauth import Jwks
 from callgate.config.shared_keys import CA_FILE, PASSWORD_FILE, checked_authorities, parse_password
 from callgate.config.state import pins_folder
@@ -76,6 +77,8 @@ class Bundle:
     """The password of shared counters."""
     redis_ca: bytes | None = field(default=None, repr=False)
     """The authorities that are trusted for shared counters."""
+    receivers: tuple[ReadReceiver, ...] = field(default=(), repr=False)
+    """The receivers of notices."""
 
     @property
     def config(self) -> Config:
@@ -182,6 +185,10 @@ def read_with_faults(
     admin_token = _of_file(loaded, ("admin", "token_file"), config.admin.token_file, parse_token, files, faults)
     shared = config.counters.shared
     password_file, ca_file = (None, None) if shared is None else (shared.password_file, shared.ca_file)
+
+    def read(at: KeyPath, path: Path) -> bytes:
+        return _read(loaded, at, path, files, faults)
+
     bundle = Bundle(
         loaded,
         policies,
@@ -195,6 +202,7 @@ def read_with_faults(
         admin_tls=admin_tls,
         redis_password=_of_file(loaded, PASSWORD_FILE, password_file, parse_password, files, faults),
         redis_ca=_of_file(loaded, CA_FILE, ca_file, checked_authorities, files, faults),
+        receivers=tuple(read_receivers(loaded, read, faults)),
     )
     return bundle, faults
 

@@ -14,6 +14,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
+from callgate.config.notice_files import plain_receivers
 from callgate.config.oauth import listed
 from callgate.config.policies import (
     Catalogue,
@@ -286,6 +287,8 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
         yield "no peps are configured, so everybody who reaches the port may ask and settle"
     if config.tls is None and config.listen is not None and not is_loopback(host_of(config.listen)):
         yield f"`{config.listen}` is no loopback address and has no TLS: tokens and arguments travel in the clear"
+    for name in plain_receivers(bundle.receivers):
+        yield f"the receiver {quoted(name)} of notices has no TLS: its messages travel in the clear"
     if not is_loopback(host_of(config.admin.listen)):
         if config.admin.token_file is None:
             yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
@@ -392,6 +395,10 @@ def _secrets(bundle: Bundle) -> Iterator[str]:
     shared = config.counters.shared
     if shared is not None and shared.password_file is not None and is_open_to_others(shared.password_file):
         yield f"other users may read the password `{shared.password_file}`; chmod 600 it"
+    for receiver in config.notices.receivers.values():
+        for path in (*receiver.secret_files, *([] if receiver.url_file is None else [receiver.url_file])):
+            if is_open_to_others(path):
+                yield f"other users may read the secret `{path}`; chmod 600 it"
 
 
 def unknown(what: str, name: str, known: object) -> str:

@@ -34,6 +34,7 @@ from callgate.text import did_you_mean, is_text, quoted
 _MAX_PORT: Final = 65_535
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_BASE: Final = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 FILE_STORE: Final = "file:"
 
 
@@ -196,6 +197,18 @@ def _host(value: str) -> str:
         message = (
             f"expected a host name without a scheme and a port, such as `callgate.example.com`, got {quoted(value)}"
         )
+        raise ValueError(message)
+    return value
+
+
+def public_base(value: str) -> str:
+    """A URL without a path.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not _BASE.fullmatch(value):
+        message = f"expected a URL without a path, such as `https://callgate.example.com`, got {quoted(value)}"
         raise ValueError(message)
     return value
 

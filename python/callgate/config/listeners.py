@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from callgate.config.fields import Address, FilePath, Section
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from callgate.config.fields import Address, FilePath, Section, public_base
 
 
 class AdminTls(Section):
@@ -31,6 +35,10 @@ class Admin(Section):
 
     tls: AdminTls | None = None
     """TLS of the admin port."""
+
+    public_url: Annotated[str, AfterValidator(public_base)] | None = None
+    """URL of the admin port for people, in the links of notices: `https://callgate.example.com`. By default it is made
+    of `listen`."""
 
 
 class Tls(Section):

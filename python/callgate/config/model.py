@@ -29,6 +29,7 @@ from callgate.config.fields import (
 from callgate.config.grants import Grant
 from callgate.config.limits import Limits
 from callgate.config.listeners import Admin, Tls
+from callgate.config.notices import Notices
 from callgate.config.peps import Pep
 from callgate.config.proxies import Proxies
 from callgate.config.servers import Server
@@ -121,6 +122,9 @@ class Config(Section):
 
     approvals: Annotated[Approvals, AT_START] = Approvals()
     """Approvals by people."""
+
+    notices: Notices = Notices()
+    """Messages to people and programs about approvals."""
 
     reservations: Annotated[Reservations, AT_START] = Reservations()
     """Units that an allowed call took and may return."""

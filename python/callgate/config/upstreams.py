@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
-from callgate.config.fields import Count, Duration, FilePath, Flag, Section, Size, Text, within
+from callgate.config.fields import Count, Duration, FilePath, Flag, Section, Size, Text, public_base, within
 from callgate.config.oauth import Issuers, listed
 from callgate.config.proxies import MethodRules
 from callgate.text import quoted
@@ -17,7 +17,6 @@ from callgate.text import quoted
 _FIELD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,128}")
 _FRAMING: Final = frozenset({"connection", "content-length", "host", "te", "transfer-encoding", "upgrade"})
 _URL: Final = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?(\?[^#\s]*)?")
-_BASE: Final = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _USUAL_PORT: Final = {"http": ":80", "https": ":443"}
@@ -48,13 +47,6 @@ def endpoint_url(value: str) -> str:
             "expected a URL such as `https://mcp.example.com/mcp`, without user, password and fragment "
             "(credentials go into `headers`)"
         )
-        raise ValueError(message)
-    return value
-
-
-def _base(value: str) -> str:
-    if not _BASE.fullmatch(value):
-        message = f"expected a URL without a path, such as `https://callgate.example.com`, got {quoted(value)}"
         raise ValueError(message)
     return value
 
@@ -179,7 +171,7 @@ class Gateway(Section):
     """Contents of lists of tools: `all` without hidden ones, or only those of which the caller could be allowed a
     call."""
 
-    public_url: Annotated[str, AfterValidator(_base)] | None = None
+    public_url: Annotated[str, AfterValidator(public_base)] | None = None
     """URL of the gateway for clients, if it differs from the host that they name: `https://callgate.example.com`. Its
     host is allowed like those of `allowed_hosts`; a change of the host takes a restart."""
 

@@ -152,6 +152,9 @@ class Housekeeping:
         store.permits.expire_due(now_us)
         store.sessions.forget(now_us)
         store.attempts.forget(now_us)
+        if buried := store.notices.forget(now_us):
+            logs.log("error", "notices_dead", {"count": buried})
+        store.notice_receivers.forget(now_us)
         store.approvals.forget(now_us, keep_arguments_us=_us(settings.keep_arguments), keep_us=_us(settings.keep))
 
     def count(self, store: Store, now_us: int) -> int | None:

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from callgate._callgate import version
 from callgate.control.logins import Logins
+from callgate.control.notice_numbers import NoticeNumbers
 from callgate.control.reload_numbers import ReloadNumbers
 from callgate.control.store_numbers import DURATION, ERRORS, StoreNumbers
 
@@ -37,6 +38,8 @@ class ServerCollector(Collector):
         self._store = StoreNumbers() if store is None else store
         self.logins = Logins()
         """The logins on the admin port."""
+        self.notices = NoticeNumbers()
+        """The notices."""
         self.reloads = ReloadNumbers() if reloads is None else reloads
         """The reloads."""
         self.is_ready: Callable[[], bool] = lambda: False
@@ -55,6 +58,7 @@ class ServerCollector(Collector):
         yield from self._store.families()
         yield from self._shared_families()
         yield from self.logins.families()
+        yield from self.notices.families()
         reloads = CounterMetricFamily("callgate_policy_reloads", "Attempts to change the policies.", labels=["result"])
         for result, count in self.reloads.counts.items():
             reloads.add_metric([result], count)

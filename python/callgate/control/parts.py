@@ -14,6 +14,7 @@ from callgate.control.housekeeping import Housekeeping
 from callgate.control.in_force import PlanInForce
 from callgate.control.known_documents import NAME
 from callgate.control.managed import StoreDocuments
+from callgate.control.notices import Notices
 from callgate.control.plan_findings import approver_warnings_of
 from callgate.control.plane import Plane, place_of
 from callgate.control.store_freezes import StoreFreezes
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from callgate._callgate import ApprovalQueue, Engine
     from callgate.control.changes import Changes
+    from callgate.control.notice_numbers import NoticeNumbers
     from callgate.control.plane import Part
     from callgate.control.reload import Reloader
     from callgate.control.restored import RestoredStore
@@ -68,20 +70,25 @@ class Parts:
         data_plane: tuple[Engine, ApprovalQueue],
         restored: RestoredStore,
         reloader: Reloader,
-        numbers: StoreNumbers,
+        numbers: tuple[StoreNumbers, NoticeNumbers],
+        page_url: Callable[[], str],
         changed: Callable[[], None],
     ) -> None:
-        """Takes the data plane with what it obeys already, the metrics, and the function that asks for a reload.
+        """Takes the data plane with what it obeys already, and the metrics.
+
+        `page_url` gives the URL of the admin port for people, `changed` asks for a reload.
 
         Raises:
             ConfigError: The store has no valid place.
         """
-        self._managed, self._changed, self._numbers = source.managed, changed, numbers
+        self._managed, self._changed, self._numbers = source.managed, changed, numbers[0]
         engine, approvals = data_plane
-        self.plane = Plane(lambda: reloader.plan.bundle, numbers, restored.changes)
+        self.plane = Plane(lambda: reloader.plan.bundle, self._numbers, restored.changes)
         self._freezes, self._grants = restored.freezes, restored.grants
         in_force = PlanInForce(engine, lambda: reloader.plan)
-        self._housekeeping = Housekeeping(in_force, lambda: reloader.plan.config.approvals, self.plane.changes, numbers)
+        self._housekeeping = Housekeeping(
+            in_force, lambda: reloader.plan.config.approvals, self.plane.changes, self._numbers
+        )
         self.plane.add(self._freezes)
         if source.policy is None:
             known = restored.state and restored.state / NAME
@@ -91,6 +98,8 @@ class Parts:
         self.plane.add(self._housekeeping)
         self._approvers = ApproverCounts(lambda people: approver_warnings_of(reloader.plan, people), self.plane.changes)
         self.plane.add(self._approvers)
+        self._notices = Notices(lambda: reloader.plan.bundle, page_url, self.plane.changes, numbers[1])
+        self.plane.add(self._notices)
         self.plane.add(Answering(approvals, lambda: reloader.plan.in_force, self._housekeeping.asked))
 
     def add(self, *parts: Part) -> None:
@@ -109,6 +118,7 @@ class Parts:
         self._grants.reloaded()
         self._housekeeping.reloaded()
         self._approvers.look_again()
+        self._notices.reloaded()
 
     def stop(self) -> None:
         """Stops all parts in a bounded time."""

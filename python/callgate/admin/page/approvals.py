@@ -13,6 +13,7 @@ from callgate.admin.http.errors import request_error
 from callgate.admin.http.forms import form_token
 from callgate.admin.http.work import in_thread
 from callgate.admin.page.guard import ANSWER, READ, Guard
+from callgate.admin.page.notice_link import PARAMETER, check_link
 from callgate.admin.page.permit_form import permit_form, read_offer
 from callgate.admin.page.templates import page
 from callgate.approvals.sections import seen
@@ -89,6 +90,10 @@ class ApprovalPages:
         )
 
     async def _show(self, request: Request, caller: Caller) -> Response:
+        notice = request.query_params.get(PARAMETER)
+        if notice is not None:
+            approval_id, now_us = request.path_params["id"], self._clock_us()
+            await in_thread(lambda: check_link(self._store, notice, approval_id, caller.principal, now_us))
         return await self._shown(request, caller, HTTPStatus.OK, "")
 
     async def _answer(

@@ -1,0 +1,1 @@
+"""The forms of messages: a file for each."""
