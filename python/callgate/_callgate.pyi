@@ -1281,13 +1281,25 @@ class Server:
         """The current numbers as the metrics page shows them, in its order."""
 
     def listen(
-        self, *, grants: Sequence[str] = ..., tools: Sequence[str] = ..., outcomes: Sequence[str] = ...
+        self,
+        *,
+        grants: Sequence[str] = ...,
+        tools: Sequence[str] = ...,
+        outcomes: Sequence[str] = ...,
+        sampled: float | None = None,
     ) -> DecisionListener:
         """Follows the decisions on these grants and tools with these outcomes, of each any if there are none.
 
+        Args:
+            grants: Ids of grants.
+            tools: Names of tools.
+            outcomes: Outcomes.
+            sampled: The part of the decisions without a trace that is followed, from 0 to 1. Of those in a trace, the
+                ones whose trace is sampled are followed, and those with an approval always. None for all decisions.
+
         Raises:
             ConfigError: The server has not been started, or it has too many listeners.
-            ValueError: Not an outcome.
+            ValueError: Not an outcome, or not a part.
         """
 
     def tally_grants(self) -> GrantTally:

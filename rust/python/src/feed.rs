@@ -112,6 +112,7 @@ pub(crate) fn filter(
     grants: Vec<String>,
     tools: Vec<String>,
     outcomes: Vec<String>,
+    sampled: Option<f64>,
 ) -> PyResult<DecisionFilter> {
     let outcome = |name: String| {
         let found = Outcome::ALL
@@ -126,5 +127,21 @@ pub(crate) fn filter(
         grants,
         tools,
         outcomes: outcomes.into_iter().map(outcome).collect::<PyResult<_>>()?,
+        sampled: sampled.map(part).transpose()?,
     })
+}
+
+/// A part from 0 to 1 as a part of 2^64.
+fn part(ratio: f64) -> PyResult<u64> {
+    if !(0.0..=1.0).contains(&ratio) {
+        return Err(PyValueError::new_err(format!(
+            "sampled `{ratio}`: expected a part from 0 to 1"
+        )));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to 2^64, where the cast ends at the greatest number"
+    )]
+    Ok((ratio * 2.0_f64.powi(64)) as u64)
 }

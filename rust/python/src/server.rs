@@ -385,17 +385,25 @@ impl Server {
 
     /// Follows the decisions on these grants and tools with these outcomes, of each any if there are none.
     ///
+    /// Args:
+    ///     grants: Ids of grants.
+    ///     tools: Names of tools.
+    ///     outcomes: Outcomes.
+    ///     sampled: The part of the decisions without a trace that is followed, from 0 to 1. Of those in a trace, the
+    ///         ones whose trace is sampled are followed, and those with an approval always. None for all decisions.
+    ///
     /// Raises:
     ///     ConfigError: The server has not been started, or it has too many listeners.
-    ///     ValueError: Not an outcome.
-    #[pyo3(signature = (*, grants = Vec::new(), tools = Vec::new(), outcomes = Vec::new()))]
+    ///     ValueError: Not an outcome, or not a part.
+    #[pyo3(signature = (*, grants = Vec::new(), tools = Vec::new(), outcomes = Vec::new(), sampled = None))]
     fn listen(
         &self,
         grants: Vec<String>,
         tools: Vec<String>,
         outcomes: Vec<String>,
+        sampled: Option<f64>,
     ) -> PyResult<DecisionListener> {
-        let filter = feed::filter(grants, tools, outcomes)?;
+        let filter = feed::filter(grants, tools, outcomes, sampled)?;
         let listener = self.started()?.listen(filter).map_err(Error::Listeners)?;
         Ok(DecisionListener::from(listener))
     }

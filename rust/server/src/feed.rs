@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use callgate_core::engine::Identity;
 use callgate_core::json::ValueWriter;
 use callgate_core::{Decision, Outcome};
+use callgate_mcp::TraceParent;
 
 use crate::events::shown;
 use crate::protocol::Protocol;
@@ -24,6 +25,10 @@ const BUFFER_BYTES: usize = 1 << 20;
 const MOST_GRANTS: usize = 4_096;
 /// Attempts to get a buffer that another thread holds for an instant.
 const ATTEMPTS: usize = 32;
+/// The step of sampling: 2^64 divided by the golden ratio. Its multiples are spread evenly, whatever pattern calls have.
+const SAMPLING_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+/// The flag of a trace that is sampled.
+const SAMPLED: u8 = 1;
 
 /// There are too many listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,15 +44,31 @@ pub struct DecisionFilter {
     pub tools: Vec<String>,
     /// Outcomes.
     pub outcomes: Vec<Outcome>,
+    /// The part of the decisions without a trace that is followed, as a part of 2^64; `None` for all decisions. A decision in a
+    /// trace is followed if the trace is sampled, and one with an approval always.
+    pub sampled: Option<u64>,
 }
 
 impl DecisionFilter {
-    fn admits(&self, one: &LiveDecision<'_, '_>) -> bool {
+    /// `sequence` is what sampling has counted.
+    fn admits(&self, one: &LiveDecision<'_, '_>, sequence: &AtomicU64) -> bool {
         let named =
             |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
         named(&self.grants, one.identity.grant)
             && named(&self.tools, one.tool)
             && (self.outcomes.is_empty() || self.outcomes.contains(&one.decision.outcome))
+            && self.samples(one, sequence)
+    }
+
+    fn samples(&self, one: &LiveDecision<'_, '_>, sequence: &AtomicU64) -> bool {
+        match (self.sampled, one.traceparent) {
+            (None, _) => true,
+            // A call for which people were asked is followed to its end.
+            _ if !one.decision.approval.is_empty() => true,
+            (Some(_), Some(parent)) => parent.flags & SAMPLED != 0,
+            // Relaxed: a sequence that publishes nothing else. It wraps around.
+            (Some(part), None) => sequence.fetch_add(SAMPLING_STEP, Ordering::Relaxed) < part,
+        }
     }
 }
 
@@ -59,6 +80,7 @@ pub(crate) struct LiveDecision<'a, 'd> {
     pub(crate) session: Option<&'a str>,
     pub(crate) tool: &'a str,
     pub(crate) decision: &'a Decision<'d>,
+    pub(crate) traceparent: Option<TraceParent>,
     pub(crate) took: Duration,
 }
 
@@ -94,6 +116,9 @@ impl LiveDecision<'_, '_> {
                     member.field("rule").text(&shadow.rule);
                 });
             }
+            if let Some(traceparent) = self.traceparent {
+                member.field("traceparent").plain(traceparent);
+            }
             let took_ns = u64::try_from(self.took.as_nanos()).unwrap_or(u64::MAX);
             member.field("duration_ns").integer(took_ns);
         });
@@ -117,6 +142,8 @@ pub(crate) struct Feed {
 struct Listener {
     filter: DecisionFilter,
     wants_lines: bool,
+    /// What sampling has counted.
+    sequence: AtomicU64,
     waiting: Mutex<Waiting>,
     arrived: Condvar,
     dropped: AtomicU64,
@@ -172,7 +199,7 @@ impl Feed {
     pub(crate) fn push(&self, one: &LiveDecision<'_, '_>) {
         let mut line = String::new();
         for listener in self.listeners.load().iter() {
-            if !listener.filter.admits(one) {
+            if !listener.filter.admits(one, &listener.sequence) {
                 continue;
             }
             if listener.wants_lines && line.is_empty() {
@@ -209,6 +236,7 @@ impl Feed {
         let listener = Arc::new(Listener {
             filter,
             wants_lines: matches!(waiting, Waiting::Lines(_)),
+            sequence: AtomicU64::new(0),
             waiting: Mutex::new(waiting),
             arrived: Condvar::new(),
             dropped: AtomicU64::new(0),
@@ -353,7 +381,53 @@ mod tests {
             session: None,
             tool,
             decision,
+            traceparent: None,
             took: Duration::from_nanos(9),
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_decisions_is_followed_and_sampled_traces_whole() {
+        let feed = Arc::new(Feed::default());
+        let filter = DecisionFilter {
+            sampled: Some(u64::MAX / 10),
+            ..DecisionFilter::default()
+        };
+        let listener = DecisionListener::new(&feed, filter).unwrap();
+        let none = DecisionFilter {
+            sampled: Some(0),
+            ..DecisionFilter::default()
+        };
+        let traces = DecisionListener::new(&feed, none).unwrap();
+        let allowed = decision(Outcome::Allow);
+        for _ in 0..1_000 {
+            feed.push(&live("g", "t", &allowed));
+        }
+        let (lines, _) = listener.take(SOON).unwrap();
+        let count = lines.lines().count();
+        assert!((98..=102).contains(&count), "{count}");
+        let parent = |flags: &str| TraceParent::parse(&format!("00-{:032x}-{:016x}-{flags}", 7, 9));
+        for flags in ["00", "01", "00", "03"] {
+            let traceparent = parent(flags);
+            assert!(traceparent.is_some());
+            feed.push(&LiveDecision {
+                traceparent,
+                ..live("g", "t", &allowed)
+            });
+        }
+        let used = Decision {
+            approval: "k4mf".into(),
+            ..decision(Outcome::Allow)
+        };
+        feed.push(&live("g", "t", &used));
+        for one in [&listener, &traces] {
+            let (lines, _) = one.take(SOON).unwrap();
+            assert_eq!(lines.lines().count(), 3, "{lines}");
+            assert!(
+                lines.contains(",\"traceparent\":\"00-0000000000000000000000000000000"),
+                "{lines}"
+            );
+            assert!(lines.contains("-01\",\"duration_ns\":9}"), "{lines}");
         }
     }
 

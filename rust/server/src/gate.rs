@@ -220,9 +220,14 @@ impl Gate {
         }
     }
 
-    /// The ingress of a request with these header fields. They are read only if there is a decision log.
+    /// True if traces of requests are read: for the decision log, or for listeners.
+    pub(crate) fn reads_traces(&self) -> bool {
+        self.audit.is_some() || self.feed.is_on()
+    }
+
+    /// The ingress of a request with these header fields, which are read only for a trace.
     pub(crate) fn ingress(&self, protocol: Protocol, headers: &HeaderMap) -> Ingress {
-        if self.audit.is_some() {
+        if self.reads_traces() {
             Ingress::of_headers(protocol, headers)
         } else {
             protocol.into()
@@ -287,7 +292,7 @@ impl Gate {
             }
         };
         let took = before + self.clock.since(started);
-        self.record(ingress.protocol, configuration, request, &decision, now, took);
+        self.record(ingress, configuration, request, &decision, now, took);
         if let Some(entry) = entry {
             let asked = asked(ingress, configuration, request, &decision);
             entry.finish(asked, &decision, took);
@@ -460,6 +465,7 @@ impl Gate {
                 session: None,
                 tool: "",
                 decision: &decision,
+                traceparent: ingress.traceparent,
                 took,
             });
         }
@@ -483,14 +489,7 @@ impl Gate {
         decision: &Decision<'_>,
         now: Now,
     ) {
-        self.record(
-            ingress.protocol,
-            configuration,
-            request,
-            decision,
-            now,
-            Duration::ZERO,
-        );
+        self.record(ingress, configuration, request, decision, now, Duration::ZERO);
         // A denial that cannot be logged is one all the same.
         if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
             entry.finish(
@@ -504,7 +503,7 @@ impl Gate {
     /// Counts a decision, passes it to listeners, and tells of a denial at a bounded pace.
     fn record(
         &self,
-        protocol: Protocol,
+        ingress: Ingress,
         configuration: &Configuration,
         request: &Request<'_>,
         decision: &Decision<'_>,
@@ -513,11 +512,12 @@ impl Gate {
     ) {
         if self.feed.is_on() {
             self.feed.push(&LiveDecision {
-                protocol,
+                protocol: ingress.protocol,
                 identity: configuration.state.identity(request, decision),
                 session: request.session,
                 tool: request.tool,
                 decision,
+                traceparent: ingress.traceparent,
                 took,
             });
         }

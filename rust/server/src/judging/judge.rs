@@ -68,9 +68,9 @@ impl<'j, D: Responder> Judge<'j, D> {
             .unwrap_or_else(|unclear| judge.unclear(&unclear))
     }
 
-    /// Reads the trace in a request's header fields, which only the decision log needs.
+    /// Reads the trace in a request's header fields, which the decision log and listeners need.
     fn trace_of<'a>(&self, attributes: &impl Attributes<'a>) -> Trace<'static> {
-        if self.gate.audit.is_some() {
+        if self.gate.reads_traces() {
             Trace::of_attributes(attributes)
         } else {
             Trace::default()
