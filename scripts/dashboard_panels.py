@@ -425,6 +425,15 @@ PROCESS = [
         {"{{receiver}}": "time() - min by (receiver) (callgate_oldest_notice_timestamp_seconds{@})"},
     ),
     Panel(
+        "Telemetry",
+        "Spans and logs that the collector has taken, and what was not sent.",
+        "ops",
+        {
+            "{{signal}} {{instance}}": "rate(callgate_telemetry_exported_total{@}[$__rate_interval])",
+            "dropped {{signal}} {{instance}}": "rate(callgate_telemetry_dropped_total{@}[$__rate_interval])",
+        },
+    ),
+    Panel(
         "Logins",
         "Logins on the admin port by method and outcome; `slowed` came during the wait after failed ones.",
         "short",

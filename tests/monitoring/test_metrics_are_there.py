@@ -75,6 +75,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             audit={"path": "decisions.jsonl"},
             # Nobody listens there, so that a notice waits.
             notices={"receivers": {"ops": {"url": "http://127.0.0.1:1/hook", "secret_files": ["secret"]}}},
+            telemetry={"endpoint": "http://127.0.0.1:1", "timeout": "100ms"},
         )
         with setup.serving("--counters", f"file:{folder / 'counters'}") as running:
             yield exercised(running)

@@ -28,6 +28,7 @@ from callgate.control.reload import Reloader
 from callgate.control.site import AdminSite
 from callgate.control.status import status, waiting
 from callgate.control.store_numbers import StoreNumbers
+from callgate.control.telemetry import Telemetry
 from callgate.control.watch import Watcher
 from callgate.errors import ConfigError
 
@@ -71,6 +72,8 @@ class ControlPlane:
             lambda: page_url(self.reloader.plan.bundle, self._admin.address),
             tell_documents,
         )
+        self._telemetry = Telemetry(server, plan.bundle.collector, self._parts.plane.changes, collector.telemetry)
+        self._parts.add(self._telemetry)
         described = self._administer(collector.logins)
         self._pages.serving = lambda: self.reloader.serving
         self._pages.routes = _routes(engine, server, self.reloader, self._parts, described)
@@ -81,6 +84,7 @@ class ControlPlane:
         self._admin.start()
         self._socket.start()
         self._pages.ready = True
+        self._telemetry.begin()
         if self._watcher is not None:
             self._watcher.watch(self.reloader.files)
             self._watcher.start()
@@ -123,6 +127,7 @@ class ControlPlane:
         if self._watcher is not None:
             self._watcher.stop()
         self._parts.stop()
+        self._telemetry.end()
         self._socket.stop()
         self._admin.stop()
 

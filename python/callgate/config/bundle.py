@@ -20,6 +20,7 @@ from callgate.config.notice_files import ReadReceiver, read_receivers
 from callgate.config.oauth import Jwks
 from callgate.config.shared_keys import CA_FILE, PASSWORD_FILE, checked_authorities, parse_password
 from callgate.config.state import pins_folder
+from callgate.config.telemetry_files import ReadCollector, read_collector
 from callgate.config.tokens import tokens_of
 from callgate.config.upstreams import Listed, first_lists_s
 from callgate.errors import ConfigError, TransientError
@@ -79,6 +80,8 @@ class Bundle:
     """The authorities that are trusted for shared counters."""
     receivers: tuple[ReadReceiver, ...] = field(default=(), repr=False)
     """The receivers of notices."""
+    collector: ReadCollector | None = field(default=None, repr=False)
+    """The collector of spans and logs."""
 
     @property
     def config(self) -> Config:
@@ -203,6 +206,7 @@ def read_with_faults(
         redis_password=_of_file(loaded, PASSWORD_FILE, password_file, parse_password, files, faults),
         redis_ca=_of_file(loaded, CA_FILE, ca_file, checked_authorities, files, faults),
         receivers=tuple(read_receivers(loaded, read, faults)),
+        collector=read_collector(loaded, read, faults),
     )
     return bundle, faults
 

@@ -381,24 +381,26 @@ def _shared(placed: Placed, bundle: Bundle) -> Iterator[str]:
 
 
 def _secrets(bundle: Bundle) -> Iterator[str]:
-    config = bundle.config
-    if bundle.key is not None and config.grant_key is None and is_open_to_others(key_path(config)):
-        yield f"other users may read the key `{key_path(config)}`; chmod 600 it"
-    if config.tls is not None and is_open_to_others(config.tls.key):
-        yield f"other users may read the key `{config.tls.key}`; chmod 600 it"
-    if config.admin.tls is not None and is_open_to_others(config.admin.tls.key):
-        yield f"other users may read the key `{config.admin.tls.key}`; chmod 600 it"
-    if config.admin.token_file is not None and is_open_to_others(config.admin.token_file):
-        yield f"other users may read the token `{config.admin.token_file}`; chmod 600 it"
-    if config.store.url_file is not None and is_open_to_others(config.store.url_file):
-        yield f"other users may read the URL of the store `{config.store.url_file}`; chmod 600 it"
-    shared = config.counters.shared
-    if shared is not None and shared.password_file is not None and is_open_to_others(shared.password_file):
-        yield f"other users may read the password `{shared.password_file}`; chmod 600 it"
+    for what, path in _secret_files(bundle):
+        if is_open_to_others(path):
+            yield f"other users may read the {what} `{path}`; chmod 600 it"
+
+
+def _secret_files(bundle: Bundle) -> Iterator[tuple[str, Path]]:
+    """The files of the configuration that are for this user alone, each with a word for its content."""
+    config, shared, telemetry = bundle.config, bundle.config.counters.shared, bundle.config.telemetry
+    named = [
+        ("key", None if bundle.key is None or config.grant_key is not None else key_path(config)),
+        ("key", None if config.tls is None else config.tls.key),
+        ("key", None if config.admin.tls is None else config.admin.tls.key),
+        ("token", config.admin.token_file),
+        ("URL of the store", config.store.url_file),
+        ("password", None if shared is None else shared.password_file),
+        ("headers", None if telemetry is None else telemetry.headers_file),
+    ]
     for receiver in config.notices.receivers.values():
-        for path in (*receiver.secret_files, *([] if receiver.url_file is None else [receiver.url_file])):
-            if is_open_to_others(path):
-                yield f"other users may read the secret `{path}`; chmod 600 it"
+        named += [("secret", path) for path in (*receiver.secret_files, receiver.url_file)]
+    yield from ((what, path) for what, path in named if path is not None)
 
 
 def unknown(what: str, name: str, known: object) -> str:

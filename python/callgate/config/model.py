@@ -35,6 +35,7 @@ from callgate.config.proxies import Proxies
 from callgate.config.servers import Server
 from callgate.config.state import default_state_folder
 from callgate.config.store import Store
+from callgate.config.telemetry import Telemetry
 from callgate.config.upstreams import Gateway, PinningTimes
 from callgate.target import USUAL_PORT
 
@@ -131,6 +132,9 @@ class Config(Section):
 
     audit: Annotated[Audit | None, AT_START] = None
     """The decision log; none by default."""
+
+    telemetry: Annotated[Telemetry | None, AT_START] = None
+    """The collector of spans and logs over OTLP; none by default."""
 
     workers: Annotated[Count, Field(ge=0, le=1024), AT_START] = 0
     """Threads for decisions; 0 for one per core."""

@@ -20,6 +20,7 @@ from callgate.control.logins import Logins
 from callgate.control.notice_numbers import NoticeNumbers
 from callgate.control.reload_numbers import ReloadNumbers
 from callgate.control.store_numbers import DURATION, ERRORS, StoreNumbers
+from callgate.control.telemetry_numbers import TelemetryNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ class ServerCollector(Collector):
         """The logins on the admin port."""
         self.notices = NoticeNumbers()
         """The notices."""
+        self.telemetry = TelemetryNumbers()
+        """The spans and logs for a collector."""
         self.reloads = ReloadNumbers() if reloads is None else reloads
         """The reloads."""
         self.is_ready: Callable[[], bool] = lambda: False
@@ -59,6 +62,7 @@ class ServerCollector(Collector):
         yield from self._shared_families()
         yield from self.logins.families()
         yield from self.notices.families()
+        yield from self.telemetry.families()
         reloads = CounterMetricFamily("callgate_policy_reloads", "Attempts to change the policies.", labels=["result"])
         for result, count in self.reloads.counts.items():
             reloads.add_metric([result], count)

@@ -89,7 +89,7 @@ class AdminAudit:
         if before is not None:
             query = query.where(_TABLE.number < before)
         query = query.order_by(_TABLE.number.desc()).limit(max(1, min(size, MOST)))
-        return self._database.read(lambda at: [_recorded(row) for row in at.execute(query)])
+        return self._database.read(lambda at: [recorded(row) for row in at.execute(query)])
 
 
 def digest(row: DataclassInstance | Mapping[str, str]) -> str:
@@ -117,7 +117,8 @@ def record(connection: Connection, changes: Sequence[Change], now_us: int) -> No
     connection.execute(insert(admin_audit), rows)
 
 
-def _recorded(row: Any) -> Recorded:  # noqa: ANN401  a row has its query's columns
+def recorded(row: Any) -> Recorded:  # noqa: ANN401  a row has its query's columns
+    """The change of a row."""
     change = Change(
         by=Actor(row.actor, row.source),
         action=row.action,

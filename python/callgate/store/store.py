@@ -21,6 +21,7 @@ from callgate.store.pins import Pins
 from callgate.store.replicas import Replicas
 from callgate.store.requests import Requests
 from callgate.store.sessions import Sessions
+from callgate.store.telemetry import TelemetryCursors
 from callgate.store.tokens import Tokens
 from callgate.store.watcher import Watcher
 
@@ -50,6 +51,7 @@ class Store:
         self.notice_receivers = NoticeReceivers(database)
         self.audit = AdminAudit(database)
         self.requests = Requests(database)
+        self.telemetry = TelemetryCursors(database)
         self.replicas = Replicas(database)
 
     @property

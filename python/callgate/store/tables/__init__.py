@@ -1,7 +1,7 @@
 """The tables, a file for each concept. Migrations make them; a test compares the two."""
 
 from callgate.store.tables.approvals import answers, approvals, evidence
-from callgate.store.tables.audit import admin_audit
+from callgate.store.tables.audit import admin_audit, telemetry_cursors
 from callgate.store.tables.base import changes, metadata
 from callgate.store.tables.documents import accepted_pins, document_versions, documents
 from callgate.store.tables.freezes import freezes
@@ -33,4 +33,5 @@ __all__ = [
     "permits",
     "replicas",
     "sessions",
+    "telemetry_cursors",
 ]

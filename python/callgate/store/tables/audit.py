@@ -1,10 +1,10 @@
-"""The admin audit. The database refuses to change or delete its rows."""
+"""The admin audit, whose rows the database refuses to change or delete, and who was told of them."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Index, Table
+from sqlalchemy import BigInteger, Column, Index, String, Table
 
 from callgate.store.tables.base import Number, metadata, time, word
 
@@ -25,4 +25,13 @@ admin_audit: Final = Table(
     word("reason"),
     Index("ix_admin_audit_kind", "kind", "number"),
     Index("ix_admin_audit_object", "kind", "object_id", "number"),
+)
+
+telemetry_cursors: Final = Table(
+    "telemetry_cursors",
+    metadata,
+    # The records that are sent to a collector; today those of the admin audit alone.
+    Column("name", String, primary_key=True),
+    # The number of the last record that a replica has taken.
+    Column("number", BigInteger, nullable=False),
 )

@@ -1,4 +1,4 @@
-"""The tables of notices."""
+"""The tables of notices, and of the records that a collector was sent."""
 
 from typing import Final
 
@@ -67,3 +67,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_notices_state", "notices", ["state", "receiver", "made_us", "id"], unique=False)
     op.create_index("ix_notices_made", "notices", ["made_us", "id"], unique=False)
+    op.create_table(
+        "telemetry_cursors",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_telemetry_cursors")),
+    )

@@ -1,0 +1,1 @@
+"""Decisions, approvals and admin changes as spans and logs of OpenTelemetry."""
