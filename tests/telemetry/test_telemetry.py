@@ -14,6 +14,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from callgate import Engine, Server, clock
 from callgate._callgate import ApprovalQueue
+from callgate._proto.callgate.admin.v1 import freezes_pb2
+from callgate.admin.calls.call import Call
+from callgate.admin.calls.errors import AdminError
+from callgate.admin.calls.registry import Registry
 from callgate.approvals.asking import Asking
 from callgate.config.bundle import read_bundle
 from callgate.config.document import KeyPath
@@ -21,15 +25,29 @@ from callgate.config.load import Option
 from callgate.control.changes import Changes
 from callgate.control.telemetry import Telemetry
 from callgate.control.telemetry_numbers import TelemetryNumbers
-from callgate.errors import ConfigError
+from callgate.errors import ConfigError, StoreError
+from callgate.identity.principal import Principal
 from callgate.store.audit import Change
 from callgate.store.model import Actor
+from callgate.store.people import Role
 from callgate.store.place import in_folder
 from callgate.store.store import Store, open_store
 from support.approvals import answer
 from support.collector import Collector, attributes, grpc_collector, http_collector
 from support.planes import wait_until
 from support.ports import free_port
+
+
+class Freezes:
+    """A service of which no method works."""
+
+    DESCRIPTOR = freezes_pb2.DESCRIPTOR.services_by_name["FreezesService"]
+
+    def _fail(self, *_: object) -> Any:
+        raise StoreError("the store does not answer")
+
+    create_freeze = thaw_freeze = list_freezes = _fail
+
 
 POLICY = {
     "version": "1",
@@ -205,6 +223,24 @@ def test_admin_changes_are_logs_of_one_replica(tmp_path: Path) -> None:
     objects = [attributes(log)["callgate.audit.object"] for log in logs]
     assert sorted([*objects, *elsewhere]) == ["last", "p0", "p1", "p2"]
     assert attributes(logs[-1])["callgate.audit.actor"] == "mia (local)"
+
+
+def test_a_call_of_the_admin_api_that_changes_something_is_a_span(tmp_path: Path) -> None:
+    with grpc_collector() as collector, world(tmp_path, collector.endpoint) as one:
+        heard(one, collector)
+        registry = Registry(observe=one.telemetry.observe_call)
+        registry.add(Freezes())
+        admin = Principal("mia (local)", None, frozenset({Role.ADMIN}))
+        for name in ("ListFreezes", "ThawFreeze"):
+            method = registry.methods[f"callgate.admin.v1.FreezesService/{name}"]
+            with pytest.raises(AdminError):
+                method.run(admin, method.request_type(), Call("127.0.0.1"))
+        collector.wait(lambda: collector.spans("callgate.admin.v1.FreezesService/ThawFreeze"))
+        [span] = [span for span in collector.spans() if span.name.startswith("callgate.admin")]
+    found = attributes(span)
+    assert (found["callgate.principal"], found["client.address"]) == ("mia (local)", "127.0.0.1")
+    assert span.status.code == Status.STATUS_CODE_ERROR
+    assert found["rpc.response.status_code"] == span.status.message != "OK"
 
 
 def test_a_dead_collector_delays_nothing_and_what_is_lost_is_counted(tmp_path: Path) -> None:

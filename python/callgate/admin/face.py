@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
+from callgate.admin.calls.call import no_call_observer
 from callgate.errors import ConfigError
 from callgate.identity.reports import no_observer
 from callgate.store.ids import ID_BYTES, make_id
@@ -12,6 +13,7 @@ from callgate.store.ids import ID_BYTES, make_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from callgate.admin.calls.call import CallObserver
     from callgate.admin.calls.registry import Registry
     from callgate.admin.documents.files import FileDocuments
     from callgate.admin.ground import Ground
@@ -51,6 +53,7 @@ class AdminFace:
         passwords: Passwords | None = None,
         log: Callable[[str, str, dict[str, object]], None] = lambda _level, _event, _fields: None,
         observer: LoginObserver = no_observer,
+        call_observer: CallObserver = no_call_observer,
     ) -> None:
         """Takes the parts of the sidecar.
 
@@ -63,6 +66,7 @@ class AdminFace:
             passwords: Makes and verifies hashes; None for what `Identities` takes by itself.
             log: Takes the level, the name and the fields of a line of the log.
             observer: Takes reports of logins and refused tokens.
+            call_observer: Takes reports of calls that may have changed something.
         """
         self._sidecar = sidecar
         self._files = files
@@ -72,6 +76,7 @@ class AdminFace:
         self._passwords = passwords
         self._log = log
         self._observer = observer
+        self._call_observer = call_observer
         self._replica = make_id(secrets.token_bytes(ID_BYTES))
         self._ground: Ground | None = None
         self._grpc: GrpcFace | None = None
@@ -110,7 +115,7 @@ class AdminFace:
 
         identities = Identities(store, passwords=self._passwords, observer=self._observer)
         ground = self._ground = Ground(store, self._sidecar, self._files, identities, self._replica)
-        self.registry = make_registry(ground, self._unexpected)
+        self.registry = make_registry(ground, self._unexpected, self._call_observer)
         self._changes.listen(ground.news.tell, [kind.value for kind in Kind])
         self._changes.listen(self.registry.open_streams.look_again, KINDS)
         if not store.database.is_sqlite:

@@ -139,7 +139,8 @@ class ControlPlane:
         def described() -> dict[str, Any]:
             return status(engine, server, reloader, pages, parts, admin=admin, grpc=face, started=began)
 
-        face = admin_face(engine, server, reloader, parts.plane.changes, described, logins)
+        observed = self._telemetry.observe_call
+        face = admin_face(engine, server, reloader, parts.plane.changes, described, logins, observed)
         parts.add(face, AdminSite(pages, face, lambda: reloader.plan.in_force, admin, link_shower(reloader.plan)))
         return described
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from callgate._callgate import Engine, Server
+    from callgate.admin.calls.call import CallObserver
     from callgate.config.load import Loaded
     from callgate.control.changes import Changes
     from callgate.control.logins import Logins
@@ -30,6 +31,7 @@ def admin_face(
     changes: Changes,
     status: Callable[[], dict[str, Any]],
     logins: Logins,
+    call_observer: CallObserver,
 ) -> AdminFace:
     """The part of the control plane that serves the admin API over gRPC, and gives its methods to the admin port."""
     plan = reloader.plan
@@ -47,6 +49,7 @@ def admin_face(
         tls=lambda: reloader.plan.bundle.admin_tls,
         log=logs.log,
         observer=logins.report,
+        call_observer=call_observer,
     )
 
 

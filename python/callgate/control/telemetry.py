@@ -17,6 +17,7 @@ from callgate.text import masked
 
 if TYPE_CHECKING:
     from callgate._callgate import DecisionListener, Server
+    from callgate.admin.calls.call import CallReport
     from callgate.config.telemetry_files import ReadCollector
     from callgate.control.changes import Changes
     from callgate.control.telemetry_numbers import TelemetryNumbers
@@ -90,6 +91,14 @@ class Telemetry:
         self._thread.join(_STOP_S)
         # Also ends a request that waits for a collector.
         self._outlet.close()
+
+    def observe_call(self, call: CallReport) -> None:
+        """Makes the span of a call of the admin API."""
+        if self._outlet is None:
+            return
+        from callgate.telemetry.admin import export_call  # noqa: PLC0415  as above
+
+        export_call(self._outlet, call)
 
     def start(self, store: Store) -> None:
         """Begins to send approvals and admin changes."""

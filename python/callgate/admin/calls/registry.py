@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from callgate.admin.calls.authorise import Rights, authorise, rights_of
-from callgate.admin.calls.call import Call
+from callgate.admin.calls.call import Call, CallObserver, CallReport, no_call_observer
 from callgate.admin.calls.errors import AdminError, admin_error
 from callgate.admin.calls.fields import check_fields
 from callgate.admin.calls.open_streams import OpenStreams
@@ -20,6 +21,9 @@ from callgate.identity.principal import Principal
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+_READING: Final = ("Get", "List", "Watch", "Tail", "Diff", "Validate", "DryRun")
+"""The first words of methods that change nothing."""
 
 Method: TypeAlias = Callable[[Principal, Any, Call], "Message | Iterator[Message]"]
 """A method: the caller, the request and the circumstances of the call; the answer, or the messages of a stream."""
@@ -46,6 +50,12 @@ class RegisteredMethod:
     rights: Rights
     _method: Method
     _report: Report
+    _observe: CallObserver
+
+    @property
+    def is_change(self) -> bool:
+        """True if it changes something."""
+        return not self.descriptor.name.startswith(_READING)
 
     @property
     def is_stream(self) -> bool:
@@ -58,11 +68,18 @@ class RegisteredMethod:
         Raises:
             AdminError: It cannot, with the status and the reason. There is no other error.
         """
+        began_ns, code = time.time_ns(), grpc.StatusCode.OK
         try:
             self._admit(principal, request, call)
             answer = self._method(principal, request, call)
         except Exception as error:  # noqa: BLE001  a face gets one kind of errors
-            raise self._error(error) from None
+            refused = self._error(error)
+            code = refused.code
+            raise refused from None
+        finally:
+            if self.is_change:
+                report = CallReport(self.name, principal.name, call.source, began_ns, time.time_ns(), code.name)
+                self._observe(report)
         return cast("Message", answer)
 
     def stream(self, principal: Principal, request: Message, call: Call) -> Iterator[Message]:
@@ -93,10 +110,11 @@ class RegisteredMethod:
 class Registry:
     """The methods of all services."""
 
-    def __init__(self, report: Report = lambda _name, _error: None) -> None:
-        """Begins without methods."""
+    def __init__(self, report: Report = lambda _name, _error: None, observe: CallObserver = no_call_observer) -> None:
+        """Begins without methods; `observe` takes reports of calls that may have changed something."""
         self._methods: dict[str, RegisteredMethod] = {}
         self._report = report
+        self._observe = observe
         self.open_streams = OpenStreams()
         """The streams that faces have open."""
 
@@ -122,6 +140,7 @@ class Registry:
                 rights_of(descriptor),
                 getattr(service, _snake_case(descriptor.name)),
                 self._report,
+                self._observe,
             )
 
 

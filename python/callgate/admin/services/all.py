@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from callgate.admin.calls.call import no_call_observer
 from callgate.admin.calls.registry import Registry
 from callgate.admin.services.approvals import ApprovalsService
 from callgate.admin.services.audit import AuditService
@@ -20,6 +21,7 @@ from callgate.admin.services.status import StatusService
 from callgate.admin.services.tokens import TokensService
 
 if TYPE_CHECKING:
+    from callgate.admin.calls.call import CallObserver
     from callgate.admin.calls.registry import Report
     from callgate.admin.ground import Ground
 
@@ -41,9 +43,11 @@ SERVICES: Final = (
 """The services, in the order of the documentation."""
 
 
-def make_registry(ground: Ground, report: Report = lambda _name, _error: None) -> Registry:
-    """The methods of all services."""
-    registry = Registry(report)
+def make_registry(
+    ground: Ground, report: Report = lambda _name, _error: None, observe: CallObserver = no_call_observer
+) -> Registry:
+    """The methods of all services; see `Registry`."""
+    registry = Registry(report, observe)
     for service in SERVICES:
         registry.add(service(ground))
     return registry
