@@ -1108,7 +1108,8 @@ class Server:
         audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard
             output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
             ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
-            never.
+            never; ``signing`` signs the log (``docs/audit.md``): ``key``, the content of the PEM file, ``public_key``,
+            ``former_keys``, ``statements``, ``stream``, ``checkpoint_interval_ms`` and ``logged_of_million``.
         peps: Enforcement points, each with a ``name`` and one or more credentials: ``token_hash`` (see
             `hash_token`) or ``tokens`` (as of grants, in `Engine.from_config`), ``certificates`` (DNS names or URIs
             in a client certificate), ``uids`` (users of the socket); with ``vouches`` it may name a configured grant
@@ -1279,6 +1280,15 @@ class Server:
 
     def metric_families(self) -> list[MetricFamily]:
         """The current numbers as the metrics page shows them, in its order."""
+
+    def audit_head(self) -> tuple[str, str, int, int | None] | None:
+        """The newest checkpoint of the signed decision log; None if there is none yet.
+
+        Its note, its origin, its size, and the number of the last admin change under it that this process has written.
+        """
+
+    def record_in_audit(self, line: str) -> bool:
+        """Adds a line, one JSON object, to the signed decision log; false if too many wait, or there is no such log."""
 
     def listen(
         self,

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use callgate_server::{AuditConfig, AuditMode, AuditTarget};
+use callgate_server::{AuditConfig, AuditHead, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem};
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
 use crate::error::Error;
 
-const KEYS: &str = "`path`, `mode`, `max_bytes`, `max_age_s`, `keep`, `sync_interval_ms`";
+const KEYS: &str = "`path`, `mode`, `max_bytes`, `max_age_s`, `keep`, `sync_interval_ms`, `signing`";
+const SIGNING_KEYS: &str = "a mapping with `key`, the content of a PEM file; `public_key`, 32 bytes or None; `former_keys`, of 32 bytes each; `statements`; \
+                            `stream`; `checkpoint_interval_ms`; `logged_of_million`";
 /// The highest number of rotated files; a larger one is a mistake, because each rotation renames all of them.
 const MAX_KEPT_FILES: u32 = 1_000;
 
@@ -38,6 +40,7 @@ pub(crate) fn config(audit: &Bound<'_, PyMapping>) -> PyResult<AuditConfig> {
                     .filter(|keep| (1..=MAX_KEPT_FILES).contains(keep))
                     .ok_or_else(|| wrong_value(&key, "a number of files from 1 to 1000"))?;
             }
+            "signing" => config.signing = Some(signing(&value)?),
             _ => return Err(config_error(format!("unknown key `{key}`, expected {KEYS}"))),
         }
     }
@@ -51,6 +54,59 @@ pub(crate) fn config(audit: &Bound<'_, PyMapping>) -> PyResult<AuditConfig> {
         config.target = AuditTarget::File(path);
     }
     Ok(config)
+}
+
+/// Reads the mapping of the signatures.
+fn signing(value: &Bound<'_, PyAny>) -> PyResult<AuditSigning> {
+    let wrong = |_| wrong_value("signing", SIGNING_KEYS);
+    let Signing {
+        key,
+        public_key,
+        former_keys,
+        statements,
+        stream,
+        checkpoint_interval_ms,
+        logged_of_million,
+    } = value.extract().map_err(wrong)?;
+    if stream.is_empty() || !stream.chars().all(|one| one.is_ascii_graphic() && one != '+') {
+        return Err(wrong_value(
+            "stream",
+            "printable ASCII characters without spaces and `+`",
+        ));
+    }
+    if logged_of_million > EVERY_ALLOW {
+        return Err(wrong_value("logged_of_million", "at most a million"));
+    }
+    Ok(AuditSigning {
+        key: KeyPem(key),
+        public_key,
+        former_keys,
+        statements,
+        stream,
+        checkpoint_interval_ms,
+        logged_of_million,
+    })
+}
+
+/// The keys of `signing`.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Signing {
+    key: Vec<u8>,
+    public_key: Option<[u8; 32]>,
+    former_keys: Vec<[u8; 32]>,
+    statements: Vec<String>,
+    stream: String,
+    checkpoint_interval_ms: u64,
+    logged_of_million: u32,
+}
+
+/// The newest checkpoint of a signed decision log: its note, its origin, its size, and the number of the last admin change
+/// under it that this process has written.
+pub(crate) type Head = (String, String, u64, Option<u64>);
+
+pub(crate) fn head(head: AuditHead) -> Head {
+    (head.note, head.origin, head.size, head.admin_number)
 }
 
 fn mode(value: &Bound<'_, PyAny>) -> Option<AuditMode> {

@@ -32,7 +32,8 @@ use crate::{keywords, load, setup};
 ///     audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard
 ///         output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
 ///         ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
-///         never.
+///         never; ``signing`` signs the log (``docs/audit.md``): ``key``, the content of the PEM file, ``public_key``,
+///         ``former_keys``, ``statements``, ``stream``, ``checkpoint_interval_ms`` and ``logged_of_million``.
 ///     peps: Enforcement points, each with a ``name`` and one or more credentials: ``token_hash`` (see
 ///         `hash_token`) or ``tokens`` (as of grants, in `Engine.from_config`), ``certificates`` (DNS names or URIs
 ///         in a client certificate), ``uids`` (users of the socket); with ``vouches`` it may name a configured grant
@@ -381,6 +382,18 @@ impl Server {
         let server = self.started()?;
         let families = py.detach(|| server.metrics().families());
         Ok(families.into_iter().map(MetricFamily::from).collect())
+    }
+
+    /// The newest checkpoint of the signed decision log; None if there is none yet.
+    ///
+    /// Its note, its origin, its size, and the number of the last admin change under it that this process has written.
+    fn audit_head(&self) -> PyResult<Option<crate::audit::Head>> {
+        Ok(self.started()?.audit_head().map(crate::audit::head))
+    }
+
+    /// Adds a line, one JSON object, to the signed decision log; false if too many wait, or there is no such log.
+    fn record_in_audit(&self, line: &str) -> PyResult<bool> {
+        Ok(self.started()?.record_in_audit(line))
     }
 
     /// Follows the decisions on these grants and tools with these outcomes, of each any if there are none.

@@ -50,7 +50,7 @@ pub use approvals::{
     ApprovalChannel, ApprovalState, ApprovalView, Approvals, ApprovalsConfig, GivenBack, LookError,
     OpenQuestion, Questions, QuestionsTaken, Reply,
 };
-pub use audit::{AuditConfig, AuditMode, AuditTarget};
+pub use audit::{AuditConfig, AuditHead, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem};
 pub use callgate_gateway::{UpstreamConfig, UpstreamError};
 pub use clock::{Clock, ManualClock, SystemClock, read_clocks};
 pub use config::ServerConfig;

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::approvals::Approvals;
-use crate::audit::Audit;
+use crate::audit::{Audit, AuditHead};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
 use crate::doors::{Access, Health, Services};
@@ -96,6 +96,7 @@ impl Server {
         PepRegistry::new(config.pep_key.clone(), Clock::default()).list(config.peps.clone())?;
         config.tls.as_ref().map(Tls::new).transpose()?;
         Gateway::new(config.gateway.clone(), None, None)?;
+        config.audit.as_ref().map(Audit::check).transpose()?;
         Ok(())
     }
 
@@ -379,6 +380,17 @@ impl Server {
             upstreams: configuration.parts.gateway.numbers(),
             ..gate.metrics.snapshot(&configuration.state)
         }
+    }
+
+    /// The newest checkpoint of a signed decision log; `None` if there is none yet.
+    pub fn audit_head(&self) -> Option<AuditHead> {
+        self.services.gate.audit.as_ref().and_then(Audit::head)
+    }
+
+    /// Adds a line, one JSON object, to a signed decision log; false if too many wait, or there is no such log.
+    pub fn record_in_audit(&self, line: &str) -> bool {
+        let audit = self.services.gate.audit.as_ref();
+        audit.is_some_and(|audit| audit.record(line))
     }
 
     /// What is known of the store of shared counters; `None` without one, and once the server has stopped.

@@ -1,6 +1,9 @@
 //! The target of the decision log, and the handling of a decision that it cannot take.
 
 use std::path::PathBuf;
+use std::{fmt, io};
+
+use callgate_ledger::{PublicKey, SigningKey};
 
 /// The target of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct AuditConfig {
     /// At most this many milliseconds pass between a line's writing and its being on the disk; 0 leaves that to the
     /// operating system.
     pub sync_interval_ms: u64,
+    /// The signatures over the log; `None` for a plain one. A signed log is a file.
+    pub signing: Option<AuditSigning>,
 }
 
 impl AuditConfig {
@@ -50,6 +55,53 @@ impl AuditConfig {
             max_age_s: 0,
             keep: 8,
             sync_interval_ms: 1_000,
+            signing: None,
         }
+    }
+}
+
+/// A million: [`AuditSigning::logged_of_million`] of every plain allow.
+pub const EVERY_ALLOW: u32 = 1_000_000;
+
+/// The signatures over a decision log (`docs/audit.md`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSigning {
+    /// The private key.
+    pub key: KeyPem,
+    /// The public key that it has to have; `None` for any.
+    pub public_key: Option<[u8; 32]>,
+    /// The public keys that may have signed the log so far, besides that of `key`.
+    pub former_keys: Vec<[u8; 32]>,
+    /// The statements by which each key names the next one, as signed notes, the oldest first.
+    pub statements: Vec<String>,
+    /// The name of the stream, which is the beginning of the log's origin.
+    pub stream: String,
+    /// At most about this many milliseconds pass between a line's writing and a checkpoint over it.
+    pub checkpoint_interval_ms: u64,
+    /// Of a million allows that nothing distinguishes, as many are logged. The others are counted.
+    pub logged_of_million: u32,
+}
+
+impl AuditSigning {
+    /// Reads the private key.
+    pub(crate) fn signing_key(&self) -> io::Result<SigningKey> {
+        let key = SigningKey::from_pem(&self.key.0).map_err(io::Error::other)?;
+        match self.public_key {
+            Some(expected) if key.public() != PublicKey::new(expected) => Err(io::Error::other(
+                "the audit key is not the one of the file `.pub` beside it; put the two of one key there",
+            )),
+            _ => Ok(key),
+        }
+    }
+}
+
+/// The content of a PEM file with a private key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPem(pub Vec<u8>);
+
+// Without the key.
+impl fmt::Debug for KeyPem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyPem(..)")
     }
 }

@@ -7,11 +7,15 @@ mod batch;
 mod config;
 mod error;
 mod lock;
+mod log_file;
 mod queue;
 mod record;
 mod render;
 mod rotate;
+mod sampling;
+mod signed;
 mod sink;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -25,15 +29,18 @@ use std::time::Duration;
 use callgate_core::Decision;
 use callgate_core::engine::{Identity, Seen};
 
-pub use config::{AuditConfig, AuditMode, AuditTarget};
+pub use config::{AuditConfig, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem};
 pub(crate) use error::AuditError;
+pub use signed::AuditHead;
 
 use crate::events::{Events, Level};
 use crate::ingress::Ingress;
 use batch::{BoxedBatch, Mark};
 use queue::Queue;
+use sampling::Sampler;
+use signed::SharedHead;
 use sink::Sink;
-use writer::{Progress, Status, Writer};
+use writer::{Progress, Records, Status, Writer};
 
 /// Rule of calls that are denied because their decision could not be logged (`docs/policy.md` section 5).
 pub(crate) const UNAVAILABLE: &str = "(audit unavailable)";
@@ -49,6 +56,9 @@ pub(crate) struct Audit {
     queue: Arc<Queue>,
     status: Arc<Status>,
     events: Arc<Events>,
+    records: Arc<Records>,
+    /// Of a signed log.
+    head: Option<SharedHead>,
     is_required: bool,
     writer: Mutex<Option<Running>>,
 }
@@ -63,8 +73,25 @@ struct Running {
 impl Audit {
     /// Opens the log and starts its thread.
     pub(crate) fn start(config: &AuditConfig, events: Arc<Events>) -> Result<Self, AuditError> {
-        let sink = sink::open(config).map_err(|error| AuditError::open(&config.target, &error))?;
-        Self::with_sink(config, sink, events, BATCHES).map_err(AuditError::Thread)
+        let opened = sink::open(config).map_err(|error| AuditError::open(&config.target, &error))?;
+        if let Some(reason) = &opened.broken {
+            let fields = vec![("error", reason.as_str().into())];
+            events.push(Level::Error, "audit_log_broken", fields);
+        }
+        let mut audit = Self::with_sink(config, opened.sink, events, BATCHES).map_err(AuditError::Thread)?;
+        audit.head = opened.head;
+        Ok(audit)
+    }
+
+    /// Refuses a key that cannot sign.
+    pub(crate) fn check(config: &AuditConfig) -> Result<(), AuditError> {
+        match &config.signing {
+            Some(signing) => signing
+                .signing_key()
+                .map(drop)
+                .map_err(|error| AuditError::open(&config.target, &error)),
+            None => Ok(()),
+        }
     }
 
     fn with_sink(
@@ -77,14 +104,20 @@ impl Audit {
         let queue = Arc::new(Queue::new(shards.min(MOST_SHARDS), batches));
         let status = Arc::new(Status::default());
         let is_required = config.mode == AuditMode::Required;
+        let records = Arc::new(Records::default());
+        let sampler = config
+            .signing
+            .as_ref()
+            .and_then(|signing| Sampler::new(signing.logged_of_million));
         let writer = Writer {
             queue: Arc::clone(&queue),
             status: Arc::clone(&status),
             events: Arc::clone(&events),
             sink,
+            records: Arc::clone(&records),
             is_required,
             sync_interval: Duration::from_millis(config.sync_interval_ms),
-            progress: Progress::default(),
+            progress: Progress::new(sampler),
         };
         let (ending, ended) = mpsc::sync_channel(0);
         let thread = std::thread::Builder::new()
@@ -99,6 +132,8 @@ impl Audit {
             queue,
             status,
             events,
+            records,
+            head: None,
             is_required,
             writer: Mutex::new(Some(Running { thread, ended })),
         })
@@ -126,6 +161,16 @@ impl Audit {
             batch: Some(batch),
             seen: false,
         })
+    }
+
+    /// The newest checkpoint of a signed log; `None` if there is none yet.
+    pub(crate) fn head(&self) -> Option<AuditHead> {
+        self.head.as_ref().and_then(SharedHead::get)
+    }
+
+    /// Adds a line of the control plane, one JSON object; false if too many wait, or the log is not signed.
+    pub(crate) fn record(&self, line: &str) -> bool {
+        self.head.is_some() && !line.contains('\n') && self.records.add(line)
     }
 
     /// Lines that were not written, so far.

@@ -8,18 +8,40 @@ use callgate_counters::Micros;
 
 use super::batch::Reader;
 use super::record::{Kept, LoggedArg, NAMES, Record};
+use super::sampling::Sampler;
 use super::time::Times;
 
 /// Renders records; keeps what neighbours have in common.
 #[derive(Debug, Default)]
 pub(super) struct Renderer {
     times: Times,
+    sampler: Option<Sampler>,
 }
 
 impl Renderer {
-    /// Appends the line of the next record of a batch.
+    /// A renderer that leaves out what the sampler says.
+    pub(super) fn new(sampler: Option<Sampler>) -> Self {
+        Self {
+            times: Times::default(),
+            sampler,
+        }
+    }
+
+    /// The records that were left out so far.
+    pub(super) fn skipped(&self) -> u64 {
+        self.sampler.as_ref().map_or(0, Sampler::skipped)
+    }
+
+    /// Appends the line of the next record of a batch, unless it is left out.
     pub(super) fn line(&mut self, reader: &mut Reader<'_>, out: &mut String) {
         let record = Record::read(reader);
+        if self
+            .sampler
+            .as_mut()
+            .is_some_and(|sampler| sampler.skips(&record))
+        {
+            return;
+        }
         let start = out.len();
         ValueWriter::new(out).object(|line| self.fields(&record, line));
         out.push('\n');

@@ -147,14 +147,20 @@ impl Sink for Fake {
 }
 
 fn gate(mode: AuditMode, batches: usize) -> (Gate, Fake) {
+    gate_of(
+        &AuditConfig {
+            mode,
+            ..AuditConfig::new(AuditTarget::Stdout)
+        },
+        batches,
+    )
+}
+
+fn gate_of(config: &AuditConfig, batches: usize) -> (Gate, Fake) {
     let mut gate = testing::gate(POLICY, 64, &ManualClock::new(1_700_000_000_000_000));
     let fake = Fake::default();
-    let config = AuditConfig {
-        mode,
-        ..AuditConfig::new(AuditTarget::Stdout)
-    };
     let sink = Box::new(fake.clone());
-    gate.audit = Some(Audit::with_sink(&config, sink, Arc::clone(&gate.events), batches).unwrap());
+    gate.audit = Some(Audit::with_sink(config, sink, Arc::clone(&gate.events), batches).unwrap());
     (gate, fake)
 }
 
@@ -210,6 +216,45 @@ fn known(mut line: Value) -> Value {
             .is_number()
     );
     line
+}
+
+/// The tools of the lines that are written if of a million plain allows so many are.
+fn sampled(logged_of_million: u32) -> Vec<String> {
+    let config = AuditConfig {
+        signing: Some(AuditSigning {
+            key: KeyPem(Vec::new()),
+            public_key: None,
+            former_keys: Vec::new(),
+            statements: Vec::new(),
+            stream: "host".to_owned(),
+            checkpoint_interval_ms: 1_000,
+            logged_of_million,
+        }),
+        ..AuditConfig::new(AuditTarget::Stdout)
+    };
+    let (gate, fake) = gate_of(&config, BATCHES);
+    for _ in 0..1_000 {
+        ask(&gate, "t", "{}");
+    }
+    for tool in ["once", "once", "asks", "watched", "other"] {
+        ask(&gate, tool, "{}");
+    }
+    finish(&gate);
+    let lines = fake.lines();
+    lines
+        .iter()
+        .map(|line| line["tool"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn plain_allows_alone_are_left_out() {
+    // The second call of `once` is refused; that of `watched` is allowed, and would be denied.
+    assert_eq!(sampled(0), ["once", "asks", "watched", "other"]);
+    assert_eq!(sampled(EVERY_ALLOW).len(), 1_005);
+    let half = sampled(EVERY_ALLOW / 2).len();
+    // Further off than eight standard deviations, once in a thousand million million runs.
+    assert!((370..640).contains(&half), "{half}");
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! The thread that renders and writes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
 use super::batch::BoxedBatch;
 use super::queue::Queue;
 use super::render::Renderer;
-use super::sink::Sink;
+use super::sampling::Sampler;
+use super::sink::{Missing, Sink};
 use crate::events::{Events, Level};
 
 /// Time between two emptyings of the queue: the age of lines when written, a few milliseconds more under load.
@@ -23,6 +24,8 @@ const LAST_TRIES: Duration = Duration::from_secs(1);
 const TELLING_PERIOD: Duration = Duration::from_secs(10);
 /// Rendered bytes from which on they are written.
 const WRITE_BYTES: usize = 128 * 1024;
+/// Bytes of lines of the control plane that may wait.
+const MOST_RECORDED_BYTES: usize = 1024 * 1024;
 
 /// The writer's state, for other threads.
 #[derive(Debug, Default)]
@@ -60,12 +63,41 @@ impl Status {
     }
 }
 
+/// Lines of the control plane on their way to the writer: few, so they may wait for a lock.
+#[derive(Debug, Default)]
+pub(super) struct Records(Mutex<String>);
+
+impl Records {
+    /// Adds a line, without its end; false if too many wait.
+    pub(super) fn add(&self, line: &str) -> bool {
+        // The lock guards whole lines, which a panic cannot leave half-written, here and below.
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = lines.len() + line.len() < MOST_RECORDED_BYTES;
+        if has_room {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        has_room
+    }
+
+    fn take(&self) -> String {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts lines back before those that came meanwhile.
+    fn put_back(&self, taken: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.insert_str(0, taken);
+    }
+}
+
 /// The writer of one log.
 pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     pub(super) status: Arc<Status>,
     pub(super) events: Arc<Events>,
     pub(super) sink: Box<dyn Sink>,
+    pub(super) records: Arc<Records>,
     /// Lines that could not be written are kept until they can.
     pub(super) is_required: bool,
     /// Zero for never.
@@ -95,9 +127,16 @@ pub(super) struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl Progress {
+    /// No work so far, of a writer that leaves out what the sampler says.
+    pub(super) fn new(sampler: Option<Sampler>) -> Self {
         let now = Instant::now();
         Self {
-            renderer: Renderer::default(),
+            renderer: Renderer::new(sampler),
             batches: Vec::new(),
             lines: String::with_capacity(2 * WRITE_BYTES),
             unsynced: None,
@@ -142,12 +181,16 @@ impl Writer {
         } else if !self.status.is_failing() {
             self.write_everything(now);
         }
+        if !self.status.is_failing() {
+            self.attest(now, closing);
+        }
         self.sync(now, closing);
         self.tell_recovery(now);
         closing && self.queue.is_empty() && (!self.status.is_failing() || is_too_late)
     }
 
     fn write_everything(&mut self, now: Instant) {
+        self.write_records(now);
         let mut batches = std::mem::take(&mut self.progress.batches);
         self.queue.collect(&mut batches);
         for batch in batches.drain(..) {
@@ -164,6 +207,25 @@ impl Writer {
         self.progress.batches = batches;
         if !self.status.is_failing() {
             self.write(now);
+        }
+    }
+
+    /// Writes the lines of the control plane. They wait where they cannot be written: nobody would send them again.
+    fn write_records(&mut self, now: Instant) {
+        let mut lines = self.records.take();
+        if lines.is_empty() {
+            return;
+        }
+        self.progress.unsynced.get_or_insert(now);
+        match self.sink.write(lines.as_bytes()) {
+            Ok(()) => self.progress.proven = true,
+            Err(unwritten) => {
+                if lines.is_char_boundary(unwritten.written) {
+                    lines.drain(..unwritten.written);
+                }
+                self.records.put_back(&lines);
+                self.fail(now, &unwritten.error.to_string());
+            }
         }
     }
 
@@ -193,6 +255,20 @@ impl Writer {
         if let Some(complaint) = self.sink.complaint() {
             let fields = vec![("error", complaint.as_str().into())];
             self.events.push(Level::Warning, "audit_rotation_failed", fields);
+        }
+    }
+
+    fn attest(&mut self, now: Instant, closing: bool) {
+        let missing = Missing {
+            dropped: self.status.dropped(),
+            sampled: self.progress.renderer.skipped(),
+        };
+        match self.sink.attest(missing, closing) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.progress.unsynced.get_or_insert(now);
+            }
+            Err(error) => self.fail(now, &error.to_string()),
         }
     }
 
@@ -322,6 +398,7 @@ mod tests {
                 queue: Arc::new(Queue::new(1, 64)),
                 status: Arc::default(),
                 events: Arc::default(),
+                records: Arc::default(),
                 sink: Box::new(FailingSink(Arc::clone(&fails))),
                 is_required,
                 sync_interval: Duration::ZERO,
