@@ -91,6 +91,15 @@ class AdminAudit:
         query = query.order_by(_TABLE.number.desc()).limit(max(1, min(size, MOST)))
         return self._database.read(lambda at: [recorded(row) for row in at.execute(query)])
 
+    def after(self, number: int, *, size: int = 100) -> list[Recorded]:
+        """Records after a number, oldest first.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        query = select(admin_audit).where(_TABLE.number > number).order_by(_TABLE.number).limit(max(1, min(size, MOST)))
+        return self._database.read(lambda at: [recorded(row) for row in at.execute(query)])
+
 
 def digest(row: DataclassInstance | Mapping[str, str]) -> str:
     """The SHA-256 of a row in its present state, or of the fields of one that is in no table."""

@@ -8,6 +8,7 @@ from callgate.store.approvals.given import void_answers
 from callgate.store.approvals.repository import Approvals
 from callgate.store.attempts import Attempts
 from callgate.store.audit import AdminAudit
+from callgate.store.audit_logs import AuditLogs
 from callgate.store.changes import Kind, last_numbers
 from callgate.store.documents import DocumentKind, Documents
 from callgate.store.freezes import Freezes
@@ -50,6 +51,7 @@ class Store:
         self.notices = Notices(database)
         self.notice_receivers = NoticeReceivers(database)
         self.audit = AdminAudit(database)
+        self.audit_logs = AuditLogs(database)
         self.requests = Requests(database)
         self.telemetry = TelemetryCursors(database)
         self.replicas = Replicas(database)

@@ -1,7 +1,7 @@
 """The tables, a file for each concept. Migrations make them; a test compares the two."""
 
 from callgate.store.tables.approvals import answers, approvals, evidence
-from callgate.store.tables.audit import admin_audit, telemetry_cursors
+from callgate.store.tables.audit import admin_audit, audit_checkpoints, audit_logs, telemetry_cursors
 from callgate.store.tables.base import changes, metadata
 from callgate.store.tables.documents import accepted_pins, document_versions, documents
 from callgate.store.tables.freezes import freezes
@@ -16,6 +16,8 @@ __all__ = [
     "admin_requests",
     "answers",
     "approvals",
+    "audit_checkpoints",
+    "audit_logs",
     "changes",
     "document_versions",
     "documents",

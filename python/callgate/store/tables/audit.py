@@ -1,4 +1,4 @@
-"""The admin audit, whose rows the database refuses to change or delete, and who was told of them."""
+"""The admin audit, whose rows the database refuses to change or delete, its readers, and checkpoints of signed logs."""
 
 from __future__ import annotations
 
@@ -34,4 +34,29 @@ telemetry_cursors: Final = Table(
     Column("name", String, primary_key=True),
     # The number of the last record that a replica has taken.
     Column("number", BigInteger, nullable=False),
+)
+
+audit_logs: Final = Table(
+    "audit_logs",
+    metadata,
+    # The name of a signed log, and that of its stream: a stream has another log after a break.
+    Column("origin", String, primary_key=True),
+    word("stream"),
+    # The process that writes it, and the time until which no other one may.
+    word("holder"),
+    time("held_until_us"),
+    # The admin changes after the first number, up to the second one, are in it.
+    Column("admin_from", BigInteger, nullable=False),
+    Column("admin_until", BigInteger, nullable=False),
+    Index("ix_audit_logs_stream", "stream"),
+)
+
+audit_checkpoints: Final = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("origin", String, primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    time("at_us"),
+    # As it was signed.
+    word("note"),
 )
