@@ -21,7 +21,9 @@ _GROUPS: Final = {
     "Start": ("init", "serve", "wrap", "connect"),
     "Tools of servers": ("scan", "classify", "catalogue", "recommend", "clients"),
     "Policies and configurations": ("validate", "check", "test", "diff", "config", "schema", "convert", "lsp"),
-    "Operation": ("status", "top", "tail", "limits", "approvals", "permits", "notices", "freeze", "thaw", "bench"),
+    "Operation": (
+        *("status", "top", "tail", "audit", "limits", "approvals", "permits", "notices", "freeze", "thaw", "bench"),
+    ),
     "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),
     "About callgate": ("version",),
 }

@@ -13,6 +13,8 @@ from callgate._callgate import ManagedGrants
 from callgate.cli.greeting import greet, link_shower
 from callgate.control import logs
 from callgate.control.admin_api import admin_face
+from callgate.control.audit_sending import CheckpointSending
+from callgate.control.audit_stream import AuditStream
 from callgate.control.freeze_targets import managed_names, unknown_name
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.notices import page_url
@@ -75,9 +77,11 @@ class ControlPlane:
         self._telemetry = Telemetry(server, plan.bundle.collector, self._parts.plane.changes, collector.telemetry)
         self._parts.add(self._telemetry)
         described = self._administer(collector.logins)
+        self._parts.add(AuditStream(server, lambda: plan.config.audit, self._parts.plane.changes))
         self._pages.serving = lambda: self.reloader.serving
         self._pages.routes = _routes(engine, server, self.reloader, self._parts, described)
         self._watcher = Watcher(tell_files) if plan.config.watch else None
+        self._sending = CheckpointSending(server, plan.config.audit) if plan.config.audit is not None else None
 
     def start(self) -> None:
         """Begins to answer operators and to watch the files."""
@@ -93,6 +97,8 @@ class ControlPlane:
         """Says what is served, and begins to open the store."""
         greet(self._plan, self._engine, self._server, self._admin.address)
         self._parts.start()
+        if self._sending is not None:
+            self._sending.start()
 
     def look(self) -> None:
         """Takes over what `/readyz` says of the data plane."""
@@ -128,6 +134,8 @@ class ControlPlane:
             self._watcher.stop()
         self._parts.stop()
         self._telemetry.end()
+        if self._sending is not None:
+            self._sending.stop()
         self._socket.stop()
         self._admin.stop()
 

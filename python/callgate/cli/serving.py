@@ -15,6 +15,7 @@ import typer
 from callgate.cli.imports import without_collection
 from callgate.cli.started import Started
 from callgate.cli.wake import Wake
+from callgate.config.check import must_not_be_expired
 from callgate.control import logs
 from callgate.control.background import BackgroundStream
 from callgate.control.port.address import BoundAddress
@@ -75,6 +76,7 @@ class ServingProcess:
         logs.configure(self.log_format.value, self._stderr)
         add_known_documents(self._source, reading)
         plan = reading.must_have_plan()
+        must_not_be_expired(plan.bundle)
         engine = plan.engine()
         approvals = queue_of(plan.bundle)
         server = plan.server(engine, approvals)

@@ -18,7 +18,7 @@ from callgate._callgate import Wrap
 from callgate.cli import credentials, tokens
 from callgate.cli.options import CountersPlace, counters_key, key_option
 from callgate.config.audit import Audit, AuditMode
-from callgate.config.check import unknown, without_policy
+from callgate.config.check import must_not_be_expired, unknown, without_policy
 from callgate.config.files import Files
 from callgate.config.freezes import freezes_file
 from callgate.config.load import Option, unknown_variables
@@ -132,6 +132,7 @@ def wrap(
     options = {path: option for path, option in given.items() if option.value is not None}
     plan = Source(config, policy, options).read(Files())
     refuse_shared(plan.bundle.loaded)
+    must_not_be_expired(plan.bundle)
     if policy is None and server not in plan.config.servers:
         raise ConfigError(unknown("server", server, plan.config.servers))
     if policy is not None and (fault := without_policy(server, policy)) is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Container, Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
 from callgate._callgate import ineffective_settings
 from callgate.config.address import host_of, is_loopback
+from callgate.config.audit_key import expiry_fault, read_audit_key
 from callgate.config.engine_form import engine_form
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
@@ -29,6 +30,7 @@ from callgate.config.proxies import AlwaysPlace
 from callgate.config.shared_keys import shared_faults
 from callgate.config.store_place import store_faults
 from callgate.config.tokens import placed_hashes, tokens_of, warnings_of
+from callgate.errors import ConfigError
 from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from callgate.config.tokens import Tokened
 
 _NO_PART_OF_A_PATH: Final = re.compile(r"[\x00-\x1f\x7f/\\;%?#]")
+
+_SOON: Final = timedelta(days=30)
+"""An audit key that ends within this time is warned of."""
 
 _CHECKED_AGAINST: Final = frozenset({"servers", "policies", "policies_folder", "rate_limits", "socket", "tls"})
 """Keys whose absence would be a fault of another key."""
@@ -66,8 +71,32 @@ def faults_of(bundle: Bundle, *, policy: Path | None = None) -> Iterator[Fault]:
     yield from _grants(bundle)
     yield from _peps(bundle)
     yield from _issuers(bundle)
+    yield from _audit(bundle)
     if policy is None:
         yield from _proxies(bundle)
+
+
+def _audit(bundle: Bundle) -> Iterator[Fault]:
+    """The files of the audit key, which cannot be read."""
+    audit = bundle.config.audit
+    if audit is None or audit.key_file is None:
+        return
+    try:
+        read_audit_key(audit.key_file)
+    except ConfigError as error:
+        yield bundle.loaded.fault(("audit", "key_file"), str(error))
+
+
+def must_not_be_expired(bundle: Bundle) -> None:
+    """Refuses a start with an audit key that signs nothing any more. A sidecar that runs goes on with it.
+
+    Raises:
+        InvalidConfigError: The key has expired.
+    """
+    path = None if bundle.config.audit is None else bundle.config.audit.key_file
+    message = None if path is None else expiry_fault(read_audit_key(path), path)
+    if message is not None:
+        raise InvalidConfigError([bundle.loaded.fault(("audit", "key_file"), message)])
 
 
 def _proxies(bundle: Bundle) -> Iterator[Fault]:
@@ -238,6 +267,7 @@ def placed_warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool 
     now = now or datetime.now(timezone.utc)
     yield from _useless(bundle, now)
     yield from _tokens(bundle, now)
+    yield from audit_warnings(bundle, now)
     yield from map(Fault, _secrets(bundle))
     yield from policy_warnings(bundle)
     yield from map(Fault, unknown_variables())
@@ -330,6 +360,22 @@ def _tokens(bundle: Bundle, now: datetime) -> Iterator[Fault]:
             yield bundle.loaded.fault(("peps", index, *path), f"the PEP {quoted(pep.name)} {reason}")
 
 
+def audit_warnings(bundle: Bundle, now: datetime) -> Iterator[Fault]:
+    """A warning about an audit key that has ended or ends soon."""
+    path = None if bundle.config.audit is None else bundle.config.audit.key_file
+    if path is None:
+        return
+    key = read_audit_key(path)
+    message = expiry_fault(key, path, now)
+    if message is None and expiry_fault(key, path, now + _SOON) is not None:
+        message = (
+            f"the audit key expires at {key.statements[-1].expires:%Y-%m-%dT%H:%M:%SZ}; make the next one with "
+            f"`callgate audit key rotate {path} NEW`"
+        )
+    if message is not None:
+        yield bundle.loaded.fault(("audit", "key_file"), message)
+
+
 def of_sharing(policies: Iterable[tuple[str, bytes]], *, is_shared: bool) -> Iterator[Fault]:
     """Warnings about limits that are shared otherwise than their policy seems to say."""
     if not is_shared:
@@ -396,6 +442,7 @@ def _secret_files(bundle: Bundle) -> Iterator[tuple[str, Path]]:
         ("token", config.admin.token_file),
         ("URL of the store", config.store.url_file),
         ("password", None if shared is None else shared.password_file),
+        ("audit key", None if config.audit is None else config.audit.key_file),
         ("headers", None if telemetry is None else telemetry.headers_file),
     ]
     for receiver in config.notices.receivers.values():
