@@ -20,6 +20,7 @@ from callgate.workbench.recommend import Recommendation, Usage, Wishes, read_usa
 from callgate.workbench.recommend.rates import WINDOW_US, Rates
 from callgate.workbench.recommend.recommend import rounded_up
 from support.recommend import MINUTE_US, START_US, catalogue_of, line, policy_of, tool, write_log
+from support.signed_logs import LogMaker
 
 SECOND_US = 1_000_000
 CATALOGUE = catalogue_of(
@@ -88,6 +89,18 @@ def test_what_was_used_stays(tmp_path: Path) -> None:
         in found.rules[0].reason
     )
     assert "not hidden, because it was used 1 time on 2026-11-18; each call needs" in found.rules[1].reason
+
+
+def test_lines_of_a_signed_log_itself_are_no_decisions(tmp_path: Path) -> None:
+    log = LogMaker()
+    log.file()
+    log.raw(line("get").encode())
+    log.add(kind="admin", number=7, time="2026-11-22T01:00:00.000000Z", actor="ann", action="create")
+    log.add(kind="gap", reason="sampled", count=3)
+    log.checkpoint()
+    log.write(tmp_path / "log")
+    usage = usage_of(tmp_path / "log")
+    assert (usage.decisions, usage.damaged_lines) == (1, 0)
 
 
 @pytest.mark.parametrize(("calls", "most"), [(1, 5), (26, 30), (30, 30), (31, 40), (117, 120), (1234, 1300)])

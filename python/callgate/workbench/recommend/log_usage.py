@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from callgate.workbench.recommend.log_files import Line
 
 _OUTCOMES: Final = frozenset({"allow", "deny", "rate_limited", "approval_required"})
+_KINDS: Final = frozenset({"file", "checkpoint", "gap", "resume", "key", "admin"})
+"""Kinds of lines of a signed log that are no decisions."""
+
 _TEXTS: Final = ("protocol", "server", "grant", "tool", "outcome")
 _CUT: Final = 128
 """Characters of a name that a line keeps."""
@@ -65,8 +68,8 @@ class _UsageReader:
         if isinstance(record, str):
             end = "" if line.is_finished else "; the file ends within the line"
             self._damaged(line.damaged(f"not a line of a decision log: {record}{end}"))
-        elif record["protocol"] != "rate_limit":
-            # The rate limit service decides about descriptors, not about tools.
+        elif "kind" not in record and record["protocol"] != "rate_limit":
+            # Other kinds of lines are of a signed log. The rate limit service decides about descriptors, not about tools.
             self._decision(record)
 
     def end_of_log(self) -> None:
@@ -121,7 +124,7 @@ def _record(content: bytes) -> Mapping[str, Any] | str:
         return "it is no JSON"
     if not isinstance(record, dict):
         return "it is no JSON object"
-    return _fault_of(record) or record
+    return record if record.get("kind") in _KINDS else _fault_of(record) or record
 
 
 def _fault_of(record: Mapping[str, Any]) -> str | None:
