@@ -14,7 +14,7 @@ import pytest
 
 from callgate.errors import ConfigError
 from callgate.ledger import note
-from callgate.ledger.files import log_files
+from callgate.ledger.files import find_logs, log_files
 from callgate.ledger.private import new_private_key, new_statement, public_of
 from callgate.ledger.verify import TrustedKey, verify
 from support.signed_logs import LogMaker, is_found, verified
@@ -282,6 +282,22 @@ def test_what_is_no_signed_log(tmp_path: Path) -> None:
         log_files([tmp_path / "log"])
     (tmp_path / "log").write_bytes(b"")
     assert log_files([tmp_path / "log"]) == {}
+
+
+def test_files_from_before_a_log_was_signed_are_left_out(tmp_path: Path) -> None:
+    log = small_log()
+    log.write(tmp_path / "log")
+    plain = tmp_path / "log.3"
+    plain.write_text('{"time":"x"}\n')
+    assert find_logs([tmp_path / "log"]).plain == [plain]
+    assert not is_found(tmp_path / "log", [log.public()])
+    # A newer one is no such file: its first line was changed.
+    for name in ("log.1", "log"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content.replace(b'{"kind":"file"', b'{"kind":"file_"', 1))
+        with pytest.raises(ConfigError, match="it is no signed log"):
+            find_logs([tmp_path / "log"])
+        (tmp_path / name).write_bytes(content)
 
 
 def test_packed_files_are_read(tmp_path: Path) -> None:

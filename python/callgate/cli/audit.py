@@ -17,7 +17,7 @@ from callgate.cli.tokens import moment
 from callgate.errors import ConfigError
 from callgate.ledger.export import EXAMPLE_ENTERPRISE, Format
 from callgate.outcome import Outcome
-from callgate.text import quoted
+from callgate.text import quoted, visible
 
 _LOG = "/var/log/callgate/decisions.jsonl"
 _VERIFY = f"callgate audit verify {_LOG} --public-key audit.key.pub --checkpoints checkpoints.txt"
@@ -70,14 +70,17 @@ def verify(
     Exit code 0: nothing is wrong. 1: something was changed or is missing. 3: the last lines are not signed.
     """
     from callgate.cli.audit_progress import progress_of  # noqa: PLC0415  it imports rich
-    from callgate.ledger.files import log_files, size_of  # noqa: PLC0415  few commands need it
+    from callgate.ledger.files import find_logs, size_of  # noqa: PLC0415  few commands need it
     from callgate.ledger.verify import verify as verified  # noqa: PLC0415  as above
 
     keys = trusted_keys(public_key, config)
-    streams = log_files(logs)
+    found_logs = find_logs(logs)
+    streams = found_logs.logs
     if not streams:
         message = "the files are empty: there is no log to verify"
         raise ConfigError(message)
+    for plain in found_logs.plain:
+        typer.echo(f"left out: `{visible(str(plain))}` is from before the log was signed", err=True)
     records = store_of(state, config)
     known = known_checkpoints(checkpoints or [], logs, records)
     reports = []

@@ -157,19 +157,9 @@ def files_in_order(logs: Sequence[Path]) -> list[Path]:
     Raises:
         ConfigError: There is no such file.
     """
-    from callgate.ledger.files import with_rotated  # noqa: PLC0415  as above
+    from callgate.ledger.files import in_order  # noqa: PLC0415  as above
 
-    found: list[Path] = []
-    for log in logs:
-        numbered = [(_number(log, file), file) for file in with_rotated(log)]
-        found += [file for _, file in sorted(numbered, reverse=True)]
-    return list(dict.fromkeys(found))
-
-
-def _number(log: Path, file: Path) -> int:
-    """The number of a rotated file, the highest of the oldest; 0 for the file itself."""
-    number = file.name.removeprefix(log.name).removesuffix(".gz").lstrip(".")
-    return int(number) if number.isdigit() else 0
+    return list(dict.fromkeys(file for log in logs for file in in_order(log)))
 
 
 def query_of(

@@ -32,22 +32,64 @@ class SignedFile:
     first: FileLine
 
 
-def log_files(paths: Sequence[Path]) -> dict[str, list[SignedFile]]:
-    """The files of each log, by its origin, in the order of their entries.
+@dataclass(frozen=True)
+class FoundLogs:
+    """The signed logs of some files."""
 
-    A path stands for that file and the rotated ones beside it, `PATH.1` and so on.
+    logs: dict[str, list[SignedFile]]
+    """The files of each log, by its origin, in the order of their entries."""
+    plain: list[Path]
+    """Rotated files from before logs were signed."""
+
+
+def find_logs(paths: Sequence[Path]) -> FoundLogs:
+    """The logs of files. A path stands for that file and the rotated ones beside it, `PATH.1` and so on.
 
     Raises:
-        ConfigError: A file cannot be read, or is no signed log.
+        ConfigError: A file cannot be read, or is no part of a signed log although an older one is.
     """
     logs: defaultdict[str, list[SignedFile]] = defaultdict(list)
-    for path in dict.fromkeys(found for given in paths for found in with_rotated(given)):
-        file = _signed_file(path)
-        if file is not None:
-            logs[file.first.origin].append(file)
+    plain: list[Path] = []
+    for given in paths:
+        found, fault = list[SignedFile](), None
+        for path in in_order(given):
+            try:
+                file = _signed_file(path)
+            except ValueError as error:  # noqa: PERF203  each file may be none
+                fault = ConfigError(f"`{path}:1`: {error}")
+                # Nobody makes a signed log a plain one again.
+                if found:
+                    raise fault from None
+                plain.append(path)
+            else:
+                found += [] if file is None else [file]
+        if fault is not None and not found:
+            raise fault
+        for file in found:
+            if file not in logs[file.first.origin]:
+                logs[file.first.origin].append(file)
     for files in logs.values():
         files.sort(key=lambda file: file.first.index)
-    return dict(logs)
+    return FoundLogs(dict(logs), plain)
+
+
+def log_files(paths: Sequence[Path]) -> dict[str, list[SignedFile]]:
+    """Works like `find_logs`, without the files that are not signed."""
+    return find_logs(paths).logs
+
+
+def in_order(path: Path) -> list[Path]:
+    """The file of a log with the rotated ones beside it, the oldest first.
+
+    Raises:
+        ConfigError: There is none of them.
+    """
+
+    def number(file: Path) -> int:
+        digits = file.name.removeprefix(path.name).removesuffix(".gz").lstrip(".")
+        return int(digits) if digits.isdigit() else 0
+
+    return sorted(with_rotated(path), key=number, reverse=True)
 
 
 def with_rotated(path: Path) -> list[Path]:
@@ -69,16 +111,19 @@ def with_rotated(path: Path) -> list[Path]:
 
 
 def _signed_file(path: Path) -> SignedFile | None:
-    """The file with its first line; None if it is empty."""
-    with _opened(path) as file:
-        first = file.readline(_FIRST_LINE_BYTES)
-    if not first:
-        return None
+    """The file with its first line; None if it is empty.
+
+    Raises:
+        ValueError: It is no part of a signed log.
+        ConfigError: It cannot be read.
+    """
     try:
-        return SignedFile(path, parse_file_line(first.removesuffix(b"\n")))
-    except ValueError as error:
-        message = f"`{path}:1`: {error}"
+        with _opened(path) as file:
+            first = file.readline(_FIRST_LINE_BYTES)
+    except (OSError, EOFError) as error:
+        message = f"cannot read `{path}`: {reason_of(error)}"
         raise ConfigError(message) from None
+    return SignedFile(path, parse_file_line(first.removesuffix(b"\n"))) if first else None
 
 
 def _opened(path: Path) -> BinaryIO | gzip.GzipFile:

@@ -69,7 +69,7 @@ class _UsageReader:
             end = "" if line.is_finished else "; the file ends within the line"
             self._damaged(line.damaged(f"not a line of a decision log: {record}{end}"))
         elif "kind" not in record and record["protocol"] != "rate_limit":
-            # Other kinds of lines are of a signed log. The rate limit service decides about descriptors, not about tools.
+            # Other kinds of lines are a signed log's own. The rate limit service decides about descriptors, not tools.
             self._decision(record)
 
     def end_of_log(self) -> None:
