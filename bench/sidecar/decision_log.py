@@ -1,7 +1,8 @@
-"""The cost of the decision log: throughput with and without it, and its behaviour at a fixed rate.
+"""The cost of the decision log: throughput without it, with it and with a signed one; its behaviour at a fixed rate.
 
-Both sidecars are pinned to one core with everything they do, the log's writer included, and take turns. At the fixed
-rate no record may be dropped, and the log must hold one line per decision that callgate counted.
+The sidecars are pinned to one core with everything they do, the log's writer included, and take turns. At the fixed
+rate no record may be dropped, and the log must hold one line per decision that callgate counted. The signed log has to
+verify.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -20,6 +22,7 @@ from wire import contestants, load
 from wire.contestants import Contestant, Transport
 
 LOG_SHARE = 0.90
+SIGNED_SHARE = 0.90
 LOADS = {"Check": "check", "CheckStream": "stream"}
 
 
@@ -49,12 +52,13 @@ def throughput(
                 if number > 0:
                     measured[title].append(sample)
         rates = {title: [s.decisions_per_second for s in samples] for title, samples in measured.items()}
-        share = report.ratio(rates["on"], rates["off"])
         for title, samples in measured.items():
             cpu = statistics.median(s.server_cpu_us for s in samples)
-            of_off = f"{share:.2f}x" if title == "on" else ""
+            of_off = "" if title == "off" else f"{report.ratio(rates[title], rates['off']):.2f}x"
             rows.append((f"{method}, log {title}", round(statistics.median(rates[title])), of_off, round(cpu, 2)))
+        share, signed = report.ratio(rates["on"], rates["off"]), report.ratio(rates["signed"], rates["on"])
         results.headline(f"{method} with the log beside without", share, "x", at_least=LOG_SHARE)
+        results.headline(f"{method} with a signed log beside a plain one", signed, "x", at_least=SIGNED_SHARE)
         results.raw[method] = rates
     results.table("throughput", ("", "decisions/s", "of off", "cpu us"), rows)
 
@@ -70,6 +74,14 @@ def fixed_rate(server: Contestant, options: argparse.Namespace, folder: Path, re
     results.table(f"at a fixed rate for {options.rate_seconds:g} s", columns, [row])
     results.headline("decisions per second at the fixed rate", run.decisions_per_second, "/s")
     results.headline("records dropped at the fixed rate", lost, "", at_most=0)
+
+
+def check_signatures(log: Path, key: Path) -> None:
+    """The signed log is as it was signed."""
+    words: list[str | Path] = [programs.CALLGATE, "audit", "verify", log, "--public-key", f"{key}.pub", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"the signed log does not verify: {done.stdout}{done.stderr}")
 
 
 def dropped(server: Contestant) -> int:
@@ -95,12 +107,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=machine.ROOT / "target") as name, ExitStack() as stack:
         folder = Path(name)
         # In a folder of its own: that of the configuration is watched for changes.
-        log = folder / "log" / "decisions.jsonl"
+        log, signed = folder / "log" / "decisions.jsonl", folder / "signed" / "decisions.jsonl"
         log.parent.mkdir()
+        signed.parent.mkdir()
+        key = signed.with_name("audit.key")
+        subprocess.run([programs.CALLGATE, "audit", "key", "new", key], check=True, capture_output=True)
         # Large enough that nothing is rotated away before it is counted.
         audit = {"audit": {"path": str(log), "max_bytes": "64GiB"}}
+        signing = {"audit": {"path": str(signed), "max_bytes": "64GiB", "key_file": str(key)}}
         servers = {}
-        for title, settings in (("off", {}), ("on", audit)):
+        for title, settings in (("off", {}), ("on", audit), ("signed", signing)):
             running = stack.enter_context(programs.sidecar({**contestants.policy(), **settings}, folder))
             servers[title] = Contestant(f"log {title}", Transport.TCP, running.address, running, folder)
             servers[title].probe()
@@ -108,6 +124,7 @@ def main() -> None:
         fixed_rate(servers["on"], options, folder, results)
         all_dropped, decided = dropped(servers["on"]), servers["on"].allowed()
         stack.close()
+        check_signatures(signed, key)
         written = lines(log)
         if written + all_dropped != decided:
             sys.exit(f"{decided:,} decisions, {written:,} lines and {all_dropped:,} dropped")
