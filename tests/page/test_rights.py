@@ -26,7 +26,7 @@ PUBLIC = {
     ("GET", "/openapi.json"),
     ("GET", "/style.css"),
 }
-WITHOUT_ROLE = {("POST", "/logout")}
+WITHOUT_ROLE = {("POST", "/logout"), ("POST", "/logout/token")}
 BOUNDS = PermitBounds(max_uses=5, max_duration_us=HOUR)
 
 

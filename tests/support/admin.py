@@ -26,6 +26,7 @@ from callgate.config.files import Files
 from callgate.control.freeze_targets import managed_names, unknown_name
 from callgate.control.sidecar import Source
 from callgate.identity.identities import Identities
+from callgate.identity.oidc.issuers import Issuers
 from callgate.identity.passwords import Passwords
 from callgate.store.model import Actor
 from callgate.store.people import PersonEdit, Role
@@ -243,7 +244,9 @@ def write_config(folder: Path, **more: Any) -> Path:
 
 
 @contextmanager
-def running_admin(store: Store, folder: Path, **config: Any) -> Iterator[Admin]:
+def running_admin(
+    store: Store, folder: Path, *, issuers: Callable[[], Issuers | None] = lambda: None, **config: Any
+) -> Iterator[Admin]:
     """The API over a store and a sidecar with a configuration from a file."""
     path = write_config(folder, grant_key_file=_key(folder), **config)
     plan = Source(path, None).read(Files())
@@ -272,6 +275,7 @@ def running_admin(store: Store, folder: Path, **config: Any) -> Iterator[Admin]:
         listen="127.0.0.1:0",
         passwords=PASSWORDS,
         log=lambda level, event, fields: events.append((level, event, fields)),
+        issuers=issuers,
     )
     admin = Admin(store, face, sidecar, path, events)
     try:

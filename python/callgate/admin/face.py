@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from callgate.admin.replica import ReplicaReports
     from callgate.admin.sidecar import Sidecar
     from callgate.identity.identities import Identities
+    from callgate.identity.oidc.issuers import Issuers
     from callgate.identity.passwords import Passwords
     from callgate.identity.reports import LoginObserver
     from callgate.store.store import Store
@@ -54,6 +55,7 @@ class AdminFace:
         log: Callable[[str, str, dict[str, object]], None] = lambda _level, _event, _fields: None,
         observer: LoginObserver = no_observer,
         call_observer: CallObserver = no_call_observer,
+        issuers: Callable[[], Issuers | None] = lambda: None,
     ) -> None:
         """Takes the parts of the sidecar.
 
@@ -67,6 +69,7 @@ class AdminFace:
             log: Takes the level, the name and the fields of a line of the log.
             observer: Takes reports of logins and refused tokens.
             call_observer: Takes reports of calls that may have changed something.
+            issuers: Makes the issuers at which people log in; None for none.
         """
         self._sidecar = sidecar
         self._files = files
@@ -77,6 +80,7 @@ class AdminFace:
         self._log = log
         self._observer = observer
         self._call_observer = call_observer
+        self._issuers = issuers
         self._replica = make_id(secrets.token_bytes(ID_BYTES))
         self._ground: Ground | None = None
         self._grpc: GrpcFace | None = None
@@ -113,7 +117,7 @@ class AdminFace:
         from callgate.identity.identities import Identities  # noqa: PLC0415
         from callgate.store.changes import Kind  # noqa: PLC0415
 
-        identities = Identities(store, passwords=self._passwords, observer=self._observer)
+        identities = Identities(store, passwords=self._passwords, observer=self._observer, issuers=self._issuers())
         ground = self._ground = Ground(store, self._sidecar, self._files, identities, self._replica)
         self.registry = make_registry(ground, self._unexpected, self._call_observer)
         self._changes.listen(ground.news.tell, [kind.value for kind in Kind])

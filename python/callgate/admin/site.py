@@ -61,6 +61,7 @@ class Site:
         clock_us: Callable[[], int] = now_us,
         owner_of: Callable[[str], Person | None] = lambda _: None,
         registry: Registry | None = None,
+        public_url: str = "",
     ) -> None:
         """Takes an open store.
 
@@ -71,15 +72,23 @@ class Site:
             clock_us: The time in Unix microseconds.
             owner_of: The present owner of a grant.
             registry: The methods of the API; None for none.
+            public_url: The URL of the port for browsers, for logins at the issuers of `identities`.
         """
         callers = Callers(identities, is_private=is_private)
         self._rest = None if registry is None else RestFace(registry, callers)
+        at_issuers = None
+        if identities.issuers is not None:
+            # Here, because it is imported where there are issuers alone.
+            from callgate.admin.page.issuer_login import IssuerLoginPages  # noqa: PLC0415
+
+            at_issuers = IssuerLoginPages(callers, identities, identities.issuers, public_url)
         handlers: dict[Any, Any] = {CallgateError: _refuse, HTTPException: _refuse_path}
         self._pages = Starlette(
             routes=[
                 Route(STYLE, _style, methods=["GET"]),
                 Route(OPENAPI, self._openapi, methods=["GET"]),
-                *LoginPages(callers).routes(),
+                *(() if at_issuers is None else at_issuers.routes()),
+                *LoginPages(callers, (lambda _: []) if at_issuers is None else at_issuers.links).routes(),
                 *ApprovalPages(store, callers, clock_us, owner_of).routes(),
             ],
             exception_handlers=handlers,

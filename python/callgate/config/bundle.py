@@ -16,6 +16,7 @@ from callgate.config.grants import Grant, GrantsFile
 from callgate.config.judge import Faulting, read_from, section_of
 from callgate.config.key import is_in_state, key_path, parse_token, read_key
 from callgate.config.load import Loaded, load_with_faults
+from callgate.config.login import LoginSettings, listed, parse_client_secret
 from callgate.config.notice_files import ReadReceiver, read_receivers
 from callgate.config.oauth import Jwks
 from callgate.config.shared_keys import CA_FILE, PASSWORD_FILE, checked_authorities, parse_password
@@ -74,6 +75,8 @@ class Bundle:
     """The token of operators on the admin port."""
     admin_tls: Mapping[str, bytes] | None = field(default=None, repr=False)
     """The contents of `admin.tls`."""
+    logins: tuple[LoginSettings, ...] = ()
+    """The issuers of `admin.login`."""
     redis_password: str | None = field(default=None, repr=False)
     """The password of shared counters."""
     redis_ca: bytes | None = field(default=None, repr=False)
@@ -203,6 +206,7 @@ def read_with_faults(
         oauth=oauth,
         admin_token=admin_token,
         admin_tls=admin_tls,
+        logins=tuple(_logins(loaded, files, faults)),
         redis_password=_of_file(loaded, PASSWORD_FILE, password_file, parse_password, files, faults),
         redis_ca=_of_file(loaded, CA_FILE, ca_file, checked_authorities, files, faults),
         receivers=tuple(read_receivers(loaded, read, faults)),
@@ -366,6 +370,14 @@ def _oauth(loaded: Loaded, files: Files, faults: list[Fault]) -> Mapping[str, An
     if isinstance(oauth, list):
         return [keywords(issuer, index) for index, issuer in enumerate(oauth)]
     return None if oauth is None else keywords(oauth)
+
+
+def _logins(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[LoginSettings]:
+    for step, login in listed(loaded.config.admin.login):
+        at: KeyPath = ("admin", "login", *step)
+        secret_at, ca_at = (*at, "client_secret_file"), (*at, "ca")
+        secret = _of_file(loaded, secret_at, login.client_secret_file, parse_client_secret, files, faults)
+        yield LoginSettings(login, secret, _of_file(loaded, ca_at, login.ca, checked_authorities, files, faults))
 
 
 def _secret(loaded: Loaded, at: KeyPath, value: HeaderValue, files: Files, faults: list[Fault]) -> str:

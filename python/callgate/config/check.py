@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Container, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from callgate._callgate import ineffective_settings
 from callgate.config.address import host_of, is_loopback
@@ -15,6 +16,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
+from callgate.config.login import listed as listed_logins
 from callgate.config.notice_files import plain_receivers
 from callgate.config.oauth import listed
 from callgate.config.policies import (
@@ -319,6 +321,12 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
         yield f"`{config.listen}` is no loopback address and has no TLS: tokens and arguments travel in the clear"
     for name in plain_receivers(bundle.receivers):
         yield f"the receiver {quoted(name)} of notices has no TLS: its messages travel in the clear"
+    public_host = "" if config.admin.public_url is None else urlsplit(config.admin.public_url).hostname or ""
+    if public_host and is_loopback(host_of(config.admin.listen)) and not is_loopback(public_host):
+        yield (
+            f"`admin.public_url` names {quoted(public_host)}, and the admin port `{config.admin.listen}` answers pages "
+            "under loopback names alone; give `admin.listen` an address that people reach, with `admin.tls`"
+        )
     if not is_loopback(host_of(config.admin.listen)):
         if config.admin.token_file is None:
             yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
@@ -445,6 +453,7 @@ def _secret_files(bundle: Bundle) -> Iterator[tuple[str, Path]]:
         ("audit key", None if config.audit is None else config.audit.key_file),
         ("headers", None if telemetry is None else telemetry.headers_file),
     ]
+    named += [("secret", login.client_secret_file) for _, login in listed_logins(config.admin.login)]
     for receiver in config.notices.receivers.values():
         named += [("secret", path) for path in (*receiver.secret_files, receiver.url_file)]
     yield from ((what, path) for what, path in named if path is not None)

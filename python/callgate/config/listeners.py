@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import model_validator
 
-from pydantic import AfterValidator
-
-from callgate.config.fields import Address, FilePath, Section, public_base
+from callgate.config.fields import Address, FilePath, Section
+from callgate.config.login import Logins, PublicUrl, listed
 
 
 class AdminTls(Section):
@@ -36,9 +35,23 @@ class Admin(Section):
     tls: AdminTls | None = None
     """TLS of the admin port."""
 
-    public_url: Annotated[str, AfterValidator(public_base)] | None = None
-    """URL of the admin port for people, in the links of notices: `https://callgate.example.com`. By default it is made
-    of `listen`."""
+    public_url: PublicUrl | None = None
+    """URL under which browsers reach the port, such as `https://callgate.example.com`; `http` only on loopback. Links of
+    notices begin with it; by default they are made of `listen`. Needed for `login`."""
+
+    login: Logins = None
+    """The issuers at which people log in (OpenID Connect): one, or a list of them."""
+
+    @model_validator(mode="after")
+    def _issuers_fit(self) -> Admin:
+        issuers = [login.issuer for _, login in listed(self.login)]
+        if issuers and self.public_url is None:
+            message = "`login` needs `public_url`, to which an issuer sends people back"
+            raise ValueError(message)
+        if len(set(issuers)) < len(issuers):
+            message = "`login` has an issuer twice; give each issuer one entry"
+            raise ValueError(message)
+        return self
 
 
 class Tls(Section):

@@ -109,6 +109,9 @@ def _scope(value: str) -> str:
     return value
 
 
+ScopeWord = Annotated[str, AfterValidator(_scope)]
+"""One scope."""
+
 Claim = Annotated[
     tuple[str, ...],
     BeforeValidator(_claim),
@@ -184,7 +187,7 @@ class Oauth(Section):
     clock_skew: Annotated[Duration, within(timedelta(), timedelta(minutes=5))] = timedelta(seconds=30)
     """Largest accepted deviation of the issuer's clock."""
 
-    scopes: Annotated[list[Annotated[str, AfterValidator(_scope)]], Field(max_length=64)] = Field(default=[])
+    scopes: Annotated[list[ScopeWord], Field(max_length=64)] = Field(default=[])
     """Scopes that a token's `scope` must contain, all of them."""
 
     @model_validator(mode="after")

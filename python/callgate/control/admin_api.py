@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from callgate.control.changes import Changes
     from callgate.control.logins import Logins
     from callgate.control.reload import Reloader
+    from callgate.identity.oidc.issuers import Issuers
 
 _LOOPBACK: Final = "127.0.0.1"
 _LAST_PORT: Final = 65_535
@@ -50,7 +51,19 @@ def admin_face(
         log=logs.log,
         observer=logins.report,
         call_observer=call_observer,
+        issuers=lambda: _issuers(reloader),
     )
+
+
+def _issuers(reloader: Reloader) -> Issuers | None:
+    """The issuers of the configuration in force; None if there are none, which only a restart changes."""
+    public_url = reloader.plan.config.admin.public_url
+    if public_url is None or not reloader.plan.bundle.logins:
+        return None
+    # Here, because it is imported where there are issuers alone.
+    from callgate.identity.oidc.issuers import Issuers  # noqa: PLC0415
+
+    return Issuers(lambda: reloader.plan.bundle.logins, public_url)
 
 
 def grpc_address(loaded: Loaded) -> str | None:

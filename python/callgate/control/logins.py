@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
     from callgate.identity.reports import LoginReport
 
+_LOGINS: Final = frozenset({LoginMethod.PASSWORD, LoginMethod.LINK, LoginMethod.ISSUER})
+
 # By successes, tokens would be counted at each request.
 _PAIRS: Final = tuple(
     (method, outcome)
     for method in LoginMethod
     for outcome in LoginOutcome
-    if outcome is LoginOutcome.FAILURE or method in {LoginMethod.PASSWORD, LoginMethod.LINK}
+    if outcome is LoginOutcome.FAILURE or method in _LOGINS
 )
 
 
@@ -38,9 +40,11 @@ class Logins:
         with self._lock:
             self._counts[report.method, report.outcome] += 1
         if report.outcome is LoginOutcome.SUCCESS:
+            if "missing_claim" in report.fields:
+                logs.log("warning", logs.LOGIN_WITHOUT_GROUPS, {"source": report.source, **report.fields})
             return
         event = logs.TOKEN_REFUSED
-        if report.method in {LoginMethod.PASSWORD, LoginMethod.LINK}:
+        if report.method in _LOGINS:
             event = logs.LOGIN_SLOWED if report.outcome is LoginOutcome.SLOWED else logs.LOGIN_FAILED
         logs.log("warning", event, {"method": report.method.value, "source": report.source, **report.fields})
 

@@ -31,9 +31,10 @@ PER_SECOND: Final = 100
 
 LOGIN_FAILED: Final = "login_failed"
 LOGIN_SLOWED: Final = "login_slowed"
+LOGIN_WITHOUT_GROUPS: Final = "login_without_groups"
 TOKEN_REFUSED: Final = "token_refused"  # noqa: S105  the name of an event
 
-SELDOM: Final = {LOGIN_FAILED: 5, LOGIN_SLOWED: 1, TOKEN_REFUSED: 5}
+SELDOM: Final = {LOGIN_FAILED: 5, LOGIN_SLOWED: 1, LOGIN_WITHOUT_GROUPS: 5, TOKEN_REFUSED: 5}
 """The lines of events that strangers cause, likewise: who guesses for days must not fill the disk."""
 
 _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

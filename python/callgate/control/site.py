@@ -44,6 +44,7 @@ class AdminSite:
         self._address = address
         self._show_link = show_link
         self._has_tls = bundle().admin_tls is not None
+        self._public_url = bundle().config.admin.public_url or ""
         self._site: Site | None = None
         pages.site = _closed
 
@@ -59,7 +60,12 @@ class AdminSite:
         is_local = is_loopback(host_of(self._address))
         is_private = is_local or self._has_tls
         self._site = self._pages.site = Site(
-            store, identities, is_private=is_private, owner_of=self._owners.of, registry=self._face.registry
+            store,
+            identities,
+            is_private=is_private,
+            owner_of=self._owners.of,
+            registry=self._face.registry,
+            public_url=self._public_url,
         )
         if self._show_link is None or not is_local:
             return

@@ -5,12 +5,13 @@ Every method blocks: on the store, and a login on argon2 too. A server runs them
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from callgate.clock import now_us
 from callgate.errors import StoreError
-from callgate.identity.errors import IdentityError, RetryError
+from callgate.identity.errors import IdentityError, LoginError, LoginReason, RetryError
 from callgate.identity.passwords import Passwords
 from callgate.identity.principal import Principal, local_admin, principal_of
 from callgate.identity.reports import LoginMethod, LoginOutcome, LoginReport, no_observer
@@ -18,19 +19,26 @@ from callgate.identity.secret_text import Prefix, new_id, new_secret, secret_has
 from callgate.os_user import os_user
 from callgate.store.attempts import Attempt
 from callgate.store.errors import ConflictError
+from callgate.store.people import Role
+from callgate.store.sessions import Once
 from callgate.store.tokens import NewToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from callgate.identity.oidc.issuer import ConfirmedLogin
+    from callgate.identity.oidc.issuers import Issuers
     from callgate.identity.reports import LoginObserver
     from callgate.store.model import Actor
-    from callgate.store.people import Role
+    from callgate.store.sessions import IssuedLogin, Session
     from callgate.store.store import Store
     from callgate.store.tokens import MachineToken, Scope
 
 _MARKED_US: Final = 60_000_000
 """Uses are written once in this time: a session that is in use ends up to so much earlier than its idle time says."""
+
+_REMEMBERED_US: Final = 2 * 3_600_000_000
+"""Time for which a used login is remembered: longer than the answer of an issuer, or its token, could be used again."""
 
 
 class Identities:
@@ -43,12 +51,15 @@ class Identities:
         passwords: Passwords | None = None,
         clock: Callable[[], int] = now_us,
         observer: LoginObserver = no_observer,
+        issuers: Issuers | None = None,
     ) -> None:
-        """Takes an open store, hashes, the clock, and the function that takes reports of logins."""
+        """Takes an open store, hashes, the clock, the function that takes reports of logins, and issuers, if any."""
         self._store = store
         self._passwords = Passwords() if passwords is None else passwords
         self._clock = clock
         self._observer = observer
+        self.issuers = issuers
+        """The issuers at which people log in; None if there are none."""
 
     @property
     def passwords(self) -> Passwords:
@@ -137,7 +148,71 @@ class Identities:
         if now_us >= session.used_us + _MARKED_US:
             with suppress(StoreError):
                 self._store.sessions.mark_used(session_hash, now_us)
+        if session.issued is not None:
+            return self._issued(session.issued)
         return principal_of(session.local) if session.local is not None else local_admin(session.person.subject)
+
+    def log_in_by_issuer(self, cookie: str, answer: Mapping[str, str], source: str) -> tuple[str, str]:
+        """A session token for the answer of an issuer to a login of this browser, and the page to show then.
+
+        Raises:
+            RetryError: Guessing is slowed; the issuer was not asked.
+            LoginError: It is nobody's answer, or not to this login, or the person has no role.
+            StoreError: The store does not answer.
+        """
+        issuers = self._must_have_issuers()
+        known: dict[str, str] = {}
+        with self._reported(LoginMethod.ISSUER, source, known):
+            begun = issuers.begun(cookie, answer)
+            attempt = Attempt(None, source)
+            self._begin(attempt)
+            confirmed = issuers.finish(begun, answer)
+            known.update(_facts(confirmed))
+            until_us = self._clock() + _REMEMBERED_US
+            return self._open_issued(confirmed.login, Once(begun.digest, until_us), attempt), begun.target
+
+    def log_in_by_id_token(self, text: str, source: str) -> tuple[str, Session]:
+        """A session token for an ID token that `callgate login` has got, once, and the session.
+
+        Raises:
+            RetryError: Guessing is slowed; the token was not looked at.
+            LoginError: The token is not believed, was used before, or the person has no role.
+            StoreError: The store does not answer.
+        """
+        issuers = self._must_have_issuers()
+        known: dict[str, str] = {}
+        with self._reported(LoginMethod.ISSUER, source, known):
+            attempt = Attempt(None, source)
+            self._begin(attempt)
+            confirmed = issuers.of_id_token(text)
+            known.update(_facts(confirmed))
+            digest = hashlib.sha256(b"id token\0" + text.encode()).hexdigest()
+            token = self._open_issued(confirmed.login, Once(digest, self._clock() + _REMEMBERED_US), attempt)
+        session_hash = secret_hash(Prefix.SESSION, token)
+        session = None if session_hash is None else self._store.sessions.find(session_hash, self._clock())
+        if session is None:
+            message = "the session has ended already; log in again"
+            raise IdentityError(message)
+        return token, session
+
+    def log_out_by_issuer(self, text: str, source: str) -> int:
+        """Ends the sessions that the logout token of an issuer names; their number.
+
+        Raises:
+            LoginError: The token is not believed, or was used before.
+            StoreError: The store does not answer.
+        """
+        issuers = self._must_have_issuers()
+        with self._reported(LoginMethod.LOGOUT, source, {}):
+            asked = issuers.read_logout(text)
+            digest = hashlib.sha256(f"logout\0{asked.issuer}\0{asked.id}".encode()).hexdigest()
+            until_us = max(int(asked.expires_s * 1_000_000), self._clock()) + _REMEMBERED_US
+            ended = self._store.sessions.end_issued(
+                asked.issuer, asked.subject, asked.sid, Once(digest, until_us), source, self._clock()
+            )
+            if ended is None:
+                raise LoginError(LoginReason.REPEATED, "this logout was asked for before")
+        return ended
 
     def log_out(self, text: str) -> None:
         """Ends a session, if there is one.
@@ -208,10 +283,36 @@ class Identities:
         except RetryError:
             self._observer(LoginReport(method, LoginOutcome.SLOWED, source, known))
             raise
-        except IdentityError:
-            self._observer(LoginReport(method, LoginOutcome.FAILURE, source, known))
+        except IdentityError as error:
+            why = error.fields if isinstance(error, LoginError) else {}
+            self._observer(LoginReport(method, LoginOutcome.FAILURE, source, {**known, **why}))
             raise
         self._observer(LoginReport(method, LoginOutcome.SUCCESS, source, known))
+
+    def _issued(self, login: IssuedLogin) -> Principal:
+        """The person of an issuer, with the roles that their groups there have in the configuration in force."""
+        rules = None if self.issuers is None else self.issuers.rules(login.person.issuer)
+        roles = frozenset[str]() if rules is None else rules.roles_of(login.groups)
+        if rules is None or not roles:
+            message = "you have no role here any more; ask an administrator of callgate, and log in again"
+            raise IdentityError(message)
+        groups = rules.approver_groups_of(login.groups)
+        return Principal(
+            str(login.person), login.person, frozenset(map(Role, roles)), groups, shown_name=login.name or None
+        )
+
+    def _open_issued(self, login: IssuedLogin, once: Once, attempt: Attempt) -> str:
+        token, token_hash = _new(Prefix.SESSION)
+        if not self._store.sessions.open_issued(token_hash, login, once, attempt, self._clock()):
+            message = "this login was used before, or the page was loaded a second time; log in again"
+            raise LoginError(LoginReason.REPEATED, message)
+        return token
+
+    def _must_have_issuers(self) -> Issuers:
+        if self.issuers is None:
+            message = "nobody logs in at an issuer here"
+            raise LoginError(LoginReason.NOT_STARTED, message)
+        return self.issuers
 
     def _begin(self, attempt: Attempt) -> None:
         # A look first: it takes no lock, so that refused attempts hold up nobody.
@@ -219,6 +320,12 @@ class Identities:
         wait_us = wait_us or self._store.attempts.begin(attempt, self._clock())
         if wait_us:
             raise RetryError("too many failed attempts", wait_us)
+
+
+def _facts(confirmed: ConfirmedLogin) -> dict[str, str]:
+    """The facts about a login for the log."""
+    missing = {} if confirmed.missing_claim is None else {"missing_claim": confirmed.missing_claim}
+    return {"person": str(confirmed.login.person), **missing}
 
 
 def _new(prefix: Prefix) -> tuple[str, str]:

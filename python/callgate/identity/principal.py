@@ -29,6 +29,13 @@ class Principal:
     groups: frozenset[str] = frozenset()
     scopes: frozenset[Scope] | None = None
     """The areas that a machine's token is limited to; None if it is not."""
+    shown_name: str | None = None
+    """The name that an issuer gives a person, for pages; it proves nothing."""
+
+    @property
+    def title(self) -> str:
+        """The name for pages."""
+        return self.name if self.shown_name is None else f"{self.shown_name}, {self.name}"
 
     def may(self, role: Role) -> bool:
         """True if the roles include this one: an admin has all of them, and everybody with a role reads everything."""

@@ -14,6 +14,10 @@ class LoginMethod(str, Enum):
     PASSWORD = "password"  # noqa: S105  a word
     LINK = "link"
     """A one-time link."""
+    ISSUER = "issuer"
+    """A login at an issuer, in a browser or by `callgate login`."""
+    LOGOUT = "logout"
+    """A logout that an issuer asks for. Only refusals are reported."""
     SESSION = "session"
     """The token of a session. Only refusals are reported: each request has one."""
     TOKEN = "token"  # noqa: S105  a word

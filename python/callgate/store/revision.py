@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TABLE: Final = "callgate_revision"
 """The table of the revision; not alembic's usual name, so that the store of another program is recognised."""
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """All revisions, oldest first."""
 
 HEAD: Final = REVISIONS[-1]

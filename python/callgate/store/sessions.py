@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from callgate.store import audit
 from callgate.store.attempts import Attempt, forgive
 from callgate.store.changes import Kind, next_numbers
 from callgate.store.database import Domain
 from callgate.store.errors import ConflictError
+from callgate.store.issuers import LOCAL_ISSUER
 from callgate.store.model import Actor, Person
 from callgate.store.people import has_nobody, local_person, read_person
-from callgate.store.tables import login_links, sessions
+from callgate.store.tables import login_links, sessions, used_logins
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -39,6 +41,31 @@ _TABLE: Final = sessions.c
 
 
 @dataclass(frozen=True)
+class IssuedLogin:
+    """A person as an issuer describes them at a login."""
+
+    person: Person
+    name: str
+    """The name for pages, which proves nothing; it may be empty."""
+    groups: frozenset[str]
+    """The groups at the issuer. What they mean here is looked up at each request."""
+    sid: str | None = None
+    """The session at the issuer, by which the issuer ends this one."""
+    authenticated_us: int | None = None
+    """The time at which the person has proven who they are; None if the issuer does not say so."""
+
+
+@dataclass(frozen=True)
+class Once:
+    """Something that may be used once, such as the answer of an issuer."""
+
+    digest: str = field(repr=False)
+    """Its SHA-256, as hex digits."""
+    until_us: int
+    """The time after which it could not be used any more."""
+
+
+@dataclass(frozen=True)
 class Session:
     """A session in force."""
 
@@ -49,6 +76,8 @@ class Session:
     expires_us: int
     used_us: int
     source: str
+    issued: IssuedLogin | None = None
+    """The person as their issuer described them; None for people without an issuer."""
 
 
 class Sessions:
@@ -75,6 +104,59 @@ class Sessions:
             _open(connection, session_hash, seen.person, attempt.source, now_us, is_of_link=False)
 
         self._database.write(work, Domain.IDENTITY)
+
+    def open_issued(self, session_hash: str, login: IssuedLogin, once: Once, attempt: Attempt, now_us: int) -> bool:
+        """Opens a session of a person whom an issuer has logged in, and forgives the attempt.
+
+        False if this login was used before. Recorded in the admin audit.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> bool:
+            if not use_once(connection, once, now_us):
+                return False
+            forgive(connection, attempt, now_us)
+            _open(connection, session_hash, login.person, attempt.source, now_us, is_of_link=False, issued=login)
+            return True
+
+        return self._database.write(work, Domain.IDENTITY)
+
+    def end_issued(
+        self, issuer: str, subject: str | None, sid: str | None, once: Once, source: str, now_us: int
+    ) -> int | None:
+        """Ends the sessions of a person of an issuer, or those of one session there; returns their number.
+
+        None if this logout was used before. Recorded in the admin audit, for each person.
+
+        Raises:
+            ValueError: Neither a person nor a session is named.
+            StoreError: The store does not answer.
+        """
+        given = ((_TABLE.subject, subject), (_TABLE.sid, sid))
+        named = [column == value for column, value in given if value is not None]
+        if not named or issuer == LOCAL_ISSUER:
+            message = "expected an issuer, and a person or a session of it"
+            raise ValueError(message)
+
+        def work(connection: Connection) -> int | None:
+            if not use_once(connection, once, now_us):
+                return None
+            ended = connection.execute(
+                delete(sessions).where(_TABLE.issuer == issuer, *named).returning(_TABLE.issuer, _TABLE.subject)
+            ).all()
+            if ended:
+                next_numbers(connection, Kind.PEOPLE)
+            people = sorted({Person(row.issuer, row.subject) for row in ended})
+            changes = [
+                audit.Change(Actor(issuer, source), "log_out", Kind.PEOPLE.value, str(person)) for person in people
+            ]
+            if changes:
+                audit.record(connection, changes, now_us)
+            return len(ended)
+
+        return self._database.write(work, Domain.IDENTITY)
 
     def add_link(self, link_hash: str, user: str, now_us: int) -> bool:
         """Stores a one-time link for a user of the operating system; False if there are people, who log in themselves.
@@ -128,14 +210,15 @@ class Sessions:
             if row is None or now_us >= row.expires_us or now_us >= row.used_us + IDLE_US:
                 return None
             named = Person(row.issuer, row.subject)
-            if named != local_person(row.subject):
-                return None
+            times = (row.made_us, row.expires_us, row.used_us, row.source)
+            if named.issuer != LOCAL_ISSUER:
+                return Session(named, None, *times, issued=_issued(row, named))
             # Their changes end sessions already; this holds also for whoever edits the tables by hand.
             person = None if row.is_of_link else read_person(connection, row.subject)
             is_in_force = has_nobody(connection) if row.is_of_link else person is not None and person.is_active
             if not is_in_force:
                 return None
-            return Session(named, person, row.made_us, row.expires_us, row.used_us, row.source)
+            return Session(named, person, *times)
 
         return self._database.read(work)
 
@@ -173,6 +256,7 @@ class Sessions:
             over = or_(_TABLE.expires_us <= now_us, _TABLE.used_us <= now_us - IDLE_US)
             number = connection.execute(delete(sessions).where(over)).rowcount
             links = delete(login_links).where(login_links.c.expires_us <= now_us)
+            connection.execute(delete(used_logins).where(used_logins.c.until_us <= now_us))
             return number + connection.execute(links).rowcount
 
         return self._database.write(work, Domain.IDENTITY)
@@ -184,9 +268,37 @@ def end_all(connection: Connection) -> None:
     connection.execute(delete(login_links))
 
 
+def use_once(connection: Connection, once: Once, now_us: int) -> bool:
+    """Marks something as used, within a transaction; False if it was used before or its time is over."""
+    if now_us >= once.until_us:
+        return False
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    marked = dialect.insert(used_logins).values(digest=once.digest, until_us=once.until_us).on_conflict_do_nothing()
+    return connection.execute(marked).rowcount == 1
+
+
+def _issued(row: Any, person: Person) -> IssuedLogin:  # noqa: ANN401  a row has its query's columns
+    return IssuedLogin(person, row.name or "", frozenset(row.groups or ()), row.sid, row.authenticated_us)
+
+
 def _open(
-    connection: Connection, session_hash: str, person: Person, source: str, now_us: int, *, is_of_link: bool
+    connection: Connection,
+    session_hash: str,
+    person: Person,
+    source: str,
+    now_us: int,
+    *,
+    is_of_link: bool,
+    issued: IssuedLogin | None = None,
 ) -> None:
+    of_issuer: dict[str, Any] = {}
+    if issued is not None:
+        of_issuer = {
+            "name": issued.name,
+            "groups": sorted(issued.groups),
+            "sid": issued.sid,
+            "authenticated_us": issued.authenticated_us,
+        }
     connection.execute(
         insert(sessions).values(
             hash=session_hash,
@@ -197,6 +309,7 @@ def _open(
             expires_us=now_us + LONGEST_US,
             used_us=now_us,
             source=source,
+            **of_issuer,
         )
     )
     own = (_TABLE.issuer == person.issuer, _TABLE.subject == person.subject)
@@ -204,5 +317,8 @@ def _open(
     if connection.execute(delete(sessions).where(*own, _TABLE.hash != session_hash, _TABLE.hash.not_in(kept))).rowcount:
         next_numbers(connection, Kind.PEOPLE)
     action = "log_in_by_link" if is_of_link else "log_in"
-    change = audit.Change(Actor(str(person), source), action, Kind.PEOPLE.value, person.subject)
+    # A subject of an issuer may be spelt like the name of a local person.
+    named = person.subject if issued is None else str(person)
+    reason = "" if issued is None or not issued.name else f"as {issued.name}"
+    change = audit.Change(Actor(str(person), source), action, Kind.PEOPLE.value, named, reason)
     audit.record(connection, [change], now_us)

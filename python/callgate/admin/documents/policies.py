@@ -87,13 +87,22 @@ def check_policy(document: str, catalogue: Path | None) -> None:
         raise AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, reason="POLICY_FAULTS", violations=violations)
 
 
-def warnings_of(document: str, catalogue: Path | None, people: Sequence[frozenset[str]] | None) -> list[Fault]:
-    """Warnings about a document without faults; `people` are the groups of each approver, None without people."""
+def warnings_of(
+    document: str, catalogue: Path | None, people: Sequence[frozenset[str]] | None, *, are_all_known: bool = True
+) -> list[Fault]:
+    """Warnings about a document without faults.
+
+    Args:
+        document: The document.
+        catalogue: The file of the catalogue.
+        people: The groups of each approver; None without people.
+        are_all_known: False if people also log in at issuers, who alone know how many there are.
+    """
     name, content = file_name("policy", document), document.encode()
     found = [*ineffective([(name, content)])]
     found += of_policy(name, content, None if catalogue is None else read_catalogue(catalogue), None)
     policy = policy_document(name, content)
-    if policy is not None:
+    if policy is not None and are_all_known:
         found += too_few_approvers(policy, people)
     return found
 

@@ -74,7 +74,7 @@ class Callers:
         if scheme.lower() != "bearer" or not token.strip():
             raise LogInError("expected `Authorization: Bearer` with a token of `callgate admin tokens create`")
         try:
-            principal = await self._look_up(
+            principal = await self.run(
                 request, self._turns, lambda: self._identities.of_bearer(token.strip(), source_of(request))
             )
         except IdentityError as error:
@@ -98,7 +98,7 @@ class Callers:
             check_origin(request)
         try:
             source = source_of(request)
-            principal = await self._look_up(request, self._turns, lambda: self._identities.of_session(session, source))
+            principal = await self.run(request, self._turns, lambda: self._identities.of_session(session, source))
         except IdentityError as error:
             raise LogInError(str(error)) from None
         await self._admit(request)
@@ -110,9 +110,9 @@ class Callers:
         token = request.headers.get("Authorization", "").partition(" ")[2].strip()
         try:
             if token:
-                await self._look_up(request, self._turns, lambda: self._identities.of_bearer(token))
+                await self.run(request, self._turns, lambda: self._identities.of_bearer(token))
             else:
-                await self._look_up(request, self._turns, lambda: self._identities.of_session(session))
+                await self.run(request, self._turns, lambda: self._identities.of_session(session))
         except CallgateError:
             return False
         return True
@@ -133,7 +133,7 @@ class Callers:
             IdentityError: They are wrong, or guessing is slowed.
             StoreError: The store does not answer.
         """
-        return await self._look_up(
+        return await self.run(
             request, self._logins, lambda: self._identities.log_in(name, password, source_of(request))
         )
 
@@ -144,7 +144,7 @@ class Callers:
             IdentityError: It does not work, or guessing is slowed.
             StoreError: The store does not answer.
         """
-        return await self._look_up(request, self._logins, lambda: self._identities.of_once(token, source_of(request)))
+        return await self.run(request, self._logins, lambda: self._identities.of_once(token, source_of(request)))
 
     async def log_out(self, request: Request, session: str) -> None:
         """Ends a session.
@@ -152,7 +152,7 @@ class Callers:
         Raises:
             StoreError: The store does not answer.
         """
-        await self._look_up(request, self._turns, lambda: self._identities.log_out(session))
+        await self.run(request, self._turns, lambda: self._identities.log_out(session))
 
     def check_private(self) -> None:
         """Refuses passwords, sessions and tokens where others can read them.
@@ -182,7 +182,12 @@ class Callers:
         response.delete_cookie(self.cookie(request), path="/", secure=is_secure, httponly=True, samesite="strict")
 
     @staticmethod
-    async def _look_up(request: Request, turns: Turns, function: Callable[[], _T]) -> _T:
+    async def run(request: Request, turns: Turns, function: Callable[[], _T]) -> _T:
+        """The result of a function that blocks, in its turn.
+
+        Raises:
+            RequestError: The connection was closed meanwhile.
+        """
         connection = request.scope["state"]["connection"]
         found = await turns.run(lambda: (function(),), is_wanted=lambda: not connection.is_closed)
         if found is None:

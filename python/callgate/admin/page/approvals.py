@@ -173,7 +173,7 @@ def _row(approval: Approval, now_us: int) -> dict[str, str]:
 
 def _of(caller: Caller) -> dict[str, Any]:
     """The name of the person who is logged in, and the token for the forms of their pages."""
-    return {"caller": caller.principal.name, "token": form_token(caller.session or "")}
+    return {"caller": seen(caller.principal.title), "token": form_token(caller.session or "")}
 
 
 def _sentence(text: str) -> str:

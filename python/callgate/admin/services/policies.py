@@ -238,7 +238,8 @@ class PoliciesService:
 
     def _warnings(self, document: str, catalogue: Path | None) -> list[pb.PolicyFault]:
         people = self._ground.store.people.approver_groups()
-        return [message_of(one) for one in warnings_of(document, catalogue, people)]
+        are_all_known = self._ground.identities.issuers is None
+        return [message_of(one) for one in warnings_of(document, catalogue, people, are_all_known=are_all_known)]
 
     def _message(self, held: Held, *, is_whole: bool = True) -> pb.Policy:
         version = held.version

@@ -5,7 +5,7 @@ from callgate.store.tables.audit import admin_audit, audit_checkpoints, audit_lo
 from callgate.store.tables.base import changes, metadata
 from callgate.store.tables.documents import accepted_pins, document_versions, documents
 from callgate.store.tables.freezes import freezes
-from callgate.store.tables.identity import login_attempts, login_links, machine_tokens, people, sessions
+from callgate.store.tables.identity import login_attempts, login_links, machine_tokens, people, sessions, used_logins
 from callgate.store.tables.notices import notice_events, notice_receivers, notices
 from callgate.store.tables.permits import permit_uses, permits
 from callgate.store.tables.requests import admin_requests, replicas
@@ -36,4 +36,5 @@ __all__ = [
     "replicas",
     "sessions",
     "telemetry_cursors",
+    "used_logins",
 ]

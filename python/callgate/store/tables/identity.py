@@ -1,4 +1,4 @@
-"""People, machine tokens, sessions, one-time links, and attempts to log in."""
+"""People, machine tokens, sessions, one-time links, used logins, and attempts to log in."""
 
 from __future__ import annotations
 
@@ -57,7 +57,15 @@ sessions: Final = Table(
     time("expires_us"),
     time("used_us"),
     word("source"),
+    # Of people whom an issuer has logged in alone: their name, and their groups there as a sorted list.
+    word("name", nullable=True),
+    Column("groups", JSON(none_as_null=True), nullable=True),
+    # The session at the issuer, by which the issuer ends it.
+    word("sid", nullable=True),
+    # The time at which the person has proven to the issuer who they are, if it says so.
+    time("authenticated_us", nullable=True),
     Index("ix_sessions_person", "issuer", "subject"),
+    Index("ix_sessions_sid", "issuer", "sid"),
     Index("ix_sessions_expires", "expires_us"),
 )
 
@@ -70,6 +78,15 @@ login_links: Final = Table(
     time("made_us"),
     time("expires_us"),
     time("used_us", nullable=True),
+)
+
+used_logins: Final = Table(
+    "used_logins",
+    metadata,
+    # SHA-256 of what may be used once: an answer of an issuer, an ID token of a program, the id of a logout.
+    Column("digest", String, primary_key=True),
+    time("until_us"),
+    Index("ix_used_logins_until", "until_us"),
 )
 
 login_attempts: Final = Table(

@@ -1,0 +1,1 @@
+"""Issuers for the tests of logins, and people's ways through them."""
