@@ -24,6 +24,7 @@ _GROUPS: Final = {
     "Operation": (
         *("status", "top", "tail", "audit", "limits", "approvals", "permits", "notices", "freeze", "thaw", "bench"),
     ),
+    "People": ("login", "logout"),
     "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),
     "About callgate": ("version",),
 }

@@ -9,6 +9,7 @@ import typer
 
 from callgate import clock
 from callgate.cli.examples import examples
+from callgate.cli.remote.port import AdminPort
 from callgate.cli.running import AsJson
 from callgate.cli.stores import StoreConfig, StoreState, must_be_text, opened
 from callgate.cli.table import print_list
@@ -53,12 +54,27 @@ def list_command(
     limit: Limit = 100,
     state: StoreState = None,
     config: StoreConfig = None,
+    admin: AdminPort = None,
     as_json: AsJson = False,
 ) -> None:
     """Print approvals, pending ones first, then the newest first."""
     from callgate.approvals.documents import approval_document  # noqa: PLC0415  it takes long to import
     from callgate.cli.answering import operator  # noqa: PLC0415  likewise
 
+    if admin is not None:
+        _must_be_remote(state)
+        from callgate.cli.remote.approvals import remote_approvals  # noqa: PLC0415  likewise
+
+        remote, now = remote_approvals(admin), clock.now_us()
+        print_list(
+            "approvals",
+            remote.listed(state_of, grant),
+            limit,
+            place=remote.port.admin,
+            table=(_HEAD, lambda one: _row(one, now)),
+            document=approval_document if as_json else None,
+        )
+        return
     with opened(state, config) as named:
         operator(named)
         now = clock.now_us()
@@ -73,7 +89,13 @@ def list_command(
 
 
 @app.command(epilog=examples(f"callgate approvals show {_ID}", f"callgate approvals show {_ID} --json"))
-def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: AsJson = False) -> None:  # noqa: A002
+def show(
+    id: Id,  # noqa: A002
+    state: StoreState = None,
+    config: StoreConfig = None,
+    admin: AdminPort = None,
+    as_json: AsJson = False,
+) -> None:
     """Print everything that is known of an approval."""
     from callgate.approvals.documents import evidence_document  # noqa: PLC0415  it takes long to import
     from callgate.approvals.shown import approval_sections  # noqa: PLC0415  likewise
@@ -81,12 +103,20 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
     from callgate.cli.shown import print_sections  # noqa: PLC0415  likewise
     from callgate.exact_json import write_json  # noqa: PLC0415  likewise
 
-    with opened(state, config) as named:
-        operator(named)
-        store, now = named.store.approvals, clock.now_us()
-        approval = store.get(full_id(named.store, "approval", id), now)
-        record = store.record(approval.id)
-        owner = owner_of(named, approval.call.grant)
+    now = clock.now_us()
+    if admin is not None:
+        _must_be_remote(state)
+        from callgate.cli.remote.approvals import remote_approvals  # noqa: PLC0415  likewise
+
+        approval, record = remote_approvals(admin).get(id)
+        owner = None
+    else:
+        with opened(state, config) as named:
+            operator(named)
+            store = named.store.approvals
+            approval = store.get(full_id(named.store, "approval", id), now)
+            record = store.record(approval.id)
+            owner = owner_of(named, approval.call.grant)
     if as_json:
         typer.echo(write_json(evidence_document(approval, record)))
     else:
@@ -117,6 +147,7 @@ def approve(
     yes: Yes = False,
     state: StoreState = None,
     config: StoreConfig = None,
+    admin: AdminPort = None,
     as_json: AsJson = False,
 ) -> None:
     """Approve one call, or make a permit for several; on a terminal, show the call and ask first."""
@@ -124,6 +155,13 @@ def approve(
     from callgate.cli.shown import confirm, is_interactive, print_sections  # noqa: PLC0415  likewise
 
     duration = _permit_length(uses, length, term or ())
+    if admin is not None:
+        _must_be_remote(state)
+        from callgate.cli.remote import answers  # noqa: PLC0415  likewise
+
+        length_us = None if duration is None else duration // timedelta(microseconds=1)
+        answers.approve(admin, id, reason, (uses, length_us, term or ()), yes=yes, as_json=as_json)
+        return
     with opened(state, config) as named:
         person = answering.operator(named)
         person.must_answer()
@@ -160,12 +198,19 @@ def deny(
     yes: Yes = False,
     state: StoreState = None,
     config: StoreConfig = None,
+    admin: AdminPort = None,
     as_json: AsJson = False,
 ) -> None:
     """Deny calls; each is refused for as long as its approval would have waited."""
     from callgate.cli import answering  # noqa: PLC0415  it takes long to import
     from callgate.cli.shown import confirm, is_interactive  # noqa: PLC0415  likewise
 
+    if admin is not None:
+        _must_be_remote(state)
+        from callgate.cli.remote import answers  # noqa: PLC0415  likewise
+
+        answers.deny(admin, ids, reason, yes=yes, as_json=as_json)
+        return
     with opened(state, config) as named:
         person = answering.operator(named)
         person.must_answer()
@@ -210,6 +255,12 @@ def watch(state: StoreState = None, config: StoreConfig = None, as_json: AsJson 
 
     with opened(state, config) as named:
         watched(named, as_json=as_json)
+
+
+def _must_be_remote(state: object) -> None:
+    """Refuses a store beside an admin port, which has its own."""
+    if state is not None:
+        raise typer.BadParameter("give either --state or --admin", param_hint="--admin")
 
 
 def listed(store: "Approvals", wanted: State | None, grant: str | None, now_us: int) -> Iterator[Approval]:

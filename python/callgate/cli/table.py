@@ -34,7 +34,7 @@ def print_list(
     found: Iterable[Row],
     limit: int,
     *,
-    place: Place,
+    place: Place | str,
     table: tuple[Sequence[str], Callable[[Row], Sequence[str]]],
     document: Callable[[Row], object] | None,
 ) -> None:
@@ -44,7 +44,7 @@ def print_list(
         noun: The key of the rows in JSON.
         found: The rows.
         limit: Most rows that are printed.
-        place: The store that was looked into.
+        place: The store that was looked into, or the address of the admin port.
         table: The head of a table, and the cells of a row.
         document: Makes a row's JSON; None for a table.
     """
