@@ -62,6 +62,7 @@ class Site:
         owner_of: Callable[[str], Person | None] = lambda _: None,
         registry: Registry | None = None,
         public_url: str = "",
+        has_passkeys: bool = False,
     ) -> None:
         """Takes an open store.
 
@@ -72,7 +73,8 @@ class Site:
             clock_us: The time in Unix microseconds.
             owner_of: The present owner of a grant.
             registry: The methods of the API; None for none.
-            public_url: The URL of the port for browsers, for logins at the issuers of `identities`.
+            public_url: The URL of the port for browsers, for logins at the issuers of `identities` and for passkeys.
+            has_passkeys: True if some approvals take a passkey.
         """
         callers = Callers(identities, is_private=is_private)
         self._rest = None if registry is None else RestFace(registry, callers)
@@ -82,6 +84,13 @@ class Site:
             from callgate.admin.page.issuer_login import IssuerLoginPages  # noqa: PLC0415
 
             at_issuers = IssuerLoginPages(callers, identities, identities.issuers, public_url)
+        passkeys = None
+        if has_passkeys:
+            # Likewise.
+            from callgate.admin.page.passkeys import PasskeyPages  # noqa: PLC0415
+            from callgate.identity.passkeys import PasskeyGuard  # noqa: PLC0415
+
+            passkeys = PasskeyPages(callers, identities, PasskeyGuard(store, public_url, clock_us), public_url)
         handlers: dict[Any, Any] = {CallgateError: _refuse, HTTPException: _refuse_path}
         self._pages = Starlette(
             routes=[
@@ -89,7 +98,8 @@ class Site:
                 Route(OPENAPI, self._openapi, methods=["GET"]),
                 *(() if at_issuers is None else at_issuers.routes()),
                 *LoginPages(callers, (lambda _: []) if at_issuers is None else at_issuers.links).routes(),
-                *ApprovalPages(store, callers, clock_us, owner_of).routes(),
+                *(() if passkeys is None else passkeys.routes()),
+                *ApprovalPages(store, callers, clock_us, owner_of, passkeys).routes(),
             ],
             exception_handlers=handlers,
         )

@@ -68,6 +68,8 @@ class Surroundings:
     """The person to whom a grant belongs."""
     definition_of: Callable[[str, str], Mapping[str, Any] | None] = lambda _server, _tool: None
     """The description and the input schema of a tool at a server."""
+    takes_passkey: Callable[[str | None, str | None], bool] = lambda _category, _risk: False
+    """True if approving a call of a tool with this category and risk takes a passkey."""
     asked: Callable[[Call], None] = lambda _: None
     """Called with each new call that waits for people."""
     failed: Callable[[str], None] = lambda _: None
@@ -289,7 +291,8 @@ class _Contents:
         }
         # Without a mask, people see the very numbers that the caller wrote.
         arguments = write_json(shown) if masked else question["args_json"]
-        return Evidence(arguments, write_json(document), owner)
+        takes_passkey = self._around.takes_passkey(question["category"], question["risk"])
+        return Evidence(arguments, write_json(document), owner, takes_passkey)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

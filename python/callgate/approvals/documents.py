@@ -27,6 +27,7 @@ def approval_document(approval: Approval) -> dict[str, Any]:
         "owner": None if call.owner is None else _person(call.owner),
         "open_rule": approval.open_rule,
         "needs": [_need(need) for need in approval.needs],
+        "takes_passkey": approval.takes_passkey,
         "created": exact_instant(approval.created_us),
         "until": exact_instant(approval.until_us),
         "decided": exact_instant(approval.decided_us),
@@ -109,6 +110,7 @@ def _answer(answer: Given) -> dict[str, Any]:
         "permit": _read(answer.terms),
         "answered": exact_instant(answer.answered_us),
         "is_current": answer.is_current,
+        "passkey": answer.passkey,
     }
 
 

@@ -115,6 +115,8 @@ def _head(approval: Approval, record: Recorded, evidence: Mapping[str, Any], now
         yield Field("permit", seen(record.permit_id))
     elif approval.state is State.CONSUMED and approval.use_id is not None:
         yield Field("use", f"{seen(approval.use_id)}; the decision log has the call under the id of the approval")
+    if approval.takes_passkey and approval.state is State.PENDING:
+        yield Field("passkey", "approving takes one, on the page of the admin port")
     yield Field("asked", f"{instant(approval.created_us)} ({brief(now_us - approval.created_us)} ago)")
     yield Field("tool", seen(call.tool))
     yield Field("server", seen(call.server))
@@ -233,8 +235,9 @@ def _answers(answers: Sequence[Given]) -> Iterator[Field]:
         verdict = "approved" if one.verdict is Verdict.APPROVE else "denied"
         groups = f" of {listed(one.groups, 'and')}" if one.groups else ""
         reason = f": {seen(one.reason)}" if one.reason else ""
+        passkey = "" if one.passkey is None else " with a passkey"
         replaced = "" if one.is_current else " (no longer counts)"
-        lines = [f"{verdict} by {seen(one.person)}{groups} at {seen(one.source)}{replaced}{reason}"]
+        lines = [f"{verdict} by {seen(one.person)}{groups} at {seen(one.source)}{passkey}{replaced}{reason}"]
         if one.terms is not None:
             lines += _offer_lines(one.terms)
         yield Field(instant(one.answered_us), "\n".join(lines))

@@ -6,6 +6,7 @@ from pydantic import model_validator
 
 from callgate.config.fields import Address, FilePath, Section
 from callgate.config.login import Logins, PublicUrl, listed
+from callgate.config.step_up import StepUp, is_passkey_host
 
 
 class AdminTls(Section):
@@ -36,11 +37,26 @@ class Admin(Section):
     """TLS of the admin port."""
 
     public_url: PublicUrl | None = None
-    """URL under which browsers reach the port, such as `https://callgate.example.com`; `http` only on loopback. Links of
-    notices begin with it; by default they are made of `listen`. Needed for `login`."""
+    """URL under which browsers reach the port, such as `https://callgate.example.com`; `http` only on loopback. Links
+    of notices begin with it; by default they are made of `listen`. Needed for `login` and `step_up`."""
 
     login: Logins = None
     """The issuers at which people log in (OpenID Connect): one, or a list of them."""
+
+    step_up: StepUp = StepUp()
+    """Approvals that take a passkey; none by default."""
+
+    @model_validator(mode="after")
+    def _passkeys_have_a_name(self) -> Admin:
+        if not self.step_up.is_on:
+            return self
+        if self.public_url is None:
+            message = "`step_up` needs `public_url`, for whose host browsers make passkeys"
+            raise ValueError(message)
+        if not is_passkey_host(self.public_url):
+            message = "`step_up` needs a name as the host of `public_url`: browsers make no passkeys for IP addresses"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _issuers_fit(self) -> Admin:

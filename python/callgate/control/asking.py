@@ -49,7 +49,9 @@ class Answering:
         self._owners.use(store)
         if self._asking is None:
             definition_of = Definitions(self._bundle).of
-            around = Surroundings(self._mask, self._owners.of, definition_of, self._asked, self._tell)
+            around = Surroundings(
+                self._mask, self._owners.of, definition_of, self._takes_passkey, self._asked, self._tell
+            )
             self._asking = Asking(self._queue, around)
         # One for all stores: it keeps the uses that the store before could not take back.
         self._asking.start(store)
@@ -61,6 +63,9 @@ class Answering:
 
     def _mask(self) -> list[MaskedPath]:
         return [MaskedPath(path, steps_of(path)) for path in self._bundle().config.approvals.mask]
+
+    def _takes_passkey(self, category: str | None, risk: str | None) -> bool:
+        return self._bundle().config.admin.step_up.takes_passkey(category, risk)
 
     def _tell(self, error: str) -> None:
         """Logs an error, and the same one again only after a while: each call may meet it."""

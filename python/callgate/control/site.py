@@ -44,7 +44,8 @@ class AdminSite:
         self._address = address
         self._show_link = show_link
         self._has_tls = bundle().admin_tls is not None
-        self._public_url = bundle().config.admin.public_url or ""
+        admin = bundle().config.admin
+        self._public_url, self._has_passkeys = admin.public_url or "", admin.step_up.is_on
         self._site: Site | None = None
         pages.site = _closed
 
@@ -66,6 +67,7 @@ class AdminSite:
             owner_of=self._owners.of,
             registry=self._face.registry,
             public_url=self._public_url,
+            has_passkeys=self._has_passkeys,
         )
         if self._show_link is None or not is_local:
             return

@@ -39,6 +39,7 @@ def answer(
     owner: Person | None,
     now_us: int,
     permit: PermitOffer | None = None,
+    passkey: str | None = None,
 ) -> Approval:
     """Writes an answer, recorded in the admin audit; the approval that it leads to.
 
@@ -52,6 +53,7 @@ def answer(
         owner: The person to whom the grant belongs now.
         now_us: The time in Unix microseconds.
         permit: The permit that is offered in place of one call.
+        passkey: The passkey that was verified for this answer.
 
     Raises:
         AnswererError: This person may not answer this approval.
@@ -62,5 +64,5 @@ def answer(
     person, refused = principal.person, refusal(principal, approval, owner)
     if person is None or refused is not None:
         raise AnswererError(refused or _NO_PERSON)
-    given = Answer(person, principal.groups, verdict, source, reason, permit, owner)
+    given = Answer(person, principal.groups, verdict, source, reason, permit, owner, passkey)
     return store.approvals.answer(approval.id, given, now_us)

@@ -25,6 +25,10 @@ class RetryError(IdentityError):
         super().__init__(f"{message}; try again in {self.retry_after_s} s")
 
 
+class PasskeyError(IdentityError):
+    """A passkey's answer that is not believed, or a person who has none or may not register one now."""
+
+
 class LoginReason(str, Enum):
     """The reason for which a login at an issuer failed, for the log."""
 

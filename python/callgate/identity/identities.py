@@ -214,6 +214,30 @@ class Identities:
                 raise LoginError(LoginReason.REPEATED, "this logout was asked for before")
         return ended
 
+    def login_age_us(self, text: str) -> int | None:
+        """The time since the person of a session has proven who they are; None if nobody knows it.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        session = self._session(text)
+        if session is None:
+            return None
+        # An issuer may have logged the person in by a session of its own, without a question.
+        proven_us = session.made_us if session.issued is None else session.issued.authenticated_us
+        return None if proven_us is None else max(self._clock() - proven_us, 0)
+
+    def issuer_of_session(self, text: str) -> str | None:
+        """The key of the issuer of a session; None for a session without one.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        session = self._session(text)
+        if session is None or session.issued is None or self.issuers is None:
+            return None
+        return self.issuers.key_of(session.person.issuer)
+
     def log_out(self, text: str) -> None:
         """Ends a session, if there is one.
 
@@ -288,6 +312,10 @@ class Identities:
             self._observer(LoginReport(method, LoginOutcome.FAILURE, source, {**known, **why}))
             raise
         self._observer(LoginReport(method, LoginOutcome.SUCCESS, source, known))
+
+    def _session(self, text: str) -> Session | None:
+        session_hash = secret_hash(Prefix.SESSION, text)
+        return None if session_hash is None else self._store.sessions.find(session_hash, self._clock())
 
     def _issued(self, login: IssuedLogin) -> Principal:
         """The person of an issuer, with the roles that their groups there have in the configuration in force."""

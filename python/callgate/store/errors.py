@@ -58,6 +58,10 @@ class AnswererError(AnswerError):
     """This person may not answer this approval, whatever the answer is."""
 
 
+class PasskeyNeededError(AnswererError):
+    """Approving this takes a passkey, and none has answered."""
+
+
 class ReasonError(AnswerError):
     """The answer needs a reason."""
 

@@ -136,6 +136,8 @@ class Evidence:
     """Everything else that people are shown, as JSON."""
     owner: Person | None = None
     """The person to whom the grant belongs, who may not answer."""
+    takes_passkey: bool = False
+    """True if approving takes a passkey."""
 
 
 class Contents(Protocol):
@@ -246,6 +248,8 @@ class Approval:
     cause: str
     use_id: str | None
     change: int
+    takes_passkey: bool = False
+    """True if approving takes a passkey."""
 
 
 def from_row(row: Any, now_us: int | None = None) -> Approval:  # noqa: ANN401  a row has its query's columns
@@ -266,6 +270,7 @@ def from_row(row: Any, now_us: int | None = None) -> Approval:  # noqa: ANN401  
         cause=row.cause,
         use_id=row.use_id,
         change=row.change,
+        takes_passkey=bool(row.takes_passkey),
     )
     return approval if now_us is None else replace(approval, state=state_at(approval, now_us))
 

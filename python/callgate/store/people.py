@@ -17,6 +17,7 @@ from callgate.store.database import Domain
 from callgate.store.errors import ConflictError, UnknownIdError
 from callgate.store.issuers import LOCAL_ISSUER
 from callgate.store.model import Person
+from callgate.store.passkeys import forget_passkeys
 from callgate.store.tables import login_links, people, sessions
 
 if TYPE_CHECKING:
@@ -189,6 +190,8 @@ class People:
             connection.execute(delete(people).where(_TABLE.name == name))
             _end_sessions(connection, name)
             self._void_answers(connection, local_person(name), by, now_us)
+            # Somebody of the same name who is added later is another person.
+            forget_passkeys(connection, local_person(name), by, now_us)
             next_numbers(connection, Kind.PEOPLE)
             _record(connection, audit.Change(by, "delete", Kind.PEOPLE.value, name, reason, _digest(row)), now_us)
 

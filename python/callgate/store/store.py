@@ -16,6 +16,7 @@ from callgate.store.model import PENDING_IN_ALL, PENDING_PER_GRANT
 from callgate.store.notices.outbox import Notices
 from callgate.store.notices.receivers import NoticeReceivers
 from callgate.store.open import open_database
+from callgate.store.passkeys import Passkeys
 from callgate.store.people import People
 from callgate.store.permits import Permits
 from callgate.store.pins import Pins
@@ -45,6 +46,7 @@ class Store:
         self.policies = Documents(database, DocumentKind.POLICIES)
         self.pins = Pins(database)
         self.people = People(database, void_answers)
+        self.passkeys = Passkeys(database)
         self.tokens = Tokens(database)
         self.sessions = Sessions(database)
         self.attempts = Attempts(database)

@@ -54,6 +54,7 @@ def approval_message(approval: Approval) -> pb.Approval:
         update_time=timestamp(approval.changed_us),
         updater={"name": approval.changed_by, "source": approval.changed_from},
         cause=approval.cause,
+        takes_passkey=approval.takes_passkey,
     )
 
 
@@ -122,6 +123,7 @@ def _answer(given: Given) -> pb.ApprovalAnswer:
         permit=None if given.terms is None else _offer(read_json(given.terms)),
         create_time=timestamp(given.answered_us),
         superseded=not given.is_current,
+        passkey=given.passkey or "",
     )
 
 

@@ -15,6 +15,7 @@ from callgate.identity.errors import IdentityError, RetryError
 from callgate.store.errors import (
     AnswerError,
     ConflictError,
+    PasskeyNeededError,
     ReasonError,
     StateError,
     StoreDamagedError,
@@ -139,6 +140,8 @@ def admin_error(error: Exception) -> AdminError:  # noqa: PLR0911  one per kind 
         )
     if isinstance(error, ReasonError):
         return invalid("reason", "this approval needs one")
+    if isinstance(error, PasskeyNeededError):
+        return AdminError(grpc.StatusCode.PERMISSION_DENIED, str(error), reason="PASSKEY")
     if isinstance(error, ConflictError):
         return AdminError(grpc.StatusCode.ABORTED, str(error), reason="CONFLICT")
     if isinstance(error, RetryError):

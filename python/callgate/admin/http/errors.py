@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callgate.errors import CallgateError, StoreError
-from callgate.identity.errors import IdentityError, RetryError
+from callgate.identity.errors import IdentityError, PasskeyError, RetryError
 from callgate.store.errors import AnswererError, AnswerError, ConflictError, StateError, UnknownIdError
 from callgate.store.pages import PageTokenError
 
@@ -34,25 +34,23 @@ class LogInError(RequestError):
 
 def request_error(error: CallgateError) -> RequestError:
     """The refusal by which an error of other parts is answered."""
-    match error:
-        case RequestError():
-            return error
-        case RetryError():
-            return RequestError(HTTPStatus.TOO_MANY_REQUESTS, str(error), **{"Retry-After": str(error.retry_after_s)})
-        case IdentityError():
-            return RequestError(HTTPStatus.UNAUTHORIZED, str(error))
-        case UnknownIdError():
-            status = HTTPStatus.NOT_FOUND
-        case AnswererError():
-            status = HTTPStatus.FORBIDDEN
-        case AnswerError():
-            status = HTTPStatus.UNPROCESSABLE_ENTITY
-        case StateError() | ConflictError():
-            status = HTTPStatus.CONFLICT
-        case PageTokenError():
-            status = HTTPStatus.BAD_REQUEST
-        case StoreError():
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-        case _:
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return RequestError(status, str(error))
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, RetryError):
+        return RequestError(HTTPStatus.TOO_MANY_REQUESTS, str(error), **{"Retry-After": str(error.retry_after_s)})
+    statuses = (status for kind, status in _STATUSES if isinstance(error, kind))
+    return RequestError(next(statuses, HTTPStatus.INTERNAL_SERVER_ERROR), str(error))
+
+
+_STATUSES: Final[tuple[tuple[type[CallgateError], HTTPStatus], ...]] = (
+    (PasskeyError, HTTPStatus.FORBIDDEN),
+    (IdentityError, HTTPStatus.UNAUTHORIZED),
+    (UnknownIdError, HTTPStatus.NOT_FOUND),
+    (AnswererError, HTTPStatus.FORBIDDEN),
+    (AnswerError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (StateError, HTTPStatus.CONFLICT),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (PageTokenError, HTTPStatus.BAD_REQUEST),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+"""More special ones first."""

@@ -9,7 +9,10 @@ OPENAPI: Final = "/openapi.json"
 API: Final = "/admin/"
 """The beginning of the paths that answer programs."""
 
-PAGES: Final = ("/login", "/logout", "/approvals", STYLE, OPENAPI)
+PASSKEYS: Final = "/passkeys"
+PASSKEY_SCRIPT: Final = "/passkey.js"
+
+PAGES: Final = ("/login", "/logout", "/approvals", PASSKEYS, PASSKEY_SCRIPT, STYLE, OPENAPI)
 """Paths of the site, also with a further part."""
 
 

@@ -9,12 +9,14 @@ from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
 
-from callgate.admin.http.errors import request_error
+from callgate.admin.http.errors import RequestError, request_error
 from callgate.admin.http.forms import form_token
+from callgate.admin.http.paths import PASSKEY_SCRIPT
 from callgate.admin.http.work import in_thread
 from callgate.admin.page.guard import ANSWER, READ, Guard
 from callgate.admin.page.notice_link import PARAMETER, check_link
 from callgate.admin.page.permit_form import permit_form, read_offer
+from callgate.admin.page.script import with_script
 from callgate.admin.page.templates import page
 from callgate.approvals.sections import seen
 from callgate.approvals.shown import approval_sections, open_line, state_line
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from callgate.admin.http.callers import Caller, Callers
+    from callgate.admin.page.passkeys import PasskeyPages
     from callgate.store.approvals.recorded import Recorded
     from callgate.store.model import Approval, Person
     from callgate.store.pages import Page
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 100
 _LONGEST_REASON: Final = 1_000
+_KINDS: Final = ("approve", "permit")
+"""The answers that may take a passkey."""
 
 
 class ApprovalPages:
@@ -49,17 +54,24 @@ class ApprovalPages:
         callers: Callers,
         clock_us: Callable[[], int],
         owner_of: Callable[[str], Person | None] = lambda _: None,
+        passkeys: PasskeyPages | None = None,
     ) -> None:
-        """Takes an open store, the senders of requests, the clock, and the present owner of a grant."""
+        """Takes an open store, the senders of requests, the clock, the present owner of a grant, and passkeys."""
         self._store = store
         self._callers = callers
         self._clock_us = clock_us
         self._owner_of = owner_of
+        self._passkeys = passkeys
 
     def routes(self) -> list[BaseRoute]:
         """The routes of these pages."""
         guard = Guard(self._callers)
+        challenges = [
+            guard.post(f"/approvals/{{id}}/challenge/{kind}", ANSWER, partial(self._challenge, kind))
+            for kind in (() if self._passkeys is None else _KINDS)
+        ]
         return [
+            *challenges,
             guard.get("/approvals", READ, self._list),
             guard.get("/approvals/{id}", READ, self._show),
             guard.post("/approvals/{id}/approve", ANSWER, partial(self._answer, Verdict.APPROVE)),
@@ -82,7 +94,7 @@ class ApprovalPages:
         return page(
             "approvals.html",
             HTTPStatus.OK,
-            **_of(caller),
+            **self._of(caller),
             rows=rows,
             older=older,
             is_pending=is_pending,
@@ -104,6 +116,10 @@ class ApprovalPages:
         def write() -> None:
             now_us = self._clock_us()
             approval = self._store.approvals.get(approval_id, now_us)
+            passkey = None
+            if approval.takes_passkey and verdict is Verdict.APPROVE and self._passkeys is not None:
+                kind = "permit" if makes_permit else "approve"
+                passkey = self._passkeys.verify(caller, approval_id, kind, fields)
             answer(
                 self._store,
                 caller.principal,
@@ -114,6 +130,7 @@ class ApprovalPages:
                 owner=self._owner_of(approval.call.grant),
                 now_us=now_us,
                 permit=self._offer(approval_id, fields) if makes_permit else None,
+                passkey=passkey,
             )
 
         try:
@@ -125,6 +142,20 @@ class ApprovalPages:
             return await self._shown(request, caller, refused.status, seen(error))
         return RedirectResponse(f"/approvals/{approval_id}", HTTPStatus.SEE_OTHER)
 
+    async def _challenge(self, kind: str, request: Request, caller: Caller, fields: dict[str, str]) -> Response:
+        """What a browser needs to ask a passkey for an answer."""
+        if self._passkeys is None:
+            raise RequestError(HTTPStatus.NOT_FOUND, "approvals take no passkeys here")
+        return await self._passkeys.challenge(caller, request.path_params["id"], kind, fields)
+
+    def _of(self, caller: Caller) -> dict[str, Any]:
+        """The head of a page: who is logged in, the token for their forms, and a link to their passkeys, if any."""
+        return {
+            "caller": seen(caller.principal.title),
+            "token": form_token(caller.session or ""),
+            "has_passkeys": self._passkeys is not None,
+        }
+
     def _offer(self, approval_id: str, fields: dict[str, str]) -> PermitOffer:
         record = self._store.approvals.record(approval_id)
         terms, uses, duration_us = read_offer(record, fields)
@@ -134,18 +165,19 @@ class ApprovalPages:
         approval_id = request.path_params["id"]
         now_us = self._clock_us()
 
-        def read() -> tuple[Approval, Recorded, Person | None]:
+        def read() -> tuple[Approval, Recorded, Person | None, str]:
             approval = self._store.approvals.get(approval_id, now_us)
             # The owner may be in the store too, which may hang: probes are answered meanwhile.
-            return approval, self._store.approvals.record(approval_id), self._owner_of(approval.call.grant)
+            owner = self._owner_of(approval.call.grant)
+            return approval, self._store.approvals.record(approval_id), owner, self._lack(request, caller, approval)
 
-        approval, record, owner = await in_thread(read)
+        approval, record, owner, lack = await in_thread(read)
         refused = refusal(caller.principal, approval, owner)
         is_pending = approval.state is State.PENDING
-        return page(
+        shown = page(
             "approval.html",
             status,
-            **_of(caller),
+            **self._of(caller),
             id=approval.id,
             tool=seen(approval.call.tool),
             state=state_line(approval, now_us),
@@ -155,7 +187,23 @@ class ApprovalPages:
             may_answer=is_pending and refused is None,
             is_reason_required=any(need.reason_required for need in approval.needs),
             permit=permit_form(approval, record),
+            takes_passkey=approval.takes_passkey,
+            lack=lack,
+            script=PASSKEY_SCRIPT,
         )
+        return with_script(shown) if approval.takes_passkey and self._passkeys is not None else shown
+
+    def _lack(self, request: Request, caller: Caller, approval: Approval) -> str:
+        """The reason for which this browser cannot ask a passkey for the answer; empty if it can, or needs none."""
+        if not approval.takes_passkey:
+            return ""
+        if self._passkeys is None:
+            return "Approving takes a passkey, and the configuration has none any more; withdraw it to ask anew."
+        if not self._passkeys.is_here(request):
+            return f"Approving takes a passkey, which is for another name of this page: {self._passkeys.public_url}"
+        if not self._passkeys.has_passkey(caller):
+            return "Approving takes a passkey, and you have registered none."
+        return ""
 
 
 def _row(approval: Approval, now_us: int) -> dict[str, str]:
@@ -169,11 +217,6 @@ def _row(approval: Approval, now_us: int) -> dict[str, str]:
         "state": approval.state.value,
         "waits": open_line(approval),
     }
-
-
-def _of(caller: Caller) -> dict[str, Any]:
-    """The name of the person who is logged in, and the token for the forms of their pages."""
-    return {"caller": seen(caller.principal.title), "token": form_token(caller.session or "")}
 
 
 def _sentence(text: str) -> str:

@@ -30,7 +30,7 @@ def _environment() -> Environment:
 
 def page(template: str, status: HTTPStatus, /, **values: Any) -> HTMLResponse:  # noqa: ANN401  whatever a template shows
     """A page from a template."""
-    values = {"style": STYLE, "version": version(), "caller": None, "token": "", **values}
+    values = {"style": STYLE, "version": version(), "caller": None, "token": "", "has_passkeys": False, **values}
     return HTMLResponse(_environment().get_template(template).render(values), status)
 
 

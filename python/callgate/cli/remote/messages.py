@@ -80,6 +80,7 @@ def approval_of(message: pb.Approval) -> Approval:
         cause=message.cause,
         use_id=None,
         change=0,
+        takes_passkey=message.takes_passkey,
     )
 
 
@@ -152,6 +153,7 @@ def _given(answer: pb.ApprovalAnswer) -> Given:
         terms,
         _us(answer.create_time),
         not answer.superseded,
+        answer.passkey or None,
     )
 
 

@@ -65,6 +65,10 @@ class Issuers:
         """The issuers in the order of the configuration."""
         return [Choice(issuer_key(one.login.issuer), one.login.label) for one in self._settings()]
 
+    def key_of(self, issuer: str) -> str:
+        """The key of an issuer in paths."""
+        return issuer_key(issuer)
+
     def devices(self) -> list[DeviceIssuer]:
         """The issuers that have a client for `callgate login`."""
         logins = [(one.login, one.login.device_client) for one in self._settings()]

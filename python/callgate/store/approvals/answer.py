@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 from callgate.exact_json import read_json
 from callgate.store.approvals.given import current, open_rule
 from callgate.store.approvals.state import locked, record, set_state
-from callgate.store.errors import AnswererError, AnswerError, ReasonError, StateError
+from callgate.store.errors import AnswererError, AnswerError, PasskeyNeededError, ReasonError, StateError
 from callgate.store.issuers import LOCAL_ISSUER
 from callgate.store.model import Actor, Approval, PermitOffer, Person, State, Verdict, from_row
 from callgate.store.notices.model import NoticeEvent
@@ -41,6 +41,8 @@ class Answer:
     permit: PermitOffer | None = None
     owner: Person | None = None
     """The owner of the grant now, who may not answer, like the owner at the approval's creation."""
+    passkey: str | None = None
+    """The id of the passkey that the person has used for this answer; the caller has verified it."""
 
 
 def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us: int) -> Approval:
@@ -80,6 +82,7 @@ def _write(connection: Connection, approval: Approval, answer: Answer, by: Actor
             reason=answer.reason,
             source=answer.source,
             terms=offer,
+            passkey=answer.passkey,
             answered_us=now_us,
             is_current=True,
         )
@@ -144,6 +147,12 @@ def _check(approval: Approval, answer: Answer) -> None:
     refusal = refusal_of(approval, answer.person, answer.groups, answer.owner)
     if refusal is not None:
         raise AnswererError(refusal)
+    if approval.takes_passkey and answer.verdict is Verdict.APPROVE and answer.passkey is None:
+        message = (
+            f"approving this takes a passkey: open `/approvals/{approval.id}` of the admin port in a browser; denying "
+            "takes none"
+        )
+        raise PasskeyNeededError(message)
     is_reason_required = answer.verdict is Verdict.APPROVE and any(need.reason_required for need in approval.needs)
     if is_reason_required and not answer.reason:
         message = "this approval needs a reason"

@@ -278,6 +278,7 @@ class _Batch:
             "changed_from": ask.source,
             "cause": "asked",
             "change": number,
+            "takes_passkey": shown.takes_passkey,
         }
 
 

@@ -29,6 +29,8 @@ class Given:
     answered_us: int
     is_current: bool
     """False once another answer of the person, or other terms, took its place, or the person was changed."""
+    passkey: str | None = None
+    """The passkey that was used for the answer."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def read_record(connection: Connection, approval_id: str) -> Recorded:
             row.terms,
             row.answered_us,
             row.is_current,
+            row.passkey,
         )
         for row in connection.execute(query)
     )

@@ -7,6 +7,7 @@ from callgate.store.tables.documents import accepted_pins, document_versions, do
 from callgate.store.tables.freezes import freezes
 from callgate.store.tables.identity import login_attempts, login_links, machine_tokens, people, sessions, used_logins
 from callgate.store.tables.notices import notice_events, notice_receivers, notices
+from callgate.store.tables.passkeys import passkey_challenges, passkeys
 from callgate.store.tables.permits import permit_uses, permits
 from callgate.store.tables.requests import admin_requests, replicas
 
@@ -30,6 +31,8 @@ __all__ = [
     "notice_events",
     "notice_receivers",
     "notices",
+    "passkey_challenges",
+    "passkeys",
     "people",
     "permit_uses",
     "permits",

@@ -27,6 +27,8 @@ approvals: Final = Table(
     word("pin_digest", nullable=True),
     word("owner_issuer", nullable=True),
     word("owner_subject", nullable=True),
+    # True if approving takes a passkey; null in older rows, which take none.
+    Column("takes_passkey", Boolean, nullable=True),
     # The needs, as `approvals/model.py` reads and writes them.
     Column("needs", JSON, nullable=False),
     # The rule pointer of the first need that has too few answers; null if none has.
@@ -89,6 +91,8 @@ answers: Final = Table(
     # The terms of a permit, as JSON text; null for an answer about this call alone.
     word("terms", nullable=True),
     time("answered_us"),
+    # The passkey that was asked for the answer.
+    word("passkey", nullable=True),
     # False once another answer of the person, or other terms, took its place, or the person was changed.
     Column("is_current", Boolean, nullable=False),
     CheckConstraint("verdict IN ('approve', 'deny')", name="verdict"),

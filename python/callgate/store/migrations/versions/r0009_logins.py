@@ -1,4 +1,4 @@
-"""Sessions of people whom an issuer has logged in, and the logins that are used up."""
+"""Sessions of people whom an issuer has logged in, the logins that are used up, and passkeys."""
 
 from typing import Final
 
@@ -12,7 +12,12 @@ depends_on: Final = None
 
 
 def upgrade() -> None:
-    """Makes the columns and the table."""
+    """Makes the columns and the tables."""
+    _add_logins()
+    _add_passkeys()
+
+
+def _add_logins() -> None:
     op.add_column("sessions", sa.Column("name", sa.String(), nullable=True))
     op.add_column("sessions", sa.Column("groups", sa.JSON(none_as_null=True), nullable=True))
     op.add_column("sessions", sa.Column("sid", sa.String(), nullable=True))
@@ -25,3 +30,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_used_logins")),
     )
     op.create_index("ix_used_logins_until", "used_logins", ["until_us"], unique=False)
+
+
+def _add_passkeys() -> None:
+    op.add_column("approvals", sa.Column("takes_passkey", sa.Boolean(), nullable=True))
+    op.add_column("answers", sa.Column("passkey", sa.String(), nullable=True))
+    op.create_table(
+        "passkeys",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("transports", sa.JSON(), nullable=False),
+        sa.Column("made_us", sa.BigInteger(), nullable=False),
+        sa.Column("made_from", sa.String(), nullable=False),
+        sa.Column("used_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_passkeys")),
+    )
+    op.create_index("ix_passkeys_person", "passkeys", ["issuer", "subject"], unique=False)
+    op.create_table(
+        "passkey_challenges",
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("session_hash", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(), nullable=False),
+        sa.Column("until_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_passkey_challenges")),
+    )
+    op.create_index("ix_passkey_challenges_until", "passkey_challenges", ["until_us"], unique=False)
+    op.create_index("ix_passkey_challenges_session", "passkey_challenges", ["session_hash"], unique=False)

@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Approval(_message.Message):
-    __slots__ = ("id", "state", "grant", "grant_owner", "server", "tool", "fingerprint", "policy_version", "pin_digest", "needs", "open_rule", "create_time", "expire_time", "decide_time", "update_time", "updater", "cause", "evidence", "answers")
+    __slots__ = ("id", "state", "grant", "grant_owner", "server", "tool", "fingerprint", "policy_version", "pin_digest", "needs", "open_rule", "create_time", "expire_time", "decide_time", "update_time", "updater", "cause", "evidence", "answers", "takes_passkey")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Approval.State]
@@ -54,6 +54,7 @@ class Approval(_message.Message):
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_PASSKEY_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: Approval.State
     grant: str
@@ -73,7 +74,8 @@ class Approval(_message.Message):
     cause: str
     evidence: ApprovalEvidence
     answers: _containers.RepeatedCompositeFieldContainer[ApprovalAnswer]
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[Approval.State, str]] = ..., grant: _Optional[str] = ..., grant_owner: _Optional[_Union[_actor_pb2.Person, _Mapping]] = ..., server: _Optional[str] = ..., tool: _Optional[str] = ..., fingerprint: _Optional[str] = ..., policy_version: _Optional[str] = ..., pin_digest: _Optional[str] = ..., needs: _Optional[_Iterable[_Union[ApprovalNeed, _Mapping]]] = ..., open_rule: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updater: _Optional[_Union[_actor_pb2.Actor, _Mapping]] = ..., cause: _Optional[str] = ..., evidence: _Optional[_Union[ApprovalEvidence, _Mapping]] = ..., answers: _Optional[_Iterable[_Union[ApprovalAnswer, _Mapping]]] = ...) -> None: ...
+    takes_passkey: bool
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[Approval.State, str]] = ..., grant: _Optional[str] = ..., grant_owner: _Optional[_Union[_actor_pb2.Person, _Mapping]] = ..., server: _Optional[str] = ..., tool: _Optional[str] = ..., fingerprint: _Optional[str] = ..., policy_version: _Optional[str] = ..., pin_digest: _Optional[str] = ..., needs: _Optional[_Iterable[_Union[ApprovalNeed, _Mapping]]] = ..., open_rule: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updater: _Optional[_Union[_actor_pb2.Actor, _Mapping]] = ..., cause: _Optional[str] = ..., evidence: _Optional[_Union[ApprovalEvidence, _Mapping]] = ..., answers: _Optional[_Iterable[_Union[ApprovalAnswer, _Mapping]]] = ..., takes_passkey: _Optional[bool] = ...) -> None: ...
 
 class ApprovalNeed(_message.Message):
     __slots__ = ("rule", "approvers", "count", "reason_required", "timeout", "valid_duration", "permit")
@@ -126,7 +128,7 @@ class RecentAnswer(_message.Message):
     def __init__(self, approval: _Optional[str] = ..., person: _Optional[_Union[_actor_pb2.Person, _Mapping]] = ..., verdict: _Optional[_Union[ApprovalAnswer.Verdict, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ApprovalAnswer(_message.Message):
-    __slots__ = ("person", "groups", "verdict", "reason", "source", "permit", "create_time", "superseded")
+    __slots__ = ("person", "groups", "verdict", "reason", "source", "permit", "create_time", "superseded", "passkey")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERDICT_UNSPECIFIED: _ClassVar[ApprovalAnswer.Verdict]
@@ -143,6 +145,7 @@ class ApprovalAnswer(_message.Message):
     PERMIT_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
+    PASSKEY_FIELD_NUMBER: _ClassVar[int]
     person: _actor_pb2.Person
     groups: _containers.RepeatedScalarFieldContainer[str]
     verdict: ApprovalAnswer.Verdict
@@ -151,7 +154,8 @@ class ApprovalAnswer(_message.Message):
     permit: PermitOffer
     create_time: _timestamp_pb2.Timestamp
     superseded: bool
-    def __init__(self, person: _Optional[_Union[_actor_pb2.Person, _Mapping]] = ..., groups: _Optional[_Iterable[str]] = ..., verdict: _Optional[_Union[ApprovalAnswer.Verdict, str]] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., permit: _Optional[_Union[PermitOffer, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., superseded: _Optional[bool] = ...) -> None: ...
+    passkey: str
+    def __init__(self, person: _Optional[_Union[_actor_pb2.Person, _Mapping]] = ..., groups: _Optional[_Iterable[str]] = ..., verdict: _Optional[_Union[ApprovalAnswer.Verdict, str]] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., permit: _Optional[_Union[PermitOffer, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., superseded: _Optional[bool] = ..., passkey: _Optional[str] = ...) -> None: ...
 
 class PermitOffer(_message.Message):
     __slots__ = ("arguments", "max_uses", "duration")
