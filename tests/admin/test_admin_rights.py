@@ -85,6 +85,8 @@ def test_what_nobody_but_some_may_do() -> None:
         # They change nothing, and take the memory and the time that a change takes.
         *_CHECKS,
         "AcceptPin",
+        "ConfirmProposal",
+        "RejectProposal",
     }
     assert by_role["ROLE_ADMIN"] == {
         "CreateGrant",
@@ -107,7 +109,7 @@ def test_only_people_answer_and_manage_people_and_tokens() -> None:
     of_services = {
         method.name for method in METHODS if method.containing_service.name in {"PeopleService", "TokensService"}
     }
-    assert closed == {"ApproveApproval", "DenyApproval"} | of_services
+    assert closed == {"ApproveApproval", "DenyApproval", "ConfirmProposal"} | of_services
 
 
 def test_each_change_has_a_request_id_and_a_reason() -> None:

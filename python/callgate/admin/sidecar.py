@@ -34,6 +34,9 @@ class Sidecar(Protocol):
     def refusal(self, kind: DocumentKind, name: str, content: str) -> str | None:
         """The reason for which a document could not be served beside those in force; None if it could."""
 
+    def takes_two(self, kind: DocumentKind) -> bool:
+        """True if changes of documents of this kind take effect once another person has confirmed them."""
+
     def unknown_name(self, target: Target) -> str | None:
         """A warning about a name of a freeze that is unknown; None if all are known, or nobody can tell."""
 
@@ -140,6 +143,10 @@ class RunningSidecar:
     def refusal(self, kind: DocumentKind, name: str, content: str) -> str | None:
         """The reason for which a document could not be served beside those in force; None if it could."""
         return self.plan().refusal(ManagedDocument(kind.value, name, 0, content))
+
+    def takes_two(self, kind: DocumentKind) -> bool:
+        """True if changes of documents of this kind take effect once another person has confirmed them."""
+        return any(one.value == kind.value for one in self.plan().bundle.config.admin.four_eyes)
 
     def unknown_name(self, target: Target) -> str | None:
         """A warning about a name of a freeze that is unknown; None if all are known, or nobody can tell."""

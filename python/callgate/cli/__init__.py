@@ -24,7 +24,7 @@ _GROUPS: Final = {
     "Operation": (
         *("status", "top", "tail", "audit", "limits", "approvals", "permits", "notices", "freeze", "thaw", "bench"),
     ),
-    "People": ("login", "logout"),
+    "People": ("login", "logout", "proposals"),
     "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),
     "About callgate": ("version",),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from enum import Enum
+
+from pydantic import Field, model_validator
 
 from callgate.config.fields import Address, FilePath, Section
 from callgate.config.login import Logins, PublicUrl, listed
@@ -17,6 +19,12 @@ class AdminTls(Section):
 
     key: FilePath
     """PEM file of the certificate's private key, without a password."""
+
+
+class TwoPersonChange(str, Enum):
+    """Changes that can take two people."""
+
+    POLICIES = "policies"
 
 
 class Admin(Section):
@@ -45,6 +53,10 @@ class Admin(Section):
 
     step_up: StepUp = StepUp()
     """Approvals that take a passkey; none by default."""
+
+    four_eyes: list[TwoPersonChange] = Field(default=[])
+    """Changes that take effect once another person has confirmed them: `policies`, those of the store. None by
+    default."""
 
     @model_validator(mode="after")
     def _passkeys_have_a_name(self) -> Admin:

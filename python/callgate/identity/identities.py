@@ -87,7 +87,8 @@ class Identities:
             # A full disk must not keep a machine from reading.
             with suppress(StoreError):
                 self._store.tokens.mark_used(token.id, now_us)
-        return Principal(f"{token.name} (token {token.id})", None, token.roles, scopes=token.scopes)
+        name, made_by = f"{token.name} (token {token.id})", token.made_by.name
+        return Principal(name, None, token.roles, scopes=token.scopes, made_by=made_by)
 
     def of_bearer(self, text: str, source: str | None = None) -> Principal:
         """The machine of a token, or the person of a session whose token a program sends.

@@ -29,6 +29,8 @@ class Principal:
     groups: frozenset[str] = frozenset()
     scopes: frozenset[Scope] | None = None
     """The areas that a machine's token is limited to; None if it is not."""
+    made_by: str | None = None
+    """The name in records of who has made a machine's token; None for a person."""
     shown_name: str | None = None
     """The name that an issuer gives a person, for pages; it proves nothing."""
 
@@ -53,6 +55,11 @@ class Principal:
     def may_answer(self) -> bool:
         """True if it may answer approvals; the approval's own conditions come on top."""
         return self.person is not None and self.may(Role.APPROVER)
+
+    @property
+    def behind(self) -> str:
+        """The name in records of the person behind what it does: its own, or that of who has made a machine's token."""
+        return self.name if self.made_by is None else self.made_by
 
     def actor(self, source: str) -> Actor:
         """The maker of changes for the store."""

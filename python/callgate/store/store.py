@@ -20,6 +20,7 @@ from callgate.store.passkeys import Passkeys
 from callgate.store.people import People
 from callgate.store.permits import Permits
 from callgate.store.pins import Pins
+from callgate.store.proposals import Proposals
 from callgate.store.replicas import Replicas
 from callgate.store.requests import Requests
 from callgate.store.sessions import Sessions
@@ -56,6 +57,7 @@ class Store:
         self.audit_logs = AuditLogs(database)
         self.requests = Requests(database)
         self.telemetry = TelemetryCursors(database)
+        self.proposals = Proposals(database)
         self.replicas = Replicas(database)
 
     @property

@@ -47,6 +47,7 @@ class Scope(str, Enum):
     DECISIONS = "decisions"
     STATUS = "status"
     AUDIT = "audit"
+    PROPOSALS = "proposals"
 
 
 SCOPES: Final = frozenset(scope.value for scope in Scope)

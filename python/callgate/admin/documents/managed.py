@@ -143,6 +143,17 @@ class AdminDocuments:
         if reason is not None:
             raise failed_precondition(f"the {self._noun} could not be served: {reason}", reason="UNSERVABLE")
 
+    def must_be_new(self, name: str) -> None:
+        """Refuses a document of an id that is taken.
+
+        Raises:
+            AdminError: ALREADY_EXISTS.
+            StoreError: The store does not answer.
+        """
+        self._refuse_existing(name, is_never_reused=False)
+        if self.find(name) is not None:
+            raise self._exists(name)
+
     def create(self, name: str, content: str, by: Actor, reason: str, now_us: int, *, is_never_reused: bool) -> Held:
         """Stores a new document.
 

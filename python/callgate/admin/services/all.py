@@ -16,6 +16,7 @@ from callgate.admin.services.people import PeopleService
 from callgate.admin.services.permits import PermitsService
 from callgate.admin.services.pins import PinsService
 from callgate.admin.services.policies import PoliciesService
+from callgate.admin.services.proposals import ProposalsService
 from callgate.admin.services.servers import ServersService
 from callgate.admin.services.status import StatusService
 from callgate.admin.services.tokens import TokensService
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SERVICES: Final = (
     ServersService,
     PoliciesService,
+    ProposalsService,
     GrantsService,
     ApprovalsService,
     PermitsService,

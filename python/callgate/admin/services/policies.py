@@ -17,6 +17,7 @@ from callgate.admin.documents.uses import uses_of_policy
 from callgate.admin.ground import Ground, actor, actor_message, masked_fields
 from callgate.admin.messages.paging import number_of, position_of, size_of, token_for
 from callgate.admin.messages.times import timestamp
+from callgate.admin.services.proposing import Proposing
 from callgate.client import messages
 from callgate.errors import CallgateError
 from callgate.store.database import Domain
@@ -49,6 +50,7 @@ class PoliciesService:
         """Takes the things that it works on."""
         self._ground = ground
         self._policies = AdminDocuments(ground.store, ground.files, DocumentKind.POLICIES)
+        self._proposing = Proposing(ground, DocumentKind.POLICIES)
 
     def validate_policy(
         self, _principal: Principal, request: pb.ValidatePolicyRequest, _call: Call
@@ -110,6 +112,10 @@ class PoliciesService:
         warnings = self._check_document(policy.id, policy.document)
 
         def work() -> pb.CreatePolicyResponse:
+            if self._proposing.is_on:
+                self._policies.must_be_new(policy.id)
+                proposal = self._proposing.propose(principal, call, policy.id, policy.document, None, request.reason)
+                return pb.CreatePolicyResponse(proposal=proposal, warnings=warnings)
             by = actor(principal, call)
             made = self._policies.create(
                 policy.id, policy.document, by, request.reason, call.now_us, is_never_reused=False
@@ -135,11 +141,20 @@ class PoliciesService:
             if request.allow_missing and self._policies.find(policy.id) is None:
                 self._policies.must_be_used(self._ground.sidecar)
                 _check_id(policy.id)
+                if self._proposing.is_on:
+                    proposal = self._proposing.propose(
+                        principal, call, policy.id, policy.document, None, request.reason
+                    )
+                    return pb.UpdatePolicyResponse(proposal=proposal, warnings=warnings)
                 made = self._policies.create(
                     policy.id, policy.document, by, request.reason, call.now_us, is_never_reused=False
                 )
                 return pb.UpdatePolicyResponse(policy=self._message(made), warnings=warnings)
             held = self._policies.must_be_stored(self._policies.get(policy.id))
+            if self._proposing.is_on:
+                self._policies.check_etag(held, policy.etag)
+                proposal = self._proposing.propose(principal, call, held.id, policy.document, held, request.reason)
+                return pb.UpdatePolicyResponse(proposal=proposal, warnings=warnings)
             held = self._policies.replace(held, policy.document, policy.etag, by, request.reason, call.now_us)
             return pb.UpdatePolicyResponse(policy=self._message(held), warnings=warnings)
 
@@ -158,6 +173,10 @@ class PoliciesService:
         def work() -> pb.DeletePolicyResponse:
             held = self._policies.must_be_stored(self._policies.get(request.id))
             uses.check_again()
+            if self._proposing.is_on:
+                self._policies.check_etag(held, request.etag)
+                proposal = self._proposing.propose(principal, call, held.id, None, held, request.reason)
+                return pb.DeletePolicyResponse(proposal=proposal)
             self._policies.delete(held, request.etag, actor(principal, call), request.reason, call.now_us)
             return pb.DeletePolicyResponse()
 
@@ -220,6 +239,11 @@ class PoliciesService:
         def work() -> pb.RollBackPolicyResponse:
             by = actor(principal, call)
             held = self._policies.find(request.id)
+            if self._proposing.is_on:
+                if held is not None:
+                    self._policies.check_etag(self._policies.must_be_stored(held), request.etag)
+                proposal = self._proposing.propose(principal, call, request.id, document, held, reason)
+                return pb.RollBackPolicyResponse(proposal=proposal, warnings=warnings)
             if held is None:
                 made = self._policies.create(request.id, document, by, reason, call.now_us, is_never_reused=False)
                 return pb.RollBackPolicyResponse(policy=self._message(made), warnings=warnings)

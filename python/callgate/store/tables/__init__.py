@@ -9,6 +9,7 @@ from callgate.store.tables.identity import login_attempts, login_links, machine_
 from callgate.store.tables.notices import notice_events, notice_receivers, notices
 from callgate.store.tables.passkeys import passkey_challenges, passkeys
 from callgate.store.tables.permits import permit_uses, permits
+from callgate.store.tables.proposals import proposals
 from callgate.store.tables.requests import admin_requests, replicas
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "people",
     "permit_uses",
     "permits",
+    "proposals",
     "replicas",
     "sessions",
     "telemetry_cursors",

@@ -1,4 +1,4 @@
-"""Sessions of people whom an issuer has logged in, the logins that are used up, and passkeys."""
+"""Sessions of people whom an issuer has logged in, the logins that are used up, passkeys, and proposals."""
 
 from typing import Final
 
@@ -15,6 +15,7 @@ def upgrade() -> None:
     """Makes the columns and the tables."""
     _add_logins()
     _add_passkeys()
+    _add_proposals()
 
 
 def _add_logins() -> None:
@@ -60,3 +61,29 @@ def _add_passkeys() -> None:
     )
     op.create_index("ix_passkey_challenges_until", "passkey_challenges", ["until_us"], unique=False)
     op.create_index("ix_passkey_challenges_session", "passkey_challenges", ["session_hash"], unique=False)
+
+
+def _add_proposals() -> None:
+    op.create_table(
+        "proposals",
+        sa.Column("id", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("object_id", sa.String(), nullable=False),
+        sa.Column("content", sa.String(), nullable=True),
+        sa.Column("base_version", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("made_us", sa.BigInteger(), nullable=False),
+        sa.Column("until_us", sa.BigInteger(), nullable=False),
+        sa.Column("made_by", sa.String(), nullable=False),
+        sa.Column("made_from", sa.String(), nullable=False),
+        sa.Column("behind", sa.String(), nullable=False),
+        sa.Column("decided_us", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.String(), nullable=True),
+        sa.Column("decided_from", sa.String(), nullable=True),
+        sa.Column("decided_reason", sa.String(), nullable=True),
+        sa.CheckConstraint("state IN ('pending', 'confirmed', 'rejected')", name=op.f("ck_proposals_state")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_proposals")),
+    )
+    op.create_index("ix_proposals_made", "proposals", ["made_us", "id"], unique=False)
+    op.create_index("ix_proposals_state", "proposals", ["state", "made_us", "id"], unique=False)

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from callgate._proto.callgate.admin.v1 import actor_pb2 as callgate_dot_admin_dot_v1_dot_actor__pb2
+from callgate._proto.callgate.admin.v1 import proposals_pb2 as callgate_dot_admin_dot_v1_dot_proposals__pb2
 from callgate._proto.callgate.admin.v1 import role_pb2 as callgate_dot_admin_dot_v1_dot_role__pb2
 from callgate._proto.callgate.decision.v1 import decision_pb2 as callgate_dot_decision_dot_v1_dot_decision__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
@@ -32,7 +33,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n callgate/admin/v1/policies.proto\x12\x11\x63\x61llgate.admin.v1\x1a\x1d\x63\x61llgate/admin/v1/actor.proto\x1a\x1c\x63\x61llgate/admin/v1/role.proto\x1a#callgate/decision/v1/decision.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x01\n\x06Policy\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x15\n\x07version\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x14\n\x06\x64igest\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1b\n\rconfigured_at\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\"\xbf\x01\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07\x63reator\x18\x06 \x01(\x0b\x32\x18.callgate.admin.v1.Actor\x12\x0e\n\x06reason\x18\x07 \x01(\t\"<\n\x0bPolicyFault\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\"/\n\x15ValidatePolicyRequest\x12\x16\n\x08\x64ocument\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8a\x01\n\x16ValidatePolicyResponse\x12.\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"\x7f\n\x13\x44ryRunPolicyRequest\x12\x16\n\x08\x64ocument\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05\x63\x61lls\x18\x02 \x03(\x0b\x32\".callgate.decision.v1.CheckRequestB\x04\xe2\x41\x01\x02\x12\x17\n\x0f\x63ompared_policy\x18\x03 \x01(\t\"~\n\x14\x44ryRunPolicyResponse\x12\x34\n\tdecisions\x18\x01 \x03(\x0b\x32!.callgate.admin.v1.DryRunDecision\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\"\x9a\x01\n\x0e\x44ryRunDecision\x12\x35\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32#.callgate.decision.v1.CheckResponse\x12>\n\x11\x63ompared_decision\x18\x02 \x01(\x0b\x32#.callgate.decision.v1.CheckResponse\x12\x11\n\tdifferent\x18\x03 \x01(\x08\"<\n\x13ListPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x14ListPoliciesResponse\x12+\n\x08policies\x18\x01 \x03(\x0b\x32\x19.callgate.admin.v1.Policy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x10GetPolicyRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetPolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Policy\"t\n\x13\x43reatePolicyRequest\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.PolicyB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"s\n\x14\x43reatePolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Policy\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\"\xbc\x01\n\x13UpdatePolicyRequest\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.PolicyB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"s\n\x14UpdatePolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Policy\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\"c\n\x13\x44\x65letePolicyRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"\x16\n\x14\x44\x65letePolicyResponse\"T\n\x19ListPolicyVersionsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"i\n\x1aListPolicyVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32 .callgate.admin.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x17GetPolicyVersionRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\"M\n\x18GetPolicyVersionResponse\x12\x31\n\x07version\x18\x01 \x01(\x0b\x32 .callgate.admin.v1.PolicyVersion\"k\n\x11\x44iffPolicyRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x14\n\nto_version\x18\x03 \x01(\x03H\x00\x12\x12\n\x08\x64ocument\x18\x04 \x01(\tH\x00\x42\x04\n\x02to\"\"\n\x12\x44iffPolicyResponse\x12\x0c\n\x04\x64iff\x18\x01 \x01(\t\"|\n\x15RollBackPolicyRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"u\n\x16RollBackPolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Policy\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault2\xb6\x0c\n\x0fPoliciesService\x12\x91\x01\n\x0eValidatePolicy\x12(.callgate.admin.v1.ValidatePolicyRequest\x1a).callgate.admin.v1.ValidatePolicyResponse\"*\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02 \"\x1b/admin/v1/policies:validate:\x01*\x12\x89\x01\n\x0c\x44ryRunPolicy\x12&.callgate.admin.v1.DryRunPolicyRequest\x1a\'.callgate.admin.v1.DryRunPolicyResponse\"(\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x1e\"\x19/admin/v1/policies:dryRun:\x01*\x12\x7f\n\x0cListPolicies\x12&.callgate.admin.v1.ListPoliciesRequest\x1a\'.callgate.admin.v1.ListPoliciesResponse\"\x1e\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/admin/v1/policies\x12{\n\tGetPolicy\x12#.callgate.admin.v1.GetPolicyRequest\x1a$.callgate.admin.v1.GetPolicyResponse\"#\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/admin/v1/policies/{id}\x12\x82\x01\n\x0c\x43reatePolicy\x12&.callgate.admin.v1.CreatePolicyRequest\x1a\'.callgate.admin.v1.CreatePolicyResponse\"!\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x17\"\x12/admin/v1/policies:\x01*\x12\x8e\x01\n\x0cUpdatePolicy\x12&.callgate.admin.v1.UpdatePolicyRequest\x1a\'.callgate.admin.v1.UpdatePolicyResponse\"-\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02#2\x1e/admin/v1/policies/{policy.id}:\x01*\x12\x84\x01\n\x0c\x44\x65letePolicy\x12&.callgate.admin.v1.DeletePolicyRequest\x1a\'.callgate.admin.v1.DeletePolicyResponse\"#\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x19*\x17/admin/v1/policies/{id}\x12\x9f\x01\n\x12ListPolicyVersions\x12,.callgate.admin.v1.ListPolicyVersionsRequest\x1a-.callgate.admin.v1.ListPolicyVersionsResponse\",\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\"\x12 /admin/v1/policies/{id}/versions\x12\xa3\x01\n\x10GetPolicyVersion\x12*.callgate.admin.v1.GetPolicyVersionRequest\x1a+.callgate.admin.v1.GetPolicyVersionResponse\"6\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02,\x12*/admin/v1/policies/{id}/versions/{version}\x12\x86\x01\n\nDiffPolicy\x12$.callgate.admin.v1.DiffPolicyRequest\x1a%.callgate.admin.v1.DiffPolicyResponse\"+\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02!\"\x1c/admin/v1/policies/{id}:diff:\x01*\x12\x96\x01\n\x0eRollBackPolicy\x12(.callgate.admin.v1.RollBackPolicyRequest\x1a).callgate.admin.v1.RollBackPolicyResponse\"/\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02%\" /admin/v1/policies/{id}:rollBack:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n callgate/admin/v1/policies.proto\x12\x11\x63\x61llgate.admin.v1\x1a\x1d\x63\x61llgate/admin/v1/actor.proto\x1a!callgate/admin/v1/proposals.proto\x1a\x1c\x63\x61llgate/admin/v1/role.proto\x1a#callgate/decision/v1/decision.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x01\n\x06Policy\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x15\n\x07version\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x14\n\x06\x64igest\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1b\n\rconfigured_at\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\"\xbf\x01\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07\x63reator\x18\x06 \x01(\x0b\x32\x18.callgate.admin.v1.Actor\x12\x0e\n\x06reason\x18\x07 \x01(\t\"<\n\x0bPolicyFault\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\"/\n\x15ValidatePolicyRequest\x12\x16\n\x08\x64ocument\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8a\x01\n\x16ValidatePolicyResponse\x12.\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"\x7f\n\x13\x44ryRunPolicyRequest\x12\x16\n\x08\x64ocument\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05\x63\x61lls\x18\x02 \x03(\x0b\x32\".callgate.decision.v1.CheckRequestB\x04\xe2\x41\x01\x02\x12\x17\n\x0f\x63ompared_policy\x18\x03 \x01(\t\"~\n\x14\x44ryRunPolicyResponse\x12\x34\n\tdecisions\x18\x01 \x03(\x0b\x32!.callgate.admin.v1.DryRunDecision\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\"\x9a\x01\n\x0e\x44ryRunDecision\x12\x35\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32#.callgate.decision.v1.CheckResponse\x12>\n\x11\x63ompared_decision\x18\x02 \x01(\x0b\x32#.callgate.decision.v1.CheckResponse\x12\x11\n\tdifferent\x18\x03 \x01(\x08\"<\n\x13ListPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x14ListPoliciesResponse\x12+\n\x08policies\x18\x01 \x03(\x0b\x32\x19.callgate.admin.v1.Policy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x10GetPolicyRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetPolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Policy\"t\n\x13\x43reatePolicyRequest\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.PolicyB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"\xa2\x01\n\x14\x43reatePolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Policy\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\x12-\n\x08proposal\x18\x03 \x01(\x0b\x32\x1b.callgate.admin.v1.Proposal\"\xbc\x01\n\x13UpdatePolicyRequest\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.PolicyB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"\xa2\x01\n\x14UpdatePolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Policy\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\x12-\n\x08proposal\x18\x03 \x01(\x0b\x32\x1b.callgate.admin.v1.Proposal\"c\n\x13\x44\x65letePolicyRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"E\n\x14\x44\x65letePolicyResponse\x12-\n\x08proposal\x18\x01 \x01(\x0b\x32\x1b.callgate.admin.v1.Proposal\"T\n\x19ListPolicyVersionsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"i\n\x1aListPolicyVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32 .callgate.admin.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x17GetPolicyVersionRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\"M\n\x18GetPolicyVersionResponse\x12\x31\n\x07version\x18\x01 \x01(\x0b\x32 .callgate.admin.v1.PolicyVersion\"k\n\x11\x44iffPolicyRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x14\n\nto_version\x18\x03 \x01(\x03H\x00\x12\x12\n\x08\x64ocument\x18\x04 \x01(\tH\x00\x42\x04\n\x02to\"\"\n\x12\x44iffPolicyResponse\x12\x0c\n\x04\x64iff\x18\x01 \x01(\t\"|\n\x15RollBackPolicyRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"\xa4\x01\n\x16RollBackPolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Policy\x12\x30\n\x08warnings\x18\x02 \x03(\x0b\x32\x1e.callgate.admin.v1.PolicyFault\x12-\n\x08proposal\x18\x03 \x01(\x0b\x32\x1b.callgate.admin.v1.Proposal2\xb6\x0c\n\x0fPoliciesService\x12\x91\x01\n\x0eValidatePolicy\x12(.callgate.admin.v1.ValidatePolicyRequest\x1a).callgate.admin.v1.ValidatePolicyResponse\"*\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02 \"\x1b/admin/v1/policies:validate:\x01*\x12\x89\x01\n\x0c\x44ryRunPolicy\x12&.callgate.admin.v1.DryRunPolicyRequest\x1a\'.callgate.admin.v1.DryRunPolicyResponse\"(\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x1e\"\x19/admin/v1/policies:dryRun:\x01*\x12\x7f\n\x0cListPolicies\x12&.callgate.admin.v1.ListPoliciesRequest\x1a\'.callgate.admin.v1.ListPoliciesResponse\"\x1e\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/admin/v1/policies\x12{\n\tGetPolicy\x12#.callgate.admin.v1.GetPolicyRequest\x1a$.callgate.admin.v1.GetPolicyResponse\"#\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/admin/v1/policies/{id}\x12\x82\x01\n\x0c\x43reatePolicy\x12&.callgate.admin.v1.CreatePolicyRequest\x1a\'.callgate.admin.v1.CreatePolicyResponse\"!\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x17\"\x12/admin/v1/policies:\x01*\x12\x8e\x01\n\x0cUpdatePolicy\x12&.callgate.admin.v1.UpdatePolicyRequest\x1a\'.callgate.admin.v1.UpdatePolicyResponse\"-\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02#2\x1e/admin/v1/policies/{policy.id}:\x01*\x12\x84\x01\n\x0c\x44\x65letePolicy\x12&.callgate.admin.v1.DeletePolicyRequest\x1a\'.callgate.admin.v1.DeletePolicyResponse\"#\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x19*\x17/admin/v1/policies/{id}\x12\x9f\x01\n\x12ListPolicyVersions\x12,.callgate.admin.v1.ListPolicyVersionsRequest\x1a-.callgate.admin.v1.ListPolicyVersionsResponse\",\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\"\x12 /admin/v1/policies/{id}/versions\x12\xa3\x01\n\x10GetPolicyVersion\x12*.callgate.admin.v1.GetPolicyVersionRequest\x1a+.callgate.admin.v1.GetPolicyVersionResponse\"6\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02,\x12*/admin/v1/policies/{id}/versions/{version}\x12\x86\x01\n\nDiffPolicy\x12$.callgate.admin.v1.DiffPolicyRequest\x1a%.callgate.admin.v1.DiffPolicyResponse\"+\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02!\"\x1c/admin/v1/policies/{id}:diff:\x01*\x12\x96\x01\n\x0eRollBackPolicy\x12(.callgate.admin.v1.RollBackPolicyRequest\x1a).callgate.admin.v1.RollBackPolicyResponse\"/\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02%\" /admin/v1/policies/{id}:rollBack:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -105,58 +106,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICIESSERVICE'].methods_by_name['DiffPolicy']._serialized_options = b'\350\253\031\001\202\323\344\223\002!\"\034/admin/v1/policies/{id}:diff:\001*'
   _globals['_POLICIESSERVICE'].methods_by_name['RollBackPolicy']._loaded_options = None
   _globals['_POLICIESSERVICE'].methods_by_name['RollBackPolicy']._serialized_options = b'\350\253\031\003\202\323\344\223\002%\" /admin/v1/policies/{id}:rollBack:\001*'
-  _globals['_POLICY']._serialized_start=313
-  _globals['_POLICY']._serialized_end=500
-  _globals['_POLICYVERSION']._serialized_start=503
-  _globals['_POLICYVERSION']._serialized_end=694
-  _globals['_POLICYFAULT']._serialized_start=696
-  _globals['_POLICYFAULT']._serialized_end=756
-  _globals['_VALIDATEPOLICYREQUEST']._serialized_start=758
-  _globals['_VALIDATEPOLICYREQUEST']._serialized_end=805
-  _globals['_VALIDATEPOLICYRESPONSE']._serialized_start=808
-  _globals['_VALIDATEPOLICYRESPONSE']._serialized_end=946
-  _globals['_DRYRUNPOLICYREQUEST']._serialized_start=948
-  _globals['_DRYRUNPOLICYREQUEST']._serialized_end=1075
-  _globals['_DRYRUNPOLICYRESPONSE']._serialized_start=1077
-  _globals['_DRYRUNPOLICYRESPONSE']._serialized_end=1203
-  _globals['_DRYRUNDECISION']._serialized_start=1206
-  _globals['_DRYRUNDECISION']._serialized_end=1360
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=1362
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=1422
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1424
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1516
-  _globals['_GETPOLICYREQUEST']._serialized_start=1518
-  _globals['_GETPOLICYREQUEST']._serialized_end=1554
-  _globals['_GETPOLICYRESPONSE']._serialized_start=1556
-  _globals['_GETPOLICYRESPONSE']._serialized_end=1618
-  _globals['_CREATEPOLICYREQUEST']._serialized_start=1620
-  _globals['_CREATEPOLICYREQUEST']._serialized_end=1736
-  _globals['_CREATEPOLICYRESPONSE']._serialized_start=1738
-  _globals['_CREATEPOLICYRESPONSE']._serialized_end=1853
-  _globals['_UPDATEPOLICYREQUEST']._serialized_start=1856
-  _globals['_UPDATEPOLICYREQUEST']._serialized_end=2044
-  _globals['_UPDATEPOLICYRESPONSE']._serialized_start=2046
-  _globals['_UPDATEPOLICYRESPONSE']._serialized_end=2161
-  _globals['_DELETEPOLICYREQUEST']._serialized_start=2163
-  _globals['_DELETEPOLICYREQUEST']._serialized_end=2262
-  _globals['_DELETEPOLICYRESPONSE']._serialized_start=2264
-  _globals['_DELETEPOLICYRESPONSE']._serialized_end=2286
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=2288
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=2372
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=2374
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=2479
-  _globals['_GETPOLICYVERSIONREQUEST']._serialized_start=2481
-  _globals['_GETPOLICYVERSIONREQUEST']._serialized_end=2547
-  _globals['_GETPOLICYVERSIONRESPONSE']._serialized_start=2549
-  _globals['_GETPOLICYVERSIONRESPONSE']._serialized_end=2626
-  _globals['_DIFFPOLICYREQUEST']._serialized_start=2628
-  _globals['_DIFFPOLICYREQUEST']._serialized_end=2735
-  _globals['_DIFFPOLICYRESPONSE']._serialized_start=2737
-  _globals['_DIFFPOLICYRESPONSE']._serialized_end=2771
-  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=2773
-  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=2897
-  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=2899
-  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=3016
-  _globals['_POLICIESSERVICE']._serialized_start=3019
-  _globals['_POLICIESSERVICE']._serialized_end=4609
+  _globals['_POLICY']._serialized_start=348
+  _globals['_POLICY']._serialized_end=535
+  _globals['_POLICYVERSION']._serialized_start=538
+  _globals['_POLICYVERSION']._serialized_end=729
+  _globals['_POLICYFAULT']._serialized_start=731
+  _globals['_POLICYFAULT']._serialized_end=791
+  _globals['_VALIDATEPOLICYREQUEST']._serialized_start=793
+  _globals['_VALIDATEPOLICYREQUEST']._serialized_end=840
+  _globals['_VALIDATEPOLICYRESPONSE']._serialized_start=843
+  _globals['_VALIDATEPOLICYRESPONSE']._serialized_end=981
+  _globals['_DRYRUNPOLICYREQUEST']._serialized_start=983
+  _globals['_DRYRUNPOLICYREQUEST']._serialized_end=1110
+  _globals['_DRYRUNPOLICYRESPONSE']._serialized_start=1112
+  _globals['_DRYRUNPOLICYRESPONSE']._serialized_end=1238
+  _globals['_DRYRUNDECISION']._serialized_start=1241
+  _globals['_DRYRUNDECISION']._serialized_end=1395
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=1397
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=1457
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1459
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1551
+  _globals['_GETPOLICYREQUEST']._serialized_start=1553
+  _globals['_GETPOLICYREQUEST']._serialized_end=1589
+  _globals['_GETPOLICYRESPONSE']._serialized_start=1591
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1653
+  _globals['_CREATEPOLICYREQUEST']._serialized_start=1655
+  _globals['_CREATEPOLICYREQUEST']._serialized_end=1771
+  _globals['_CREATEPOLICYRESPONSE']._serialized_start=1774
+  _globals['_CREATEPOLICYRESPONSE']._serialized_end=1936
+  _globals['_UPDATEPOLICYREQUEST']._serialized_start=1939
+  _globals['_UPDATEPOLICYREQUEST']._serialized_end=2127
+  _globals['_UPDATEPOLICYRESPONSE']._serialized_start=2130
+  _globals['_UPDATEPOLICYRESPONSE']._serialized_end=2292
+  _globals['_DELETEPOLICYREQUEST']._serialized_start=2294
+  _globals['_DELETEPOLICYREQUEST']._serialized_end=2393
+  _globals['_DELETEPOLICYRESPONSE']._serialized_start=2395
+  _globals['_DELETEPOLICYRESPONSE']._serialized_end=2464
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=2466
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=2550
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=2552
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=2657
+  _globals['_GETPOLICYVERSIONREQUEST']._serialized_start=2659
+  _globals['_GETPOLICYVERSIONREQUEST']._serialized_end=2725
+  _globals['_GETPOLICYVERSIONRESPONSE']._serialized_start=2727
+  _globals['_GETPOLICYVERSIONRESPONSE']._serialized_end=2804
+  _globals['_DIFFPOLICYREQUEST']._serialized_start=2806
+  _globals['_DIFFPOLICYREQUEST']._serialized_end=2913
+  _globals['_DIFFPOLICYRESPONSE']._serialized_start=2915
+  _globals['_DIFFPOLICYRESPONSE']._serialized_end=2949
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=2951
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=3075
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=3078
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=3242
+  _globals['_POLICIESSERVICE']._serialized_start=3245
+  _globals['_POLICIESSERVICE']._serialized_end=4835
 # @@protoc_insertion_point(module_scope)

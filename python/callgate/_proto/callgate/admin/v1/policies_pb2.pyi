@@ -1,6 +1,7 @@
 import datetime
 
 from callgate._proto.callgate.admin.v1 import actor_pb2 as _actor_pb2
+from callgate._proto.callgate.admin.v1 import proposals_pb2 as _proposals_pb2
 from callgate._proto.callgate.admin.v1 import role_pb2 as _role_pb2
 from callgate._proto.callgate.decision.v1 import decision_pb2 as _decision_pb2
 from google.api import annotations_pb2 as _annotations_pb2
@@ -145,12 +146,14 @@ class CreatePolicyRequest(_message.Message):
     def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CreatePolicyResponse(_message.Message):
-    __slots__ = ("policy", "warnings")
+    __slots__ = ("policy", "warnings", "proposal")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    PROPOSAL_FIELD_NUMBER: _ClassVar[int]
     policy: Policy
     warnings: _containers.RepeatedCompositeFieldContainer[PolicyFault]
-    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ...) -> None: ...
+    proposal: _proposals_pb2.Proposal
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ..., proposal: _Optional[_Union[_proposals_pb2.Proposal, _Mapping]] = ...) -> None: ...
 
 class UpdatePolicyRequest(_message.Message):
     __slots__ = ("policy", "update_mask", "allow_missing", "reason", "request_id")
@@ -167,12 +170,14 @@ class UpdatePolicyRequest(_message.Message):
     def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., allow_missing: _Optional[bool] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class UpdatePolicyResponse(_message.Message):
-    __slots__ = ("policy", "warnings")
+    __slots__ = ("policy", "warnings", "proposal")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    PROPOSAL_FIELD_NUMBER: _ClassVar[int]
     policy: Policy
     warnings: _containers.RepeatedCompositeFieldContainer[PolicyFault]
-    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ...) -> None: ...
+    proposal: _proposals_pb2.Proposal
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ..., proposal: _Optional[_Union[_proposals_pb2.Proposal, _Mapping]] = ...) -> None: ...
 
 class DeletePolicyRequest(_message.Message):
     __slots__ = ("id", "etag", "reason", "request_id")
@@ -187,8 +192,10 @@ class DeletePolicyRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeletePolicyResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("proposal",)
+    PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    proposal: _proposals_pb2.Proposal
+    def __init__(self, proposal: _Optional[_Union[_proposals_pb2.Proposal, _Mapping]] = ...) -> None: ...
 
 class ListPolicyVersionsRequest(_message.Message):
     __slots__ = ("id", "page_size", "page_token")
@@ -255,9 +262,11 @@ class RollBackPolicyRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RollBackPolicyResponse(_message.Message):
-    __slots__ = ("policy", "warnings")
+    __slots__ = ("policy", "warnings", "proposal")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    PROPOSAL_FIELD_NUMBER: _ClassVar[int]
     policy: Policy
     warnings: _containers.RepeatedCompositeFieldContainer[PolicyFault]
-    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ...) -> None: ...
+    proposal: _proposals_pb2.Proposal
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ..., proposal: _Optional[_Union[_proposals_pb2.Proposal, _Mapping]] = ...) -> None: ...
