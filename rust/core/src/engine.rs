@@ -25,7 +25,7 @@ pub use crate::eval::carry::{CarryError, CarryNames, MovedCounts};
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::peek::{Peek, PeekedCount, PeekedLimit};
 pub use crate::eval::quota::{QuotaCounts, QuotaDenial};
-pub use crate::eval::seen::{LoggedPath, Seen};
+pub use crate::eval::seen::{LoggedPath, Seen, SeenLabels};
 pub use crate::eval::{Listing, Looked};
 pub use crate::reset::{KeptLimit, KeptReason, Reset, ResetError, ResetLimit, ResetNames};
 pub use crate::state::{Identity, Policies, PolicyView, Setup, SetupError, State};

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 MARK: Final = "rules"
 """The field of a tool that callgate's own policies do not have."""
 
-OWN_TOP: Final = frozenset({"name", "log_args", "mode", "all_tools", "categories"})
+OWN_TOP: Final = frozenset({"name", "log_args", "log_labels", "mode", "all_tools", "categories"})
 """Fields at the top that only callgate's own policies have."""
 
 OWN_RULES: Final = frozenset({"action", "reason", "require", "deny_if", "schema", "limits", "approval", "mode"})

@@ -65,7 +65,7 @@ _POLICIES: Final = "policies"
 
 _GENERIC: Final = frozenset({"version", "name", "description", "mode"})
 """Keys of a policy that many formats have."""
-_LISTS: Final = frozenset({"hide", "log_args"})
+_LISTS: Final = frozenset({"hide", "log_args", "log_labels"})
 _MAPPINGS: Final = frozenset({"tools", "all_tools", "categories"})
 _OF_CONFIG: Final = frozenset(
     {

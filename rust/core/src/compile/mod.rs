@@ -49,6 +49,8 @@ pub(crate) struct CompiledPolicy {
     pub(crate) names: Names,
     /// Without duplicates.
     pub(crate) log_args: Vec<Path>,
+    /// Without duplicates.
+    pub(crate) log_labels: Vec<String>,
     limits: Vec<CompiledLimit>,
     tools: Vec<Place>,
     categories: [CategoryPlace; Category::ALL.len()],
@@ -102,19 +104,14 @@ impl CompiledPolicy {
         }
         let mut all_tools = Place::build(&["all_tools"], false, policy.all_tools, &counts, &mut limits)?;
         forget_entries(&mut tools, &mut categories, &mut all_tools, &limits);
-        let mut log_args: Vec<Path> = Vec::with_capacity(policy.log_args.len());
-        for path in policy.log_args {
-            if !log_args.contains(&path) {
-                log_args.push(path);
-            }
-        }
         Ok(Self {
             name: policy.name,
             digest_hex: Hex(&policy.digest).to_string(),
             shadowed: policy.mode == Mode::Shadow,
             default_deny: policy.default == DefaultAction::Deny,
             names,
-            log_args,
+            log_args: distinct(policy.log_args),
+            log_labels: distinct(policy.log_labels),
             limits,
             tools,
             categories,
@@ -184,6 +181,17 @@ impl CompiledPolicy {
         });
         self.tools.iter().chain(categories).chain(&self.all_tools)
     }
+}
+
+/// The elements of a list without repeated ones, in their order.
+fn distinct<T: PartialEq>(list: Vec<T>) -> Vec<T> {
+    let mut kept = Vec::with_capacity(list.len());
+    for one in list {
+        if !kept.contains(&one) {
+            kept.push(one);
+        }
+    }
+    kept
 }
 
 /// Drops the documents of entries if nobody will ever be shown one.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Evaluation, INVALID, message};
 use crate::compile::CompiledPolicy;
-use crate::grant::{Grant, KnownToken, Labels};
+use crate::grant::{Grant, KnownToken, Labels, labels_digest};
 use crate::request::DEFAULT_SERVER;
 use crate::state::Unserved;
 use crate::{Caller, PinnedTools, Request};
@@ -79,6 +79,17 @@ impl<'c> AdmittedRequest<'c> {
                 .iter()
                 .find(|(label, _)| **label == *name)
                 .map(|(_, value)| &**value),
+        }
+    }
+
+    /// The digest of all labels; `None` if there are none.
+    pub(super) fn labels_digest(&self) -> Option<u64> {
+        match self.labels {
+            LabelsOf::Request(labels) => labels_digest(self.grant, labels.iter().copied()),
+            LabelsOf::Grant(labels) => {
+                let labels = labels.iter().map(|(name, value)| (&**name, &**value));
+                labels_digest(self.grant, labels)
+            }
         }
     }
 

@@ -2,16 +2,25 @@
 
 use std::ops::ControlFlow;
 
+use super::admission::AdmittedRequest;
 use super::walk::{MAX_VISITED, Reached, walk};
 use crate::compile::CompiledPolicy;
 use crate::json::Value;
 use crate::policy::ast::{Path, Step};
 
-/// The arguments of a well-formed call, and the paths whose values its policy lets a record keep.
+/// The arguments of a well-formed call and the labels of its grant, and what its policy lets a record keep of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'t> {
     args: Value<'t>,
-    log_args: &'t [Path],
+    are_args_known: bool,
+    decider: Option<(&'t CompiledPolicy, &'t AdmittedRequest<'t>)>,
+}
+
+/// The labels of a call's grant, as a record keeps them.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenLabels<'t> {
+    policy: &'t CompiledPolicy,
+    request: &'t AdmittedRequest<'t>,
 }
 
 /// A path of `log_args` (`docs/policy.md` section 1).
@@ -19,10 +28,28 @@ pub struct Seen<'t> {
 pub struct LoggedPath<'t>(&'t Path);
 
 impl<'t> Seen<'t> {
-    /// Creates the view of a call's arguments. For a server without a policy, a record keeps only keys.
-    pub(super) fn new(args: Value<'t>, policy: Option<&'t CompiledPolicy>) -> Self {
-        let log_args = policy.map_or(&[][..], |policy| &policy.log_args);
-        Self { args, log_args }
+    /// Creates the view of a call. Without a policy that decides it, a record keeps only keys.
+    pub(super) const fn new(
+        args: Value<'t>,
+        are_args_known: bool,
+        decider: Option<(&'t CompiledPolicy, &'t AdmittedRequest<'t>)>,
+    ) -> Self {
+        Self {
+            args,
+            are_args_known,
+            decider,
+        }
+    }
+
+    /// False if the arguments are a substitute, because the proxy forwards no body.
+    pub const fn are_args_known(&self) -> bool {
+        self.are_args_known
+    }
+
+    /// The labels of the call's grant; `None` if no policy decides the call.
+    pub fn labels(&self) -> Option<SeenLabels<'t>> {
+        self.decider
+            .map(|(policy, request)| SeenLabels { policy, request })
     }
 
     /// The keys of the arguments object, in the order of the document. The caller chose them.
@@ -35,7 +62,8 @@ impl<'t> Seen<'t> {
 
     /// The paths whose values a record may keep.
     pub fn logged(&self) -> impl Iterator<Item = LoggedPath<'t>> + use<'t> {
-        self.log_args.iter().map(LoggedPath)
+        let paths = self.decider.map_or(&[][..], |(policy, _)| &policy.log_args);
+        paths.iter().map(LoggedPath)
     }
 
     /// Passes the values at a path to `see`, until it breaks off: none if the path is missing or meets another type.
@@ -43,6 +71,19 @@ impl<'t> Seen<'t> {
         let mut visits = MAX_VISITED;
         // A break needs no answer: `see` itself has asked for it.
         let _ = each(walk(self.args, path.0, 0), path.0, &mut visits, &mut see);
+    }
+}
+
+impl<'t> SeenLabels<'t> {
+    /// The digest of all labels: see [`crate::grant::labels_digest`]. `None` if the grant has none.
+    pub fn digest(self) -> Option<u64> {
+        self.request.labels_digest()
+    }
+
+    /// The names whose values a record may keep, each with the grant's label of this name, if it has one.
+    pub fn logged(self) -> impl Iterator<Item = (&'t str, Option<&'t str>)> + use<'t> {
+        let names = self.policy.log_labels.iter();
+        names.map(move |name| (name.as_str(), self.request.label(name)))
     }
 }
 

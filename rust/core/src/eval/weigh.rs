@@ -150,7 +150,7 @@ impl<'s> Evaluation<'_, 's, '_> {
                     Ok(args) => args,
                     Err(message) => return ControlFlow::Break(self.refuse_request(INVALID, message, trace)),
                 };
-                see(Seen::new(args, None));
+                see(Seen::new(args, self.request.args.are_seen(), None));
                 let decision = self.refuse_request(refusal.rule, refusal.message, trace);
                 return ControlFlow::Break(Decision {
                     grant_index: refusal.grant_index,
@@ -178,7 +178,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             facts,
             now: self.now,
         };
-        see(Seen::new(args, Some(policy)));
+        see(Seen::new(args, call.args_are_seen, Some((policy, &admitted))));
         weighed.admit(&admitted, policy_index, found.listed);
         weighed.pep = self.request.pep.id;
         weighed.reserve = self.request.reserve;
@@ -245,8 +245,11 @@ impl<'s> Evaluation<'_, 's, '_> {
     /// Passes the arguments to `see`, as weighing does.
     pub(crate) fn see(&self, tape: &mut Tape, see: impl FnOnce(Seen<'_>)) {
         if let Ok(args) = self.arguments(tape, self.request.name_fault()) {
-            let policy = self.admit().ok().map(|(_, decider)| decider.policy);
-            see(Seen::new(args, policy));
+            let admitted = self.admit().ok();
+            let decider = admitted
+                .as_ref()
+                .map(|(admitted, decider)| (decider.policy, admitted));
+            see(Seen::new(args, self.request.args.are_seen(), decider));
         }
     }
 

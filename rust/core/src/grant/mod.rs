@@ -1,10 +1,12 @@
 //! Grants: a caller's labelled credential for one or several servers, each with its policy.
 
+mod labels;
 mod places;
 mod shard;
 mod table;
 mod token;
 
+pub use labels::labels_digest;
 pub(crate) use places::{Places, Resolved};
 pub use table::{Grant, Grants, KnownToken, Labels};
 pub use token::{TOKEN_PREFIX, Token, TokenDigest, TokenKey, without_tokens};

@@ -21,6 +21,8 @@ pub struct Policy {
     pub default: DefaultAction,
     /// Argument paths whose values the decision log may contain.
     pub log_args: Vec<Path>,
+    /// Names of labels whose values the decision log may contain.
+    pub log_labels: Vec<String>,
     /// The mode of `hide` and `default`, and of entries without a mode.
     pub mode: Mode,
     /// Hidden tools, in document order.

@@ -13,12 +13,13 @@ use super::read::{Content, DocumentError, Member, Node, Position, Read, check_na
 use super::rules::{self, Context, mode, rules};
 use crate::nearest::nearest;
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "version",
     "default",
     "name",
     "description",
     "log_args",
+    "log_labels",
     "mode",
     "hide",
     "all_tools",
@@ -83,6 +84,13 @@ fn read(node: &Node, stem: &str, collected: &mut Collected) -> Option<Policy> {
         argument_path,
         collected,
     );
+    let label = |node: &Node| node.name("the name of a label").map(str::to_owned);
+    let log_labels = list(
+        fields.get("log_labels"),
+        "a list of names of labels",
+        label,
+        collected,
+    );
     // The mode of the rules below; a fault of it is noted, and they are read with the default one.
     let mode = fields.get("mode").map_or(Ok(Mode::Enforce), mode);
     let mode = collected.read(mode).unwrap_or(Mode::Enforce);
@@ -130,6 +138,7 @@ fn read(node: &Node, stem: &str, collected: &mut Collected) -> Option<Policy> {
             _ => DefaultAction::Deny,
         },
         log_args,
+        log_labels,
         mode,
         hide,
         all_tools,

@@ -231,10 +231,10 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Keeps what may be kept of the arguments.
+    /// Keeps what may be kept of the arguments and of the labels.
     pub(crate) fn see(&mut self, seen: Seen<'_>) {
         if let Some(batch) = &mut self.batch {
-            record::put_arguments(batch, seen);
+            record::put_call(batch, seen);
             self.seen = true;
         }
     }

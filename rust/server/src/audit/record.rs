@@ -29,6 +29,9 @@ const VALUES: usize = 64;
 const STRING_CHARACTERS: usize = 256;
 const SCALAR_BYTES: usize = 256;
 const NESTED_BYTES: usize = 1_024;
+/// Labels of `log_labels` that a line names, and characters of a value.
+const LABELS: usize = 32;
+const LABEL_CHARACTERS: usize = 256;
 /// Bytes from which on a line keeps no more values.
 const VALUES_BYTES: usize = 4_096;
 
@@ -54,6 +57,23 @@ pub(super) struct LoggedArg<'b> {
     pub(super) values: Vec<Kept<'b>>,
 }
 
+/// The labels of the grant, as a line keeps them.
+#[derive(Clone, Debug)]
+pub(super) struct LoggedLabels<'b> {
+    /// The digest of all labels; `None` if the grant has none.
+    pub(super) digest: Option<u64>,
+    pub(super) values: Vec<LoggedLabel<'b>>,
+}
+
+/// One name of `log_labels`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoggedLabel<'b> {
+    pub(super) name: &'b str,
+    /// `None` if the grant has no such label.
+    pub(super) value: Option<&'b str>,
+    pub(super) is_cut: bool,
+}
+
 /// One limit that applied.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit<'b> {
@@ -71,6 +91,10 @@ pub(super) struct Record<'b> {
     pub(super) keys: Option<Vec<&'b str>>,
     pub(super) keys_omitted: u32,
     pub(super) args: Vec<LoggedArg<'b>>,
+    /// The arguments were read as none, because the proxy forwards no body.
+    pub(super) are_args_unseen: bool,
+    /// `None` if no policy decided the call.
+    pub(super) labels: Option<LoggedLabels<'b>>,
     pub(super) decided_at_us: u64,
     pub(super) duration_ns: u64,
     pub(super) protocol: &'static str,
@@ -92,12 +116,28 @@ pub(super) struct Record<'b> {
 /// The names, in the order of [`Record::names`].
 pub(super) const NAMES: [&str; 4] = ["server", "grant", "session", "tool"];
 
-/// First number of a record whose arguments were seen.
+/// First number of a record whose arguments were read, and of one whose arguments the proxy did not forward.
 const SEEN: u32 = 1;
+const UNSEEN: u32 = 2;
 
-/// Adds the parts of the arguments that may be kept.
-pub(super) fn put_arguments(batch: &mut Batch, seen: Seen<'_>) {
-    batch.put(SEEN);
+/// First number of the labels: no policy decided the call, the grant has none, or a digest follows.
+const WITHOUT_POLICY: u32 = 0;
+const WITHOUT_LABELS: u32 = 1;
+const LABELLED: u32 = 2;
+
+/// First number of a label's value.
+const ABSENT: u32 = 0;
+const WHOLE: u32 = 1;
+const CUT: u32 = 2;
+
+/// Adds the parts of the call that may be kept: of its arguments, and of the labels of its grant.
+pub(super) fn put_call(batch: &mut Batch, seen: Seen<'_>) {
+    put_arguments(batch, seen);
+    put_labels(batch, seen);
+}
+
+fn put_arguments(batch: &mut Batch, seen: Seen<'_>) {
+    batch.put(if seen.are_args_known() { SEEN } else { UNSEEN });
     let keys = seen.keys();
     batch.put(number(keys.len().min(KEYS)));
     batch.put(number(keys.len().saturating_sub(KEYS)));
@@ -133,6 +173,33 @@ pub(super) fn put_arguments(batch: &mut Batch, seen: Seen<'_>) {
     batch.fill(hole, paths);
 }
 
+fn put_labels(batch: &mut Batch, seen: Seen<'_>) {
+    let Some(labels) = seen.labels() else {
+        batch.put(WITHOUT_POLICY);
+        return;
+    };
+    match labels.digest() {
+        None => batch.put(WITHOUT_LABELS),
+        Some(digest) => {
+            batch.put(LABELLED);
+            batch.put_long(digest);
+        }
+    }
+    let (hole, mut count) = (batch.hole(), 0);
+    for (name, value) in labels.logged().take(LABELS) {
+        batch.put_text(cut(name, NAME_CHARACTERS));
+        let kept = value.map(|value| cut(value, LABEL_CHARACTERS));
+        batch.put(match (value, kept) {
+            (Some(value), Some(kept)) if kept.len() == value.len() => WHOLE,
+            (Some(_), _) => CUT,
+            (None, _) => ABSENT,
+        });
+        batch.put_text(kept.unwrap_or_default());
+        count += 1;
+    }
+    batch.fill(hole, count);
+}
+
 /// Adds one value; returns true if it was cut.
 fn put_value(batch: &mut Batch, value: Value<'_>) -> bool {
     let json = value.raw();
@@ -156,7 +223,7 @@ fn put_value(batch: &mut Batch, value: Value<'_>) -> bool {
     }
 }
 
-/// Adds the decision, after the arguments; removes the arguments if they were not read to the end.
+/// Adds the decision, after the call; removes the parts of the call if they were not read to the end.
 pub(super) fn put_decision(
     batch: &mut Batch,
     start: Mark,
@@ -238,17 +305,21 @@ fn put_limit(batch: &mut Batch, limit: &LimitState<'_>) {
 impl<'b> Record<'b> {
     /// Reads the next record of a batch.
     pub(super) fn read(reader: &mut Reader<'b>) -> Self {
-        let (mut keys, mut keys_omitted, mut args) = (None, 0, Vec::new());
-        if reader.number() == SEEN {
+        let (mut keys, mut keys_omitted, mut args, mut labels) = (None, 0, Vec::new(), None);
+        let first = reader.number();
+        if first == SEEN || first == UNSEEN {
             let count = reader.number();
             keys_omitted = reader.number();
             keys = Some((0..count).map(|_| reader.text()).collect());
             args = (0..reader.number()).map(|_| read_argument(reader)).collect();
+            labels = read_labels(reader);
         }
         Self {
             keys,
             keys_omitted,
             args,
+            are_args_unseen: first == UNSEEN,
+            labels,
             decided_at_us: reader.long(),
             duration_ns: reader.long(),
             protocol: Protocol::ALL
@@ -298,6 +369,26 @@ fn read_argument<'b>(reader: &mut Reader<'b>) -> LoggedArg<'b> {
         is_cut: is_cut == 1,
         values: values.collect(),
     }
+}
+
+fn read_labels<'b>(reader: &mut Reader<'b>) -> Option<LoggedLabels<'b>> {
+    let digest = match reader.number() {
+        WITHOUT_POLICY => return None,
+        WITHOUT_LABELS => None,
+        _ => Some(reader.long()),
+    };
+    let values = (0..reader.number()).map(|_| {
+        let (name, state, value) = (reader.text(), reader.number(), reader.text());
+        LoggedLabel {
+            name,
+            value: (state != ABSENT).then_some(value),
+            is_cut: state == CUT,
+        }
+    });
+    Some(LoggedLabels {
+        digest,
+        values: values.collect(),
+    })
 }
 
 fn traceparent(reader: &mut Reader<'_>) -> TraceParent {

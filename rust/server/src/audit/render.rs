@@ -7,7 +7,7 @@ use callgate_core::json::{ObjectWriter, ValueWriter};
 use callgate_counters::Micros;
 
 use super::batch::Reader;
-use super::record::{Kept, LoggedArg, NAMES, Record};
+use super::record::{Kept, LoggedArg, LoggedLabels, NAMES, Record};
 use super::sampling::Sampler;
 use super::time::Times;
 
@@ -70,6 +70,9 @@ impl Renderer {
         line.field("policy").text(record.policy);
         line.field("policy_version").text(record.policy_version);
         arguments(record, line);
+        if let Some(kept) = &record.labels {
+            labels(kept, line);
+        }
         limits(record, line);
         if let Some(retry_after_ms) = record.retry_after_ms {
             line.field("retry_after_ms").integer(retry_after_ms);
@@ -103,6 +106,9 @@ fn arguments(record: &Record<'_>, line: &mut ObjectWriter<'_>) {
         line.field("args_keys_omitted")
             .integer(u64::from(record.keys_omitted));
     }
+    if record.are_args_unseen {
+        line.field("args_unseen").boolean(true);
+    }
     if record.args.is_empty() {
         return;
     }
@@ -114,6 +120,30 @@ fn arguments(record: &Record<'_>, line: &mut ObjectWriter<'_>) {
     let mut cut = record.args.iter().filter(|arg| arg.is_cut).peekable();
     if cut.peek().is_some() {
         line.field("args_cut").texts(cut.map(|arg| arg.path));
+    }
+}
+
+fn labels(labels: &LoggedLabels<'_>, line: &mut ObjectWriter<'_>) {
+    let digest = line.field("labels_digest");
+    match labels.digest {
+        None => digest.null(),
+        Some(bits) => digest.plain(format_args!("{bits:016x}")),
+    }
+    if labels.values.is_empty() {
+        return;
+    }
+    line.field("labels").object(|members| {
+        for label in &labels.values {
+            let member = members.member(label.name);
+            match label.value {
+                None => member.null(),
+                Some(value) => member.text(value),
+            }
+        }
+    });
+    let mut cut = labels.values.iter().filter(|label| label.is_cut).peekable();
+    if cut.peek().is_some() {
+        line.field("labels_cut").texts(cut.map(|label| label.name));
     }
 }
 

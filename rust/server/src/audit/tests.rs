@@ -18,6 +18,8 @@ use crate::gate::Gate;
 use crate::protocol::Protocol;
 use crate::testing;
 
+mod labels;
+
 /// After this long, what a test waits for will not come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,6 +28,7 @@ const POLICY: &str = r#"{
     "default": "deny",
     "name": "p",
     "log_args": ["args.currency", "args.items[*].sku", "args.note", "args.currency"],
+    "log_labels": ["team", "team"],
     "tools": {
         "t": {"limits": [{"counter": "c", "window": "day", "max": 1000000.5, "cost": 0.25}]},
         "once": {"limits": [{"counter": "once", "window": "day", "max": 1}]},
@@ -282,6 +285,8 @@ fn a_line_says_everything() {
             "args.currency": "us\"d",
             "args.items[*].sku": [serde_json::from_str::<Value>("{\"a\": [1, 2e9]}").unwrap(), null]
         },
+        "labels_digest": null,
+        "labels": {"team": null},
         "limits": [{"counter": "c", "max": 1_000_000.5, "remaining": 1_000_000.25, "reset_after_ms": 86_400_000}]
     });
     assert_eq!(known(lines[0].clone()), expected);
@@ -289,7 +294,7 @@ fn a_line_says_everything() {
     assert_eq!(
         fake.text().lines().next().unwrap(),
         format!(
-            r#"{{"time":"2023-11-14T22:13:20.000000Z","decided_at_us":1700000000000000,"protocol":"grpc","server":"srv","grant":"g","session":"s","tool":"t","outcome":"allow","rule":"","policy":"p","policy_version":{},"args_keys":["currency","card","items"],"args":{{"args.currency":"us\"d","args.items[*].sku":[{{"a":[1,2e9]}},null]}},"limits":[{{"counter":"c","max":1000000.5,"remaining":1000000.25,"reset_after_ms":86400000}}],"duration_ns":{}}}"#,
+            r#"{{"time":"2023-11-14T22:13:20.000000Z","decided_at_us":1700000000000000,"protocol":"grpc","server":"srv","grant":"g","session":"s","tool":"t","outcome":"allow","rule":"","policy":"p","policy_version":{},"args_keys":["currency","card","items"],"args":{{"args.currency":"us\"d","args.items[*].sku":[{{"a":[1,2e9]}},null]}},"labels_digest":null,"labels":{{"team":null}},"limits":[{{"counter":"c","max":1000000.5,"remaining":1000000.25,"reset_after_ms":86400000}}],"duration_ns":{}}}"#,
             lines[0]["policy_version"], lines[0]["duration_ns"]
         )
     );

@@ -164,6 +164,7 @@ default: allow
 name: billing
 description: what it is for
 log_args: [args.currency, 'args.items[*].sku']
+log_labels: [team, 'a.b']
 mode: shadow
 hide: [delete_*, drop_table]
 all_tools: {mode: enforce, rate_limit: 5/hour}
@@ -197,6 +198,7 @@ tools:
         (DefaultAction::Allow, Mode::Shadow)
     );
     assert_eq!(policy.log_args[1].text, "args.items[*].sku");
+    assert_eq!(policy.log_labels, ["team", "a.b"]);
     assert_eq!(policy.hide.len(), 2);
     assert_eq!(policy.all_tools.mode, Mode::Enforce);
     assert_eq!(policy.all_tools.limits[0].counter, "all_tools_rate");
