@@ -29,6 +29,8 @@ __all__ = [
     "Peek",
     "PeekedLimit",
     "PolicyInfo",
+    "Replay",
+    "ReplayedLine",
     "SentenceScorer",
     "Server",
     "Shadow",
@@ -1078,6 +1080,108 @@ class GrantTally:
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
+
+@final
+class Replay:
+    """Decides the calls of a decision log by another policy, in the order of their times; calls no tool.
+
+    Args:
+        file: Name of the policy's file, for messages and for the policy's name.
+        policy: The policy, as JSON or YAML by the name of its file.
+        catalogue: Facts about tools, as `Engine` takes them.
+        labels: The labels of grants, by the id of the grant, for lines that have a digest of labels.
+        server: The server whose calls are decided; None for all.
+        decided_by: The name of the policy whose decisions are decided once more; None for all.
+        hash_key: 16 random bytes, by which callers cannot make two counts collide.
+
+    Raises:
+        PolicyError: The policy or the catalogue has a fault.
+    """
+
+    def __new__(
+        cls,
+        file: str,
+        policy: bytes,
+        *,
+        hash_key: bytes,
+        catalogue: str | PathLike[str] | Mapping[str, Any] | None = None,
+        labels: Sequence[tuple[str, Sequence[tuple[str, str]]]] | None = None,
+        server: str | None = None,
+        decided_by: str | None = None,
+    ) -> Self: ...
+    @property
+    def reads_catalogue(self) -> bool:
+        """True if a decision of the policy can depend on the category, the risk or the input schema of a tool."""
+
+    def decide(self, line: bytes) -> ReplayedLine:
+        """Decides the call of one line, given without its end."""
+
+    @staticmethod
+    def time_us(line: bytes) -> int | None:
+        """The time of a line in Unix microseconds; None if it has none."""
+
+@final
+class ReplayedLine:
+    """One line of a log, as `Replay.decide` judges it."""
+
+    @property
+    def kind(self) -> Literal["decided", "skipped", "malformed"]:
+        """``decided``, ``skipped`` (no policy decides it) or ``malformed``."""
+
+    @property
+    def note(self) -> str:
+        """The kind of a line that is skipped, or the fault of one that is malformed; else empty."""
+
+    @property
+    def change(self) -> Literal["same", "permissive", "stricter", "other"] | None:
+        """``same``, ``permissive``, ``stricter`` or ``other``; None if the call cannot be judged."""
+
+    @property
+    def has_other_rule(self) -> bool:
+        """True if the outcome stays, and the rule is another one for sure."""
+
+    @property
+    def decided_at_us(self) -> int:
+        """Unix microseconds of the decision; 0 if there is none."""
+
+    @property
+    def server(self) -> str:
+        """Name of the server."""
+
+    @property
+    def grant(self) -> str:
+        """Id of the grant."""
+
+    @property
+    def tool(self) -> str:
+        """Name of the tool."""
+
+    @property
+    def policy(self) -> str:
+        """Name of the policy that decided."""
+
+    @property
+    def old(self) -> tuple[str, str] | None:
+        """Outcome and rule pointer in the log."""
+
+    @property
+    def answers(self) -> list[tuple[str, str]]:
+        """Every possible outcome under the new policy, each with its rule pointer."""
+
+    @property
+    def was_approved(self) -> bool:
+        """True if a person had approved the call."""
+
+    @property
+    def was_announced(self) -> bool:
+        """True if the log has the new answer as that of full enforcement, because the rule was in shadow."""
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        """The reasons for which a call cannot be judged, each a kind and a path, a rule or a name.
+
+        The kinds are ``not logged`` (path), ``schema``, ``counts``, ``earlier``, ``approval`` (rules) and ``name``.
+        """
 
 @final
 class SentenceScorer:

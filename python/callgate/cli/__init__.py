@@ -20,7 +20,17 @@ from callgate.text import did_you_mean, masked, quoted, reason_of
 _GROUPS: Final = {
     "Start": ("init", "serve", "wrap", "connect"),
     "Tools of servers": ("scan", "classify", "catalogue", "recommend", "clients"),
-    "Policies and configurations": ("validate", "check", "test", "diff", "config", "schema", "convert", "lsp"),
+    "Policies and configurations": (
+        "validate",
+        "check",
+        "test",
+        "diff",
+        "replay",
+        "config",
+        "schema",
+        "convert",
+        "lsp",
+    ),
     "Operation": (
         *("status", "top", "tail", "audit", "limits", "approvals", "permits", "notices", "freeze", "thaw", "bench"),
     ),

@@ -24,4 +24,5 @@ mod state;
 pub use callgate_counters::{Now, PepId, ReservationId};
 pub use decision::{Decision, Fingerprint, LimitState, Outcome, Shadow};
 pub use engine::{Engine, EngineConfig, Looked, Scratch, State};
+pub use eval::replay;
 pub use request::{Args, Caller, Pep, PinnedTools, Request};

@@ -35,6 +35,7 @@ mod pins;
 mod policy_info;
 mod prose;
 mod proxies;
+mod replay;
 mod server;
 mod setup;
 mod shared;
@@ -85,6 +86,8 @@ mod _callgate {
     use crate::policy_info::PolicyInfo;
     #[pymodule_export]
     use crate::prose::{SentenceScorer, TextPatterns, sentence_terms};
+    #[pymodule_export]
+    use crate::replay::{Replay, ReplayedLine};
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]

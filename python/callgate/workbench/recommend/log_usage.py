@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate.workbench.recommend.log_files import lines_of, logs_of
+from callgate.workbench.log_files import lines_of, logs_of
 from callgate.workbench.recommend.rates import Rates
 from callgate.workbench.recommend.usage import MOST_DAMAGED, NamedCounts, ToolUse, Usage
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from callgate.config.faults import Fault
-    from callgate.workbench.recommend.log_files import Line
+    from callgate.workbench.log_files import Line
 
 _OUTCOMES: Final = frozenset({"allow", "deny", "rate_limited", "approval_required"})
 _KINDS: Final = frozenset({"file", "checkpoint", "gap", "resume", "key", "admin"})

@@ -173,6 +173,12 @@ impl CompiledPolicy {
         self.places().any(Place::asks_input_schema)
     }
 
+    /// Returns whether a decision can depend on what the catalogue says of a tool.
+    pub(crate) fn reads_catalogue(&self) -> bool {
+        let is_there = |category: &CategoryPlace| !matches!(category, CategoryPlace::Absent);
+        self.categories.iter().any(is_there) || self.places().any(Place::reads_catalogue)
+    }
+
     /// Every place with rules: the entries of `tools`, the categories, `all_tools`.
     pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
         let categories = self.categories.iter().filter_map(|category| match category {

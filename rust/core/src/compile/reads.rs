@@ -16,13 +16,14 @@ pub(super) fn reads_args(rules: &Rules) -> bool {
 }
 
 fn check(check: &Check) -> bool {
-    check.conditions.iter().any(condition)
+    any_root(&check.conditions, &|root| *root == Root::Args)
 }
 
-fn condition(of: &Condition) -> bool {
-    match of {
-        Condition::Test { path, .. } => path.root == Root::Args,
-        Condition::Any(inner) | Condition::All(inner) => inner.iter().any(condition),
-        Condition::Not(inner) => condition(inner),
-    }
+/// Returns whether one of the conditions reads a path with a root of this kind.
+pub(super) fn any_root(conditions: &[Condition], is_wanted: &impl Fn(&Root) -> bool) -> bool {
+    conditions.iter().any(|condition| match condition {
+        Condition::Test { path, .. } => is_wanted(&path.root),
+        Condition::Any(inner) | Condition::All(inner) => any_root(inner, is_wanted),
+        Condition::Not(inner) => any_root(std::slice::from_ref(&**inner), is_wanted),
+    })
 }

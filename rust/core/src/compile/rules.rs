@@ -170,6 +170,13 @@ impl Place {
             && self.approval.is_none()
     }
 
+    pub(super) fn reads_catalogue(&self) -> bool {
+        let approval = self.approval.iter().flat_map(|approval| &approval.when);
+        let mut checks = self.require.iter().chain(&self.deny_if).chain(approval);
+        let is_of_catalogue = |root: &ast::Root| matches!(root, ast::Root::Category | ast::Root::Risk);
+        self.asks_input_schema() || checks.any(|check| reads::any_root(&check.conditions, &is_of_catalogue))
+    }
+
     pub(super) const fn asks_input_schema(&self) -> bool {
         matches!(
             self.schema,

@@ -19,11 +19,11 @@ use crate::json::{Scaled, Value, scaled};
 use crate::policy::ast::{Cost, Path, Scope};
 
 /// Most units that one call may cost: 1e12.
-const MAX_COST: Micros = Micros(1_000_000_000_000 * Micros::ONE.0);
+pub(super) const MAX_COST: Micros = Micros(1_000_000_000_000 * Micros::ONE.0);
 /// Most counts of a call whose memory is asked for early. One more is found as well, a little later.
 const EARLY: usize = 4;
 /// Decimals that a cost may have.
-const COST_DECIMALS: u32 = 6;
+pub(super) const COST_DECIMALS: u32 = 6;
 
 /// The parts of every count's identity that no policy and no call knows, and the identities that are known already.
 #[derive(Clone, Copy, Debug)]
@@ -360,7 +360,7 @@ pub(super) fn cost<'s>(call: &EvaluatedCall<'_>, limit: &'s CompiledLimit) -> Re
 }
 
 /// Adds an argument's value to an identity; values that are `eq` give the same one.
-fn hash_argument(hasher: &mut KeyHasher, value: Value<'_>) {
+pub(super) fn hash_argument(hasher: &mut KeyHasher, value: Value<'_>) {
     // Strings are the usual case and equal exactly when their bytes are; everything else goes through the canonical
     // form, in which equal numbers and equal objects are the same text.
     if let Some(text) = value.as_str() {

@@ -22,6 +22,7 @@ mod operators;
 pub(crate) mod peek;
 mod question;
 pub(crate) mod quota;
+pub mod replay;
 mod ruling;
 mod schema;
 pub(crate) mod seen;

@@ -53,6 +53,16 @@ impl<'s> Places<'s> {
         }
     }
 
+    /// True if the tool is hidden, by its name or by its category.
+    pub(super) const fn is_hidden(&self) -> bool {
+        self.is_hidden
+    }
+
+    /// True if the policy has an entry for the tool or for its category.
+    pub(super) const fn is_named(&self) -> bool {
+        self.is_named
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &'s Place> {
         self.rules.iter().copied().flatten()
     }

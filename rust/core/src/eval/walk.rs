@@ -120,8 +120,17 @@ pub(super) fn visit_all<'t, 'p>(
     path: &'p Path,
     see: &mut impl FnMut(Reached<'t, 'p>),
 ) -> Result<(), EvaluationError<'p>> {
+    visit_from(walk(root, path, 0), path, see)
+}
+
+/// Visits every value at a path whose walk has come to `reached`, like [`visit_all`].
+pub(super) fn visit_from<'t, 'p>(
+    reached: Reached<'t, 'p>,
+    path: &'p Path,
+    see: &mut impl FnMut(Reached<'t, 'p>),
+) -> Result<(), EvaluationError<'p>> {
     let mut visited: SmallVec<[usize; 8]> = SmallVec::from_elem(0, path.steps.len());
-    visit(walk(root, path, 0), path, &mut visited, see)
+    visit(reached, path, &mut visited, see)
 }
 
 fn visit<'t, 'p>(

@@ -28,6 +28,7 @@ mod window;
 
 pub use catalogue::{Catalogue, ToolFacts};
 pub use error::PolicyError;
+pub(crate) use path::parse_argument_path;
 pub use pattern::NamePattern;
 pub(crate) use pattern::matches_parts;
 

@@ -42,6 +42,11 @@ pub(super) fn argument_path(node: &Node) -> Read<Path> {
     Ok(path)
 }
 
+/// Reads a path below `args` from its text alone; `None` for any other text.
+pub(crate) fn parse_argument_path(text: &str) -> Option<Path> {
+    parse(text).ok().filter(|path| path.root == Root::Args)
+}
+
 /// Reads a path to one value below `args`: neither `args` itself nor a path with `[*]`.
 pub(super) fn single_argument_path(node: &Node, what: &str) -> Read<Path> {
     let path = argument_path(node)?;

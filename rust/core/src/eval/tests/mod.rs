@@ -45,11 +45,11 @@ fn source<'a>(name: &'a str, text: &'a str) -> Source<'a> {
     }
 }
 
-fn policy(text: &str) -> ast::Policy {
+pub(super) fn policy(text: &str) -> ast::Policy {
     parse(&source("<policy>", text)).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
 
-fn catalogue(text: &str) -> Catalogue {
+pub(super) fn catalogue(text: &str) -> Catalogue {
     Catalogue::parse(&source("<catalogue>", text)).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
 

@@ -96,6 +96,18 @@ def lines_of(files: Sequence[Path]) -> Iterator[Line]:
             yield from _lines(path, handle)
 
 
+def lines_of_stream(name: str, stream: IO[bytes]) -> Iterator[Line]:
+    """The lines of a stream, such as standard input; `name` stands in messages in the place of a file.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        yield from _lines_from(name, stream)
+    except OSError as error:
+        raise unreadable(Path(name), error) from None
+
+
 def _older(path: Path) -> Iterator[Path]:
     """The files that rotation has left, the newest first."""
     for number in range(1, _MOST_FILES):
@@ -114,8 +126,14 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _lines(path: Path, handle: IO[bytes]) -> Iterator[Line]:
-    file = masked(str(path))
     source = cast("IO[bytes]", gzip.GzipFile(fileobj=handle)) if path.suffix == ".gz" else handle
+    try:
+        yield from _lines_from(masked(str(path)), source)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def _lines_from(file: str, source: IO[bytes]) -> Iterator[Line]:
     number = 0
     try:
         while content := source.readline(_LONGEST_LINE):
@@ -131,7 +149,7 @@ def _lines(path: Path, handle: IO[bytes]) -> Iterator[Line]:
         yield Line(file, number + 1, b"", is_finished=False, fault=f"the compressed file is damaged: {error}")
     except OSError as error:
         if error.errno != errno.EIO:
-            raise unreadable(path, error) from None
+            raise
         yield Line(file, number + 1, b"", is_finished=False, fault=f"cannot be read: {reason_of(error)}")
 
 
