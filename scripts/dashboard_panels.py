@@ -134,6 +134,13 @@ DENIALS = [
         width=12,
         highest=1,
     ),
+    Panel(
+        "Decisions of candidates",
+        "Decisions a second at servers with a candidate, by the answer that was given and by the candidate's.",
+        "reqps",
+        {"{{server}} {{live}} -> {{candidate}}": by_server("callgate_candidate_decisions_total", "live", "candidate")},
+        width=24,
+    ),
 ]
 
 LATENCY = [

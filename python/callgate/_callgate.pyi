@@ -506,6 +506,7 @@ class Engine:
         grant_key: bytes | None = None,
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
         rate_limits: Sequence[tuple[str, bytes]] | None = None,
+        candidates: Mapping[str, str] | None = None,
         **sizes: Unpack[_Sizes],
     ) -> Engine:
         """Takes a whole configuration, with the contents of its files.
@@ -523,6 +524,8 @@ class Engine:
             grant_key: 32 bytes, the key of the token hashes.
             catalogue: Facts about the tools.
             rate_limits: Files of rate limits: the name of each, whose suffix gives the format, and its contents.
+            candidates: Servers, each with the key of the policy that a `Server` weighs beside its own and that decides
+                nothing (``docs/replay.md``).
             **sizes: See `from_file`.
 
         Raises:
@@ -552,6 +555,7 @@ class Engine:
         grant_key: bytes | None = None,
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
         rate_limits: Sequence[tuple[str, bytes]] | None = None,
+        candidates: Mapping[str, str] | None = None,
     ) -> None:
         """Reloads like `reload_file`, with the arguments of `from_config`."""
 
@@ -1351,6 +1355,7 @@ class Server:
         rate_limits: Sequence[tuple[str, bytes]] | None = None,
         proxies: Mapping[str, Any] | None = None,
         gateway: Mapping[str, Any] | None = None,
+        candidates: Mapping[str, str] | None = None,
     ) -> None:
         """Replaces the configuration of server and engine, all or nothing; each call uses one from start to end.
 
@@ -1358,8 +1363,8 @@ class Server:
             path: New policies, with `catalogue`, in the form of `Engine.reload_file`. Pass either this or `policies`;
                 with neither, the engine is not changed.
             catalogue: Facts about the tools.
-            policies: A whole configuration, with `servers`, `grants`, `grant_key` and `rate_limits`, in the form of
-                `Engine.reload_config`.
+            policies: A whole configuration, with `servers`, `grants`, `grant_key`, `rate_limits` and `candidates`, in
+                the form of `Engine.reload_config`.
             servers: The known servers.
             grants: The grants; an empty list admits no caller. With None, callers name the grant that is charged.
             grant_key: The key of the grants' token hashes.
@@ -1369,6 +1374,7 @@ class Server:
             rate_limits: The rate limits; None for none.
             proxies: The rules for requests of proxies, in the form of `Server`; None to keep them.
             gateway: The servers behind the gateway, in the form of `Server`; None to keep them.
+            candidates: The policies that are weighed beside those of servers; None for none.
 
         Raises:
             PolicyError: A document has a fault.
@@ -1416,6 +1422,15 @@ class Server:
             ValueError: Not an outcome, or not a part.
         """
 
+    def candidates(self) -> list[dict[str, Any]]:
+        """The results of the policies that are weighed beside those of servers (``docs/replay.md``), by server.
+
+        Returns:
+            For each server ``server``, ``policy``, ``version``, ``since_us``, ``counts`` (the outcome that was
+            answered, that of the candidate, number), ``changes`` and ``other_changes`` (calls beyond the kinds that
+            are told apart). For each kind of changed calls ``tool``, ``live`` and ``candidate`` (outcome and rule),
+            ``count`` and ``examples`` (microseconds since 1970, grant).
+        """
     def tally_grants(self) -> GrantTally:
         """Counts the decisions of each grant.
 

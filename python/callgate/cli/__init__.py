@@ -32,7 +32,8 @@ _GROUPS: Final = {
         "lsp",
     ),
     "Operation": (
-        *("status", "top", "tail", "audit", "limits", "approvals", "permits", "notices", "freeze", "thaw", "bench"),
+        *("status", "top", "tail", "audit", "limits", "candidate", "approvals", "permits", "notices", "freeze", "thaw"),
+        "bench",
     ),
     "People": ("login", "logout", "proposals"),
     "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),

@@ -56,6 +56,8 @@ def _rows(document: dict[str, Any], answering: str) -> list[tuple[str, list[str]
         ("configuration", since),
         ("servers", [_server(one) for one in document["servers"]]),
         ("policies", [_policy(one) for one in document["policies"]]),
+        # A sidecar of an earlier version weighs none.
+        ("candidates", [_candidate(one) for one in document.get("candidates", ())]),
         ("grants", [_number(document["grants"], "callers are trusted to name their grant")]),
         ("peps", [_number(document["peps"], "everybody who reaches the port may ask for decisions")]),
         ("counters", _counters(counters)),
@@ -93,6 +95,11 @@ def _server(server: dict[str, Any]) -> str:
 def _policy(policy: dict[str, Any]) -> str:
     where = "every server" if policy["server"] is None else policy["server"]
     return f"{policy['name']} {policy['version']} ({where})"
+
+
+def _candidate(candidate: dict[str, Any]) -> str:
+    name = f"{candidate['policy']} {candidate['version']}"
+    return f"{name} ({candidate['server']}), since {candidate['since']}; `callgate candidate report` has its results"
 
 
 def _freezes(document: dict[str, Any]) -> list[str]:

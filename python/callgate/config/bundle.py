@@ -105,6 +105,9 @@ class Bundle:
         return {
             "policies": {key: (form.file, form.content) for key, form in self.engine_forms().items()},
             "servers": {name: server.policy for name, server in self.config.servers.items()},
+            "candidates": {
+                name: server.candidate for name, server in self.config.servers.items() if server.candidate is not None
+            },
             "grants": self._grants(),
             "grant_key": self.key,
             "catalogue": self.config.catalogue,

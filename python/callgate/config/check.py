@@ -148,6 +148,14 @@ def _servers(bundle: Bundle) -> Iterator[Fault]:
         if server.policy is not None and server.policy not in bundle.policies:
             message = unknown("policy", server.policy, bundle.policies)
             yield bundle.loaded.fault(("servers", name, "policy"), message)
+        if server.candidate is None:
+            continue
+        path: KeyPath = ("servers", name, "candidate")
+        if server.candidate not in bundle.policies:
+            yield bundle.loaded.fault(path, unknown("policy", server.candidate, bundle.policies))
+        elif server.policy is None:
+            message = "a candidate is weighed beside the policy of its server, which has none; give it a `policy`"
+            yield bundle.loaded.fault(path, message)
 
 
 def _addresses(bundle: Bundle) -> Iterator[Fault]:
@@ -287,7 +295,7 @@ def _of_tools(bundle: Bundle) -> Iterator[Fault]:
     catalogue = None if config.catalogue is None else read_catalogue(config.catalogue)
     if catalogue is not None and config.servers:
         yield from catalogue.unconfigured(config.servers)
-    users = [(server.policy, name) for name, server in config.servers.items()]
+    users = [(policy, name) for name, one in config.servers.items() for policy in (one.policy, one.candidate)]
     for placed in bundle.grants or ():
         users += [(policy, server) for server, policy in placed.grant.places().items()]
     for key, (file, content) in bundle.policies.items():
@@ -351,7 +359,7 @@ def _useless(bundle: Bundle, now: datetime) -> Iterator[Fault]:
     for placed in grants or ():
         for reason in (*_reasons(placed, now, vouched=vouched or bundle.oauth is not None), *_shared(placed, bundle)):
             yield placed.fault(placed.path, f"the grant {quoted(placed.grant.id)} {reason}")
-    used = {server.policy for server in config.servers.values()}
+    used = {policy for server in config.servers.values() for policy in (server.policy, server.candidate)}
     for placed in grants or ():
         used.update(placed.grant.places().values())
     for key in sorted(set(bundle.policies) - used):

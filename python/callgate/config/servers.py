@@ -13,5 +13,8 @@ class Server(Section):
     """The policy for callers without a grant: every caller if no grants are configured, and OAuth subjects that no
     grant names; a key of `policies`."""
 
+    candidate: Text | None = None
+    """The policy that is weighed beside `policy` and decides nothing; a key of `policies`."""
+
     upstream: Upstream | None = None
     """Endpoint of the server for the gateway: clients reach it as `/mcp/<name>` on the decision port."""

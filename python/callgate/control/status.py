@@ -64,6 +64,7 @@ def status(
         "policies": [
             {"server": policy.server, "name": policy.name, "version": policy.version} for policy in engine.policies
         ],
+        "candidates": [_candidate(report) for report in server.candidates()],
         "grants": None if plan.in_force.grants is None else len(plan.in_force.grants) + len(ManagedGrants(engine)),
         "peps": None if config.peps is None else len(config.peps),
         "counters": {
@@ -98,6 +99,12 @@ def _freezes(server: Server, parts: Parts) -> tuple[list[dict[str, Any]], str | 
 def _policy_of(server: str, engine: Engine) -> str | None:
     """The name of the policy that decides for a server where there is no configuration."""
     return next((policy.name for policy in engine.policies if policy.server in {None, server}), None)
+
+
+def _candidate(report: dict[str, Any]) -> dict[str, Any]:
+    """A policy that is weighed beside that of a server, without its results."""
+    since = datetime.fromtimestamp(report["since_us"] // 1_000_000, timezone.utc)
+    return {**{name: report[name] for name in ("server", "policy", "version")}, "since": _utc(since)}
 
 
 def _pins_waiting(reloader: Reloader) -> list[dict[str, Any]]:

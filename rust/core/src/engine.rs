@@ -20,6 +20,8 @@ use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Args, Decision, Now, Outcome, Request};
 
+use beside::Sizes;
+
 pub use crate::compile::{AppliedEntry, Need};
 pub use crate::eval::carry::{CarryError, CarryNames, MovedCounts};
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
@@ -28,8 +30,9 @@ pub use crate::eval::quota::{QuotaCounts, QuotaDenial};
 pub use crate::eval::seen::{LoggedPath, Seen, SeenLabels};
 pub use crate::eval::{Listing, Looked};
 pub use crate::reset::{KeptLimit, KeptReason, Reset, ResetError, ResetLimit, ResetNames};
-pub use crate::state::{Identity, Policies, PolicyView, Setup, SetupError, State};
+pub use crate::state::{Candidate, Candidates, Identity, Policies, PolicyView, Setup, SetupError, State};
 
+mod beside;
 mod operate;
 mod questions;
 mod reservations;
@@ -71,6 +74,7 @@ pub struct Engine {
     reservations: Reservations,
     reservation_ttl: Duration,
     hash_key: [u8; 16],
+    sizes: Sizes,
 }
 
 /// The compiled state at one moment; a call sees one from start to end.
@@ -136,6 +140,7 @@ impl Engine {
             counters,
             reservation_ttl: Duration::from_millis(config.reservation_ttl_ms),
             reservations: Reservations::new(config.reservation_ttl_ms, config.reservations, &config.hash_key),
+            sizes: config.into(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The compiled state, swapped as a whole.
 
+mod candidates;
 mod grants;
 mod servings;
 mod setup;
@@ -16,6 +17,7 @@ use crate::policy::{Catalogue, PolicyError, ast};
 use crate::rate::RateLimits;
 use crate::request::{Caller, DEFAULT_SERVER, Request};
 
+pub use candidates::{Candidate, Candidates};
 use servings::{Serving, Servings};
 pub use setup::{Setup, SetupError};
 
@@ -47,6 +49,7 @@ pub struct State {
     grants: Grants,
     facts: Arc<Facts>,
     rate_limits: Arc<RateLimits>,
+    candidates: Arc<Candidates>,
 }
 
 type ByKey = HashMap<String, u32>;
@@ -103,7 +106,7 @@ impl State {
         let list = match policies {
             Policies::EveryServer(policy) => {
                 let policy = CompiledPolicy::build(policy).map_err(|fault| load_error("<policy>", fault))?;
-                let facts = build_facts(catalogue, std::slice::from_ref(&policy))?;
+                let facts = build_facts(catalogue, [&policy])?;
                 return Ok(Self {
                     generation: 0,
                     policies: [policy].into(),
@@ -116,6 +119,7 @@ impl State {
                     grants: Grants::unconfigured(),
                     facts: Arc::new(facts),
                     rate_limits: Arc::default(),
+                    candidates: Arc::default(),
                 });
             }
             Policies::ByServer(list) => list,
@@ -158,6 +162,7 @@ impl State {
             grants: Grants::unconfigured(),
             facts: Arc::new(facts),
             rate_limits: Arc::default(),
+            candidates: Arc::default(),
         })
     }
 
@@ -205,6 +210,19 @@ impl State {
     /// Returns the configured rate limits.
     pub fn rate_limits(&self) -> &RateLimits {
         &self.rate_limits
+    }
+
+    /// Returns the candidates of servers.
+    pub const fn candidates(&self) -> &Arc<Candidates> {
+        &self.candidates
+    }
+
+    /// Returns whether the policy with this [`Decision::policy_index`] is the server's own: that for callers without configured
+    /// grants, by whomever it was named.
+    pub fn is_own_policy(&self, server: &str, policy_index: u32) -> bool {
+        let policy = |index: u32| Some(self.servings.list.get(usize::try_from(index).ok()?)?.policy);
+        let own = self.serving(server).ok().and_then(|(index, _)| policy(index));
+        own.is_some() && own == policy(policy_index)
     }
 
     /// Returns the grant that the call was charged to, and the server of the call, for logs.
@@ -323,8 +341,11 @@ fn index_of<T>(list: &[T]) -> u32 {
     u32::try_from(list.len()).unwrap_or(u32::MAX)
 }
 
-fn build_facts(catalogue: Catalogue, policies: &[CompiledPolicy]) -> Result<Facts, PolicyError> {
-    let with_schemas = policies.iter().any(CompiledPolicy::asks_input_schema);
+fn build_facts<'p>(
+    catalogue: Catalogue,
+    policies: impl IntoIterator<Item = &'p CompiledPolicy>,
+) -> Result<Facts, PolicyError> {
+    let with_schemas = policies.into_iter().any(CompiledPolicy::asks_input_schema);
     Facts::build(catalogue, with_schemas).map_err(|fault| load_error("<catalogue>", fault))
 }
 

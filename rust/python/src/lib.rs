@@ -13,6 +13,7 @@ mod args;
 mod audit;
 mod bench;
 mod call;
+mod candidates;
 mod clock;
 mod connect;
 mod counters;

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyMapping};
 
 use crate::approvals::ApprovalQueue;
+use crate::candidates;
 use crate::clock::ManualClock;
 use crate::engine::{Engine, compile};
 use crate::error::Error;
@@ -293,8 +294,8 @@ impl Server {
     ///     path: New policies, with `catalogue`, in the form of `Engine.reload_file`. Pass either this or `policies`;
     ///         with neither, the engine is not changed.
     ///     catalogue: Facts about the tools.
-    ///     policies: A whole configuration, with `servers`, `grants`, `grant_key` and `rate_limits`, in the form of
-    ///         `Engine.reload_config`.
+    ///     policies: A whole configuration, with `servers`, `grants`, `grant_key`, `rate_limits` and `candidates`, in
+    ///         the form of `Engine.reload_config`.
     ///     servers: The known servers.
     ///     grants: The grants; an empty list admits no caller. With None, callers name the grant that is charged.
     ///     grant_key: The key of the grants' token hashes.
@@ -304,6 +305,7 @@ impl Server {
     ///     rate_limits: The rate limits; None for none.
     ///     proxies: The rules for requests of proxies, in the form of `Server`; None to keep them.
     ///     gateway: The servers behind the gateway, in the form of `Server`; None to keep them.
+    ///     candidates: The policies that are weighed beside those of servers; None for none.
     ///
     /// Raises:
     ///     PolicyError: A document has a fault.
@@ -311,7 +313,7 @@ impl Server {
     ///         cannot be read or do not belong together.
     #[pyo3(signature = (
         path = None, catalogue = None, *, policies = None, servers = None, grants = None, grant_key = None, peps = None,
-        tls = None, rate_limits = None, proxies = None, gateway = None
+        tls = None, rate_limits = None, proxies = None, gateway = None, candidates = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -331,19 +333,19 @@ impl Server {
         rate_limits: Option<&Bound<'_, PyAny>>,
         proxies: Option<&Bound<'_, PyMapping>>,
         gateway: Option<&Bound<'_, PyMapping>>,
+        candidates: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let server = self.started()?;
-        let has_parts = grants.is_some() || grant_key.is_some() || rate_limits.is_some();
+        let has_parts =
+            grants.is_some() || grant_key.is_some() || rate_limits.is_some() || candidates.is_some();
         let state = match (path, policies, servers) {
             (Some(path), None, None) if !has_parts => {
                 Some(compile(py, catalogue, move || load::policies_at(&path))?)
             }
             (None, Some(policies), Some(servers)) => Some(setup::state(
                 py,
-                policies,
-                servers,
-                grants,
-                grant_key,
+                (policies, servers, candidates),
+                (grants, grant_key),
                 catalogue,
                 rate_limits,
             )?),
@@ -394,6 +396,21 @@ impl Server {
     /// Adds a line, one JSON object, to the signed decision log; false if too many wait, or there is no such log.
     fn record_in_audit(&self, line: &str) -> PyResult<bool> {
         Ok(self.started()?.record_in_audit(line))
+    }
+
+    /// The results of the policies that are weighed beside those of servers (``docs/replay.md``), by server.
+    ///
+    /// Returns:
+    ///     For each server ``server``, ``policy``, ``version``, ``since_us``, ``counts`` (the outcome that was
+    ///     answered, that of the candidate, number), ``changes`` and ``other_changes`` (calls beyond the kinds that
+    ///     are told apart). For each kind of changed calls ``tool``, ``live`` and ``candidate`` (outcome and rule),
+    ///     ``count`` and ``examples`` (microseconds since 1970, grant).
+    fn candidates<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let reports = self.started()?.candidates();
+        reports
+            .into_iter()
+            .map(|report| candidates::report(py, report))
+            .collect()
     }
 
     /// Follows the decisions on these grants and tools with these outcomes, of each any if there are none.

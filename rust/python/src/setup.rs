@@ -29,15 +29,17 @@ pub(crate) use build;
 /// Compiles a whole configuration without blocking other Python threads.
 pub(crate) fn state(
     py: Python<'_>,
-    policies: &Bound<'_, PyAny>,
-    servers: &Bound<'_, PyAny>,
-    grants: Option<&Bound<'_, PyAny>>,
-    grant_key: Option<&[u8]>,
+    (policies, servers, candidates): (&Bound<'_, PyAny>, &Bound<'_, PyAny>, Option<&Bound<'_, PyAny>>),
+    (grants, grant_key): (Option<&Bound<'_, PyAny>>, Option<&[u8]>),
     catalogue: Option<&Bound<'_, PyAny>>,
     rate_limits: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<State> {
     let documents: Vec<(String, (String, Vec<u8>))> = pairs("policies", policies)?;
     let servers: Vec<(String, Option<String>)> = pairs("servers", servers)?;
+    let candidates: Vec<(String, String)> = match candidates {
+        Some(candidates) => pairs("candidates", candidates)?,
+        None => Vec::new(),
+    };
     let grants = grants.map(read_grants).transpose()?;
     let grant_key = grant_key.map(|key| token_key("grant_key", key)).transpose()?;
     let catalogue = load::catalogue(catalogue)?;
@@ -58,6 +60,7 @@ pub(crate) fn state(
         let setup = Setup {
             policies,
             servers,
+            candidates,
             grants,
             grant_key,
             rate_limits,

@@ -293,9 +293,11 @@ impl Gate {
         };
         let took = before + self.clock.since(started);
         self.record(ingress, configuration, request, &decision, now, took);
+        let candidates = &configuration.candidates;
+        let candidate = candidates.weigh(state, request, &decision, now, scratch);
         if let Some(entry) = entry {
             let asked = asked(ingress, configuration, request, &decision);
-            entry.finish(asked, &decision, took);
+            entry.finish(asked, &decision, candidate.as_ref(), took);
         }
         render(&decision)
     }
@@ -476,7 +478,7 @@ impl Gate {
                 session: None,
                 tool: "",
             };
-            entry.finish(asked, &decision, took);
+            entry.finish(asked, &decision, None, took);
         }
     }
 
@@ -495,6 +497,7 @@ impl Gate {
             entry.finish(
                 asked(ingress, configuration, request, decision),
                 decision,
+                None,
                 Duration::ZERO,
             );
         }

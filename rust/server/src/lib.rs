@@ -9,6 +9,7 @@ mod apart;
 mod approvals;
 mod audit;
 mod bodies;
+mod candidate;
 mod clock;
 mod config;
 mod deadline;
@@ -52,6 +53,7 @@ pub use approvals::{
 };
 pub use audit::{AuditConfig, AuditHead, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem};
 pub use callgate_gateway::{UpstreamConfig, UpstreamError};
+pub use candidate::{CandidateChange, CandidateExample, CandidateReport};
 pub use clock::{Clock, ManualClock, SystemClock, read_clocks};
 pub use config::ServerConfig;
 #[cfg(feature = "bench")]
@@ -65,9 +67,9 @@ pub use identity::{PepError, PepSpec};
 pub use in_force::{GatewayConfig, GatewayError, GatewayServer};
 pub use limits::{LimitMut, Limits};
 pub use metrics::{
-    DecisionCount, DenialCount, DurationHistogram, MetricFamily, MetricSample, MetricValues, MetricsSnapshot,
-    PolicyInfo, RateLimitCount, RequestCount, StoreErrorCount, UpstreamNumbers, duration_bounds_ns,
-    store_duration_bounds_ns,
+    CandidateCount, DecisionCount, DenialCount, DurationHistogram, MetricFamily, MetricSample, MetricValues,
+    MetricsSnapshot, PolicyInfo, RateLimitCount, RequestCount, StoreErrorCount, UpstreamNumbers,
+    duration_bounds_ns, store_duration_bounds_ns,
 };
 pub use net::descriptor_limit;
 pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::approvals::Approvals;
 use crate::audit::{Audit, AuditHead};
+use crate::candidate::CandidateReport;
 use crate::clock::Clock;
 use crate::config::ServerConfig;
 use crate::doors::{Access, Health, Services};
@@ -378,6 +379,7 @@ impl Server {
             store_errors: gate.metrics.store.errors(gate.engine.store()),
             store_duration: gate.metrics.store.duration(),
             upstreams: configuration.parts.gateway.numbers(),
+            candidates: configuration.candidates.counts(),
             ..gate.metrics.snapshot(&configuration.state)
         }
     }
@@ -415,6 +417,11 @@ impl Server {
     /// The reason for which the file of freezes cannot be read now.
     pub fn freeze_fault(&self) -> Option<String> {
         self.freezes.as_ref().and_then(FreezeWatch::fault)
+    }
+
+    /// The results of the candidates in force, by server.
+    pub fn candidates(&self) -> Vec<CandidateReport> {
+        self.services.gate.configuration().candidates.reports()
     }
 
     /// The number of freezes in force, whatever their origin, by kind.

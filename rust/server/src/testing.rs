@@ -24,6 +24,11 @@ pub(crate) fn state(policy: &str) -> State {
 
 /// Makes a gate that anybody may ask, with this policy for every server and this capacity of counters.
 pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -> Gate {
+    gate_of(state(policy), counter_capacity, clock)
+}
+
+/// Makes a gate that anybody may ask, with this state.
+pub(crate) fn gate_of(state: State, counter_capacity: usize, clock: &ManualClock) -> Gate {
     let config = EngineConfig {
         counter_capacity,
         counters_per_grant: counter_capacity,
@@ -31,6 +36,6 @@ pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -
         reservations: callgate_counters::ReservationLimits::in_all(100),
         hash_key: [7; 16],
     };
-    let engine = Engine::new(state(policy), config);
+    let engine = Engine::new(state, config);
     Gate::new(Arc::new(engine), Clock::Manual(clock.clone()), Parts::default())
 }

@@ -77,8 +77,9 @@ pub(crate) struct Reports {
 impl Reports {
     pub(crate) fn tick(&mut self, gate: &Gate) {
         let capacity = gate.engine.store().capacity();
-        gate.engine
-            .sweep(gate.clock.now(), (capacity / PERIODS_PER_ROUND).max(LEAST_SWEPT));
+        let (now, budget) = (gate.clock.now(), (capacity / PERIODS_PER_ROUND).max(LEAST_SWEPT));
+        gate.engine.sweep(now, budget);
+        gate.configuration().candidates.sweep(now, budget);
         self.capacity(gate);
         self.flood(gate);
         self.audit(gate);

@@ -1,4 +1,4 @@
-"""The routes of operators: the state of a sidecar, what is left of limits, their reset, and what happens now."""
+"""The routes of operators: the state of a sidecar, limits and their reset, candidates, and what happens now."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ LIMITS: Final = "/v1/limits"
 FREEZE_TARGET: Final = "/v1/freeze-target"
 COUNTERS_RESET: Final = "/v1/counters/reset"
 COUNTERS_MOVE: Final = "/v1/counters/move"
+CANDIDATES: Final = "/v1/candidates"
 TAIL: Final = "/v1/tail"
 TOP: Final = "/v1/top"
 
@@ -80,6 +81,7 @@ class Routes:
             FREEZE_TARGET: ("POST", self._target),
             COUNTERS_RESET: ("POST", self._reset),
             COUNTERS_MOVE: ("POST", self._move),
+            CANDIDATES: ("GET", lambda _: {"candidates": self._server.candidates()}),
             TAIL: ("POST", self._tail),
             TOP: ("POST", self._top),
         }

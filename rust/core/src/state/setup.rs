@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{ByKey, NamedServers, Servers, Servings, State, build_facts, index_of, load_error};
+use super::candidates::Candidates;
+use super::{ByKey, NamedServers, Servers, Servings, State, build_facts, candidates, index_of, load_error};
 use crate::compile::{CompileError, CompiledPolicy};
 use crate::grant::{GrantSpec, Grants, Places, TokenKey};
 use crate::policy::{Catalogue, PolicyError, ast};
@@ -17,6 +18,8 @@ pub struct Setup {
     pub policies: Vec<(String, String, ast::Policy)>,
     /// Servers by name, with the key of the policy for callers without configured grants.
     pub servers: Vec<(String, Option<String>)>,
+    /// Servers with the key of the policy that is weighed beside theirs and decides nothing.
+    pub candidates: Vec<(String, String)>,
     /// The grants: an empty list admits nobody, and without a list callers name the grant that is charged.
     pub grants: Option<Vec<GrantSpec>>,
     /// Key of the grants' token digests; required if a grant has one.
@@ -53,10 +56,13 @@ impl State {
     /// Compiles a whole configuration. One policy may serve several servers and grants; its counts are shared by all of
     /// them (`docs/policy.md` section 4).
     pub fn configure(setup: Setup, catalogue: Catalogue) -> Result<Self, SetupError> {
+        let candidates = candidates::documents(setup.candidates, &setup.policies)?;
         let (policies, by_key) = compile(setup.policies)?;
+        let candidates = candidates::compile(candidates)?;
         let mut servings = Arc::<Servings>::default();
         let servers = servers(setup.servers, &by_key, &mut servings)?;
-        let facts = build_facts(catalogue, &policies)?;
+        let weighed = candidates.iter().map(|(policy, _)| policy);
+        let facts = Arc::new(build_facts(catalogue, policies.iter().chain(weighed))?);
         let grants = match setup.grants {
             None => Grants::unconfigured(),
             Some(list) => grants(list, setup.grant_key, &by_key, &servers)?,
@@ -68,7 +74,8 @@ impl State {
             servings,
             servers: Arc::new(Servers::Named(servers)),
             grants,
-            facts: Arc::new(facts),
+            candidates: Arc::new(Candidates::build(candidates, &facts)),
+            facts,
             rate_limits: Arc::new(RateLimits::build(setup.rate_limits)?),
         };
         state.resolve(true);
@@ -173,7 +180,7 @@ fn unknown_policy(key: &str, by_key: &ByKey) -> String {
 }
 
 /// Lists the first few of the names that would have been valid.
-fn expected<'n>(kind: &str, names: impl Iterator<Item = &'n str>) -> String {
+pub(super) fn expected<'n>(kind: &str, names: impl Iterator<Item = &'n str>) -> String {
     const MOST: usize = 10;
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
@@ -236,6 +243,7 @@ mod tests {
                 .map(|name| (name.to_owned(), format!("{name}.json"), policy(name)))
                 .into(),
             servers: vec![("a".to_owned(), Some("p".to_owned())), ("b".to_owned(), None)],
+            candidates: Vec::new(),
             grants: Some(vec![grant("one")]),
             grant_key: Some(key()),
             rate_limits: Vec::new(),
@@ -252,6 +260,22 @@ mod tests {
         State::configure(setup, Catalogue::default())
             .unwrap_err()
             .to_string()
+    }
+
+    #[test]
+    fn a_candidate_is_compiled_once_under_a_name_of_its_own() {
+        let mut setup = setup();
+        let of = |server: &str, key: &str| (server.to_owned(), key.to_owned());
+        setup.candidates = vec![of("a", "p"), of("b", "p"), of("c", "q")];
+        let state = State::configure(setup, Catalogue::default()).unwrap();
+        let list = state.candidates().list();
+        let names: Vec<_> = list.iter().map(|one| (one.name(), one.servers().len())).collect();
+        assert_eq!(names, [("p#candidate", 2), ("q#candidate", 1)]);
+        assert_eq!(list[0].version(), state.policies().next().unwrap().version());
+        assert_eq!(
+            refusal(|setup| setup.candidates = vec![of("a", "r")]),
+            "server `a`: unknown candidate `r`; expected one of `p`, `q`, or add it"
+        );
     }
 
     #[test]

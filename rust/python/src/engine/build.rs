@@ -83,6 +83,8 @@ impl Engine {
     ///     grant_key: 32 bytes, the key of the token hashes.
     ///     catalogue: Facts about the tools.
     ///     rate_limits: Files of rate limits: the name of each, whose suffix gives the format, and its contents.
+    ///     candidates: Servers, each with the key of the policy that a `Server` weighs beside its own and that decides
+    ///         nothing (``docs/replay.md``).
     ///     **sizes: See `from_file`.
     ///
     /// Raises:
@@ -90,7 +92,8 @@ impl Engine {
     ///     ConfigError: Another part has a fault; the message names the server or grant.
     #[staticmethod]
     #[pyo3(signature = (
-        *, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None, **sizes
+        *, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None, candidates = None,
+        **sizes
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -104,10 +107,17 @@ impl Engine {
         grant_key: Option<&[u8]>,
         catalogue: Option<&Bound<'_, PyAny>>,
         rate_limits: Option<&Bound<'_, PyAny>>,
+        candidates: Option<&Bound<'_, PyAny>>,
         sizes: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let sizes = Sizes::read("Engine.from_config()", sizes)?;
-        let state = setup::state(py, policies, servers, grants, grant_key, catalogue, rate_limits)?;
+        let state = setup::state(
+            py,
+            (policies, servers, candidates),
+            (grants, grant_key),
+            catalogue,
+            rate_limits,
+        )?;
         Self::build(py, state, &sizes)
     }
 
@@ -128,7 +138,9 @@ impl Engine {
     }
 
     /// Reloads like `reload_file`, with the arguments of `from_config`.
-    #[pyo3(signature = (*, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None))]
+    #[pyo3(signature = (
+        *, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None, candidates = None
+    ))]
     #[expect(
         clippy::too_many_arguments,
         reason = "one keyword per part of a configuration"
@@ -142,8 +154,15 @@ impl Engine {
         grant_key: Option<&[u8]>,
         catalogue: Option<&Bound<'_, PyAny>>,
         rate_limits: Option<&Bound<'_, PyAny>>,
+        candidates: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let state = setup::state(py, policies, servers, grants, grant_key, catalogue, rate_limits)?;
+        let state = setup::state(
+            py,
+            (policies, servers, candidates),
+            (grants, grant_key),
+            catalogue,
+            rate_limits,
+        )?;
         py.detach(|| self.core.reload(state));
         Ok(())
     }

@@ -33,6 +33,7 @@ pub use config::{AuditConfig, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW,
 pub(crate) use error::AuditError;
 pub use signed::AuditHead;
 
+use crate::candidate::CandidateAnswer;
 use crate::events::{Events, Level};
 use crate::ingress::Ingress;
 use batch::{BoxedBatch, Mark};
@@ -240,9 +241,15 @@ impl Entry<'_> {
     }
 
     /// Completes the record and queues it.
-    pub(crate) fn finish(mut self, asked: LoggedRequest<'_>, decision: &Decision<'_>, took: Duration) {
+    pub(crate) fn finish(
+        mut self,
+        asked: LoggedRequest<'_>,
+        decision: &Decision<'_>,
+        candidate: Option<&CandidateAnswer>,
+        took: Duration,
+    ) {
         if let Some(batch) = &mut self.batch {
-            record::put_decision(batch, self.start, self.seen, asked, decision, took);
+            record::put_decision(batch, (self.start, self.seen), asked, decision, candidate, took);
             self.start = batch.mark();
         }
     }

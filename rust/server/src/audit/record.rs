@@ -10,6 +10,7 @@ use callgate_mcp::TraceParent;
 
 use super::LoggedRequest;
 use super::batch::{Batch, Mark, Reader, cut};
+use crate::candidate::CandidateAnswer;
 use crate::protocol::Protocol;
 
 /// Characters of a caller's name that a line keeps.
@@ -106,6 +107,8 @@ pub(super) struct Record<'b> {
     pub(super) policy_version: &'b str,
     pub(super) retry_after_ms: Option<u64>,
     pub(super) shadow: Option<(&'static str, &'b str)>,
+    /// The other answer of the candidate: outcome, rule and version of its policy.
+    pub(super) candidate: Option<(&'static str, &'b str, &'b str)>,
     pub(super) fingerprint: Option<Fingerprint>,
     /// Empty if there is none.
     pub(super) approval: &'b str,
@@ -226,10 +229,10 @@ fn put_value(batch: &mut Batch, value: Value<'_>) -> bool {
 /// Adds the decision, after the call; removes the parts of the call if they were not read to the end.
 pub(super) fn put_decision(
     batch: &mut Batch,
-    start: Mark,
-    seen: bool,
+    (start, seen): (Mark, bool),
     asked: LoggedRequest<'_>,
     decision: &Decision<'_>,
+    candidate: Option<&CandidateAnswer>,
     took: Duration,
 ) {
     if !seen {
@@ -260,6 +263,12 @@ pub(super) fn put_decision(
     if let Some(shadow) = &decision.shadow {
         batch.put(index(shadow.outcome));
         batch.put_text(cut(&shadow.rule, RULE_CHARACTERS));
+    }
+    batch.put(u32::from(candidate.is_some()));
+    if let Some(candidate) = candidate {
+        batch.put(index(candidate.outcome));
+        batch.put_text(cut(&candidate.rule, RULE_CHARACTERS));
+        batch.put_text(cut(&candidate.policy_version, NAME_CHARACTERS));
     }
     batch.put(u32::from(decision.fingerprint.is_some()));
     if let Some(fingerprint) = &decision.fingerprint {
@@ -333,6 +342,7 @@ impl<'b> Record<'b> {
             policy_version: reader.text(),
             retry_after_ms: (reader.number() == 1).then(|| reader.long()),
             shadow: (reader.number() == 1).then(|| (outcome(reader), reader.text())),
+            candidate: (reader.number() == 1).then(|| (outcome(reader), reader.text(), reader.text())),
             fingerprint: (reader.number() == 1).then(|| fingerprint(reader)),
             approval: reader.text(),
             limits: Vec::new(),

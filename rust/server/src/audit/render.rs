@@ -83,6 +83,13 @@ impl Renderer {
                 shadow.field("rule").text(rule);
             });
         }
+        if let Some((outcome, rule, policy_version)) = record.candidate {
+            line.field("candidate").object(|candidate| {
+                candidate.field("outcome").text(outcome);
+                candidate.field("rule").text(rule);
+                candidate.field("policy_version").text(policy_version);
+            });
+        }
         if let Some(fingerprint) = record.fingerprint {
             line.field("fingerprint").plain(fingerprint);
         }

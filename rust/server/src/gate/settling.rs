@@ -12,7 +12,11 @@ use crate::shared_store::Settler;
 impl Gate {
     /// Gives the units of a call back, and the approval that it used; false if there is nothing to give back.
     pub(crate) fn roll_back(&self, reservation: ReservationId, pep: PepId) -> bool {
-        let is_settled = self.engine.roll_back(reservation, pep, self.clock.now());
+        let now = self.clock.now();
+        let is_settled = self.engine.roll_back(reservation, pep, now);
+        if is_settled {
+            self.configuration().candidates.roll_back(reservation, pep, now);
+        }
         if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
             approvals.roll_back(reservation);
         }
@@ -21,7 +25,11 @@ impl Gate {
 
     /// Keeps the units of a call for good, and the approval that it used; false if there is nothing to keep.
     pub(crate) fn commit(&self, reservation: ReservationId, pep: PepId) -> bool {
-        let is_settled = self.engine.commit(reservation, pep, self.clock.now());
+        let now = self.clock.now();
+        let is_settled = self.engine.commit(reservation, pep, now);
+        if is_settled {
+            self.configuration().candidates.commit(reservation, pep, now);
+        }
         if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
             approvals.commit(reservation);
         }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use callgate_core::{Engine, State};
 
+use crate::candidate::Candidates;
 use crate::identity::Peps;
 use crate::metrics::{Metrics, StateCells};
 use crate::proxy::ProxyConfig;
@@ -60,6 +61,8 @@ pub(crate) struct Configuration {
     pub(crate) state: Arc<State>,
     /// The metrics of that state.
     pub(crate) cells: Arc<StateCells>,
+    /// The candidates of that state.
+    pub(crate) candidates: Arc<Candidates>,
     /// All the rest.
     pub(crate) parts: Parts,
 }
@@ -84,7 +87,7 @@ pub(crate) struct ConfigurationSwap {
 impl ConfigurationSwap {
     /// These parts, with the engine's state.
     pub(crate) fn new(engine: &Engine, metrics: &Metrics, parts: Parts) -> Self {
-        let configuration = joined(engine, metrics, parts, None);
+        let configuration = joined(engine, metrics, parts, None, &Arc::default());
         Self {
             announced: AtomicU64::new(configuration.state.generation()),
             current: ArcSwap::from_pointee(configuration),
@@ -124,11 +127,12 @@ impl ConfigurationSwap {
                 engine.reload_after(state, |generation| {
                     self.announced.store(generation, Ordering::Relaxed);
                 });
-                joined(engine, metrics, parts, None)
+                joined(engine, metrics, parts, None, &current.candidates)
             }
             None => Configuration {
                 state: Arc::clone(&current.state),
                 cells: Arc::clone(&current.cells),
+                candidates: Arc::clone(&current.candidates),
                 parts,
             },
         };
@@ -151,7 +155,8 @@ impl ConfigurationSwap {
     fn join_state(&self, retired: &mut Vec<Arc<Configuration>>, engine: &Engine, metrics: &Metrics) {
         let current = self.current.load_full();
         if engine.snapshot().generation() != current.state.generation() {
-            let joined = joined(engine, metrics, current.parts.clone(), Some(&current));
+            let parts = current.parts.clone();
+            let joined = joined(engine, metrics, parts, Some(&current), &current.candidates);
             drop(current);
             self.swap(retired, joined);
         }
@@ -168,15 +173,26 @@ impl ConfigurationSwap {
 }
 
 /// A configuration of the engine's state and these parts, in the place of the one before.
-fn joined(engine: &Engine, metrics: &Metrics, parts: Parts, before: Option<&Configuration>) -> Configuration {
+fn joined(
+    engine: &Engine,
+    metrics: &Metrics,
+    parts: Parts,
+    before: Option<&Configuration>,
+    candidates: &Arc<Candidates>,
+) -> Configuration {
     let state = Arc::clone(&engine.snapshot());
-    // Where grants alone have changed, the cells stay: a call makes this configuration.
+    // Where grants alone have changed, the cells and the candidates stay: a call makes this configuration.
     let same = before.filter(|before| before.state.decides_as(&state));
     Configuration {
         cells: same.map_or_else(
             || Arc::new(metrics.cells(&state)),
             |before| Arc::clone(&before.cells),
         ),
+        candidates: if candidates.are_of(&state) {
+            Arc::clone(candidates)
+        } else {
+            Arc::new(Candidates::of(&state, engine, candidates))
+        },
         state,
         parts,
     }

@@ -61,6 +61,14 @@ impl MetricsSnapshot {
                     .map(|one| ([&*one.server, &*one.rule], one.count)),
             ),
             counter(
+                "callgate_candidate_decisions",
+                "Decisions, by the outcome that was answered and by that of the server's candidate.",
+                &["server", "live", "candidate"],
+                self.candidates
+                    .iter()
+                    .map(|one| ([&*one.server, one.live, one.candidate], one.count)),
+            ),
+            counter(
                 "callgate_requests",
                 "Requests.",
                 &["protocol", "code"],

@@ -67,6 +67,19 @@ pub struct DenialCount {
     pub count: u64,
 }
 
+/// Decisions of a server with the outcome that was answered and that of its candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidateCount {
+    /// Name of the server.
+    pub server: String,
+    /// The outcome that was answered.
+    pub live: &'static str,
+    /// The outcome of the candidate.
+    pub candidate: &'static str,
+    /// The number.
+    pub count: u64,
+}
+
 /// A policy that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyInfo {
@@ -85,6 +98,8 @@ pub struct MetricsSnapshot {
     pub decisions: Vec<DecisionCount>,
     /// Every outcome other than `allow`, by server and rule.
     pub denials: Vec<DenialCount>,
+    /// Decisions at servers with a candidate; only those that were met.
+    pub candidates: Vec<CandidateCount>,
     /// The time that decisions took.
     pub duration: DurationHistogram,
     /// Requests by protocol and status; only those that were met.
