@@ -2,7 +2,7 @@
 
 import typer
 
-from callgate.cli import admin_link, admin_passkeys, admin_people, admin_tokens
+from callgate.cli import admin_link, admin_passkeys, admin_people, admin_sessions, admin_tokens
 from callgate.cli.examples import examples
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(admin_people.app)
 app.add_typer(admin_tokens.app)
+app.add_typer(admin_sessions.app)
 app.add_typer(admin_passkeys.app)
 app.command(epilog=examples("callgate admin link", "callgate admin link --url http://127.0.0.1:9293"))(admin_link.link)
 

@@ -48,14 +48,14 @@ def list_command(state: StoreState = None, config: StoreConfig = None, as_json: 
 
 @app.command(epilog=examples(_REMOVE))
 def remove(
-    passkey: Annotated[str, typer.Argument(metavar="ID", help="The id of the passkey, as `list` prints it.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="The id of the passkey, as `list` prints it.")],
     reason: Reason = "",
     state: StoreState = None,
     config: StoreConfig = None,
 ) -> None:
     """Remove a passkey; its person can register another one."""
     with opened(state, config) as found:
-        removed = found.store.passkeys.remove(passkey, None, operator(), reason, clock.now_us())
+        removed = found.store.passkeys.remove(name, None, operator(), reason, clock.now_us())
     typer.echo(f"removed: {removed.name} of {removed.person} ({removed.id})")
 
 

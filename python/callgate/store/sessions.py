@@ -245,6 +245,44 @@ class Sessions:
 
         self._database.write(work, Domain.IDENTITY)
 
+    def every(self, now_us: int) -> list[Session]:
+        """The sessions whose time is not over, in the order of their people, also of people who were changed since.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        query = (
+            select(sessions)
+            .where(_TABLE.expires_us > now_us, _TABLE.used_us > now_us - IDLE_US)
+            .order_by(_TABLE.issuer, _TABLE.subject, _TABLE.made_us)
+        )
+
+        def session(row: Any) -> Session:  # noqa: ANN401  a row has its query's columns
+            person = Person(row.issuer, row.subject)
+            issued = None if person.issuer == LOCAL_ISSUER else _issued(row, person)
+            return Session(person, None, row.made_us, row.expires_us, row.used_us, row.source, issued)
+
+        return self._database.read(lambda at: [session(row) for row in at.execute(query)])
+
+    def end_of(self, person: Person, by: Actor, reason: str, now_us: int) -> int:
+        """Ends all sessions of a person; returns their number. Recorded in the admin audit.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> int:
+            own = (_TABLE.issuer == person.issuer, _TABLE.subject == person.subject)
+            number = connection.execute(delete(sessions).where(*own)).rowcount
+            if number:
+                next_numbers(connection, Kind.PEOPLE)
+                named = person.subject if person.issuer == LOCAL_ISSUER else str(person)
+                change = audit.Change(by, "log_out", Kind.PEOPLE.value, named, reason)
+                audit.record(connection, [change], now_us)
+            return number
+
+        return self._database.write(work, Domain.IDENTITY)
+
     def forget(self, now_us: int) -> int:
         """Deletes sessions and one-time links that are over; returns their number.
 
@@ -274,7 +312,8 @@ def use_once(connection: Connection, once: Once, now_us: int) -> bool:
         return False
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     marked = dialect.insert(used_logins).values(digest=once.digest, until_us=once.until_us).on_conflict_do_nothing()
-    return connection.execute(marked).rowcount == 1
+    # Not the number of rows, which a database may not tell of an insert.
+    return connection.execute(marked.returning(used_logins.c.digest)).first() is not None
 
 
 def _issued(row: Any, person: Person) -> IssuedLogin:  # noqa: ANN401  a row has its query's columns
