@@ -168,6 +168,9 @@ class Courier:
 
     def _is_obsolete(self, notice: Notice, content: Contents) -> bool:
         """True for what nobody needs any more: a question to people that is answered, which a program is told still."""
+        if notice.event is NoticeEvent.REMINDER and not notice.tries and notice.due_us <= notice.made_us:
+            # The request came so late that it is the reminder itself.
+            return True
         if content.approval.state is State.PENDING and content.approval.until_us > self._now_us():
             return False
         is_question = notice.event is NoticeEvent.REQUESTED and self.receiver.format in _CHATS

@@ -61,7 +61,7 @@ impl Webhook {
         fields: Vec<(String, String)>,
         body: Vec<u8>,
     ) -> PyResult<Reply<'py>> {
-        let reply = py.detach(|| self.send(&fields, body))?;
+        let reply = py.detach(move || self.send(&fields, body))?;
         let beginning = PyBytes::new(py, &reply.beginning);
         Ok((reply.status, reply.retry_after, beginning))
     }
