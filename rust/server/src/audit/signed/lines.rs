@@ -114,6 +114,17 @@ fn hashes(frontier: &Frontier, line: &mut ObjectWriter<'_>) {
     });
 }
 
+/// The lines of some bytes, with their ends; the last one may have none.
+pub(super) fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, later) = rest.split_at_checked(end)?;
+        rest = later;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
 /// Appends a line, with or without its end, as the entry of this index.
 pub(super) fn stamp(line: &[u8], index: u64, out: &mut Vec<u8>) {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -250,6 +261,13 @@ mod tests {
         let text = stamped.strip_suffix(b"\n").unwrap();
         let read = read_checkpoint(text).unwrap();
         assert_eq!((read.note.as_str(), read.frontier), ("x\n", Some(frontier)));
+    }
+
+    #[test]
+    fn lines_have_their_ends() {
+        let lines: Vec<&[u8]> = lines_of(b"a\n\nbb\nc").collect();
+        assert_eq!(lines, [b"a\n".as_slice(), b"\n", b"bb\n", b"c"]);
+        assert_eq!(lines_of(b"").count(), 0);
     }
 
     #[test]

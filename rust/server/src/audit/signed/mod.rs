@@ -224,7 +224,7 @@ impl SignedLog {
             .map_or(usize::MAX, |room| usize::try_from(room).unwrap_or(usize::MAX));
         self.buffer.clear();
         let (mut taken, mut index) = (0, self.frontier.size());
-        for line in given.split_inclusive(|&byte| byte == b'\n') {
+        for line in lines::lines_of(given) {
             let before = self.buffer.len();
             lines::stamp(line, index, &mut self.buffer);
             if self.buffer.len() > room && (before > 0 || self.has_lines) {
@@ -251,7 +251,7 @@ impl SignedLog {
     /// Enters lines that were written into the tree; returns their number.
     fn enter(&mut self, written: &[u8]) -> usize {
         let mut count = 0;
-        for line in written.split_inclusive(|&byte| byte == b'\n') {
+        for line in lines::lines_of(written) {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             self.frontier.append(leaf_hash(line));
             self.admin_number = self.admin_number.max(lines::admin_number(line));
@@ -411,12 +411,8 @@ fn new_origin(stream: &str) -> io::Result<String> {
 }
 
 /// The bytes of the first lines.
-fn length_of(lines: &[u8], count: usize) -> usize {
-    lines
-        .split_inclusive(|&byte| byte == b'\n')
-        .take(count)
-        .map(<[u8]>::len)
-        .sum()
+fn length_of(given: &[u8], count: usize) -> usize {
+    lines::lines_of(given).take(count).map(<[u8]>::len).sum()
 }
 
 fn unix_us() -> u64 {

@@ -161,16 +161,14 @@ impl Window {
 
     fn lines(&self) -> impl Iterator<Item = &[u8]> {
         let bytes = self.bytes.get(self.begin..).unwrap_or_default();
-        bytes
-            .split_inclusive(|&byte| byte == b'\n')
-            .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+        lines::lines_of(bytes).map(|line| line.strip_suffix(b"\n").unwrap_or(line))
     }
 }
 
 /// The place of the last line with the tree's hashes.
 fn last_with_hashes(bytes: &[u8], begins_within_line: bool) -> Option<usize> {
     let (mut place, mut found) = (0, None);
-    for (number, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+    for (number, line) in lines::lines_of(bytes).enumerate() {
         let has_hashes = lines::is_file(line)
             || lines::is_checkpoint(line)
                 && lines::read_checkpoint(line.strip_suffix(b"\n").unwrap_or(line))
