@@ -69,7 +69,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "secret").write_text("whsec_" + "a" * 40)
     with running_redis(folder / "redis") as redis, serving(Server) as port:
         setup.configure(
-            servers={"s": {"policy": "p", "upstream": {"url": f"http://127.0.0.1:{port}/mcp"}}},
+            servers={"s": {"policy": "p", "candidate": "p", "upstream": {"url": f"http://127.0.0.1:{port}/mcp"}}},
             counters={"per_grant": 3, "shared": {"url": redis.url, "lease": "1s", "budget": "500ms"}},
             rate_limits=["limits.yaml"],
             audit={"path": "decisions.jsonl"},

@@ -98,7 +98,7 @@ pub(super) fn of(
     approvals: &HashMap<String, String>,
     may_be_earlier: impl Fn() -> bool,
 ) -> Judged {
-    let was_approved = call.outcome == Outcome::Allow && !call.approval.is_empty();
+    let was_approved = call.was_approved();
     let mut reasons = answers.reasons.clone();
     // What a person has answered, the person would answer again where the same rule asks.
     let asked_for = approvals.get(call.approval).map(String::as_str);

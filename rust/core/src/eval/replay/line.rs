@@ -199,6 +199,11 @@ fn is_key(path: &Path, key: &str) -> bool {
 }
 
 impl LoggedCall<'_> {
+    /// True if the call was allowed because a person had approved it.
+    pub(super) fn was_approved(&self) -> bool {
+        self.outcome == Outcome::Allow && !self.approval.is_empty()
+    }
+
     /// True if the limit on this counter was lower than `max` when the call was decided.
     pub(super) fn had_lower_max(&self, counter: &str, max: Micros) -> bool {
         let mut limits = self.limits.into_iter().flat_map(Value::elements);

@@ -16,9 +16,10 @@ mod verdicts;
 use hashbrown::HashMap;
 
 use self::checks::PartialCall;
+use self::judgement::Judged;
 use self::line::{Line, LoggedCall, Paths};
-use self::stages::{Answers, answers};
-use self::usage::{Usage, began_before};
+use self::stages::{Answers, answers, shadowed_wants};
+use self::usage::{Usage, Want, began_before};
 use super::admission::AdmittedRequest;
 use crate::compile::{CompiledLimit, CompiledPolicy};
 use crate::grant::labels_digest;
@@ -185,23 +186,37 @@ impl Replay {
         let judged = judgement::of(call, &answers, &self.approvals, || {
             self.may_be_earlier(policy, &answers, call, now)
         });
+        let shadowed = shadowed_wants(&partial, policy, &self.usage, &self.setup.hash_key, &answers);
         let Answers { wants, .. } = answers;
+        self.take(call, &judged, &wants, shadowed);
         if UNREACHABLE.contains(&call.rule) {
-            if judged.may_be_allowed {
-                self.usage.take_perhaps(&wants, now);
-            }
             return Replayed::Skipped(call.rule.to_owned());
         }
+        Replayed::Decided(judged.judgement)
+    }
+
+    /// Takes the units of a call. Of counts that only limits in shadow meet, there are those that an allowed call surely takes and
+    /// those that it may take.
+    fn take(
+        &mut self,
+        call: &LoggedCall<'_>,
+        judged: &Judged,
+        wants: &[Want],
+        (shadowed, perhaps_shadowed): (Vec<Want>, Vec<Want>),
+    ) {
+        let now = Now::from_unix_us(call.decided_at_us);
+        let all = || wants.iter().chain(&shadowed).chain(&perhaps_shadowed);
         if call.uncertain_name().is_some() {
-            for want in &wants {
+            for want in all() {
                 self.usage.take_somewhere(want, now);
             }
-        } else if judged.is_allowed {
-            self.usage.take(&wants, call.grant.text, now);
+        } else if judged.is_allowed && !UNREACHABLE.contains(&call.rule) {
+            self.usage
+                .take(wants.iter().chain(&shadowed), call.grant.text, now);
+            self.usage.take_perhaps(&perhaps_shadowed, now);
         } else if judged.may_be_allowed {
-            self.usage.take_perhaps(&wants, now);
+            self.usage.take_perhaps(all(), now);
         }
-        Replayed::Decided(judged.judgement)
     }
 
     /// Returns whether a call that a limit refused may have met units from before the log began, and the policy has this limit

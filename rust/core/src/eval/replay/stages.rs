@@ -1,6 +1,6 @@
 //! The steps of `docs/policy.md` section 2 on a call of which not everything was logged: every answer that it can get.
 //!
-//! Only what is enforced is asked: rules in shadow change no answer.
+//! Rules in shadow change no answer. They matter for the units that a call takes: see [`shadowed_wants`].
 
 use std::borrow::Cow;
 
@@ -91,6 +91,14 @@ impl<'s> Answers<'s> {
     }
 }
 
+/// The rules that are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Enforced,
+    /// Also those in shadow, as if they were enforced.
+    All,
+}
+
 /// Judges a call by a policy, before any units are taken.
 pub(super) fn answers<'s>(
     call: &PartialCall<'_>,
@@ -98,9 +106,58 @@ pub(super) fn answers<'s>(
     usage: &Usage,
     hash_key: &[u8; 16],
 ) -> Answers<'s> {
+    answers_of(call, policy, usage, hash_key, Asked::Enforced)
+}
+
+/// The units that an allowed call takes from counts which only limits in shadow meet: those that it surely takes, and those that
+/// it may take. It takes them if full enforcement would allow it too.
+pub(super) fn shadowed_wants(
+    call: &PartialCall<'_>,
+    policy: &CompiledPolicy,
+    usage: &Usage,
+    hash_key: &[u8; 16],
+    enforced: &Answers<'_>,
+) -> (Vec<Want>, Vec<Want>) {
+    let places = Places::find(policy, call.facts, policy.names.find(call.request.tool));
+    let has_shadow = places.iter().any(|place| place.shadowed);
+    if !has_shadow {
+        return Default::default();
+    }
+    let full = answers_of(call, policy, usage, hash_key, Asked::All);
+    // A person has approved what enforced rules ask, and nobody what those in shadow ask.
+    let was_approved = call.line.was_approved();
+    let passes = |outcome: Outcome| match outcome {
+        Outcome::Allow => true,
+        Outcome::ApprovalRequired => was_approved,
+        Outcome::Deny | Outcome::RateLimited => false,
+    };
+    if !full.list.iter().any(|(outcome, _)| passes(*outcome)) {
+        return Default::default();
+    }
+    // A count that enforced limits meet as well takes their cost alone.
+    let is_met = |want: &Want| {
+        let mut same = enforced.wants.iter().filter(|one| one.spec == want.spec);
+        want.key.is_some() && same.any(|one| one.key == want.key)
+    };
+    let wants: Vec<Want> = full.wants.into_iter().filter(|want| !is_met(want)).collect();
+    let is_sure = full.list.iter().all(|(outcome, _)| *outcome == Outcome::Allow);
+    wants.into_iter().partition(|want| {
+        // An enforced limit on an unknown count of the same kind may meet this one.
+        let mut same = enforced.wants.iter().filter(|one| one.spec == want.spec);
+        is_sure && same.all(|one| one.key.is_some())
+    })
+}
+
+fn answers_of<'s>(
+    call: &PartialCall<'_>,
+    policy: &'s CompiledPolicy,
+    usage: &Usage,
+    hash_key: &[u8; 16],
+    asked: Asked,
+) -> Answers<'s> {
     let mut answers = Answers::default();
     // The steps end at the first certain answer; without one, the call is allowed.
-    if judge(call, policy, usage, hash_key, &mut answers).is_ok() {
+    if judge(call, policy, usage, hash_key, asked, &mut answers).is_ok() {
         let _ = answers.certain(Outcome::Allow, "");
     }
     answers
@@ -111,16 +168,18 @@ fn judge<'s>(
     policy: &'s CompiledPolicy,
     usage: &Usage,
     hash_key: &[u8; 16],
+    asked: Asked,
     answers: &mut Answers<'s>,
 ) -> Step {
     let places = Places::find(policy, call.facts, policy.names.find(call.request.tool));
-    if places.is_hidden() && !policy.shadowed {
+    let is_asked = |is_shadowed: bool| asked == Asked::All || !is_shadowed;
+    if places.is_hidden() && is_asked(policy.shadowed) {
         return Err(answers.certain(Outcome::Deny, "(hidden)"));
     }
-    if !places.is_named() && policy.default_deny && !policy.shadowed {
+    if !places.is_named() && policy.default_deny && is_asked(policy.shadowed) {
         return Err(answers.certain(Outcome::Deny, "(default deny)"));
     }
-    let enforced: Vec<&'s Place> = places.iter().filter(|place| !place.shadowed).collect();
+    let enforced: Vec<&'s Place> = places.iter().filter(|place| is_asked(place.shadowed)).collect();
     if let Some(deny) = enforced.iter().find_map(|place| place.deny.as_ref()) {
         return Err(answers.certain(Outcome::Deny, deny.rule.as_str()));
     }
@@ -313,31 +372,30 @@ fn settle<'s>(
             Short::Yes => return Err(answers.certain(Outcome::RateLimited, limit.rule.as_str())),
         }
     }
-    let mut must_ask = false;
+    // Each rule that can ask, and whether it must. The first that asks is the decision's.
+    let mut asking: Vec<(&'s str, bool)> = Vec::new();
     for approval in enforced.iter().filter_map(|place| place.approval.as_ref()) {
         let mut missing = Missing::new();
         let (may, must) = fires_any(call, &approval.when, &mut missing);
         if may {
-            answers.asking.push(&approval.need.rule);
+            asking.push((&approval.need.rule, must));
         }
         if may && !must {
             answers.blame_paths(&missing);
         }
-        must_ask |= must;
     }
     for (short, _, limit) in short.iter().filter(|(.., limit)| limit.at_max.is_some()) {
         if *short != Short::No {
-            answers.asking.push(&limit.rule);
+            asking.push((&limit.rule, *short == Short::Yes));
         }
-        must_ask |= *short == Short::Yes;
     }
-    let Some(first) = answers.asking.first().copied() else {
-        return Ok(());
-    };
-    if must_ask {
-        return Err(answers.certain(Outcome::ApprovalRequired, first));
+    answers.asking = asking.iter().map(|(rule, _)| *rule).collect();
+    for (rule, must) in asking {
+        if must {
+            return Err(answers.certain(Outcome::ApprovalRequired, rule));
+        }
+        answers.possible(Outcome::ApprovalRequired, rule);
     }
-    answers.possible(Outcome::ApprovalRequired, first);
     Ok(())
 }
 

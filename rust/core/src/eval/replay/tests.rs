@@ -392,6 +392,37 @@ fn a_refusal_that_shadow_announced() {
 }
 
 #[test]
+fn limits_in_shadow_count_where_enforced_ones_meet_their_counts() {
+    let of = |rules: &str| {
+        let limit = r#"{"counter": "c", "window": "minute", "max": 2}"#;
+        let text = format!(
+            r#"{{"version": "1", "default": "deny", "tools": {{
+                "x": {{"limits": [{limit}]}}, "y": {{"mode": "shadow", {rules} "limits": [{limit}]}}}}}}"#
+        );
+        Replay::new(policy(&text), Catalogue::default(), ReplaySetup::default()).unwrap()
+    };
+    let shadowed = |second, more: &str| line(second, more).replace(r#""tool": "x""#, r#""tool": "y""#);
+    let mut replay = of("");
+    assert_eq!(brief(&mut replay, &shadowed(0, "")), "same: allow");
+    assert_eq!(brief(&mut replay, &line(1, "")), "same: allow");
+    assert_eq!(
+        brief(&mut replay, &line(2, "")),
+        "stricter: rate_limited /tools/x/limits/c"
+    );
+    // Full enforcement would deny the call, so it takes nothing; or nobody knows.
+    for (args, expected) in [
+        (r#""args_keys": []"#, "same: allow"),
+        (r#""args_keys": ["a"]"#, "unknown: "),
+    ] {
+        let mut replay = of(r#""require": [{"conditions": [{"path": "args.a", "op": "eq", "value": 1}]}],"#);
+        assert_eq!(brief(&mut replay, &shadowed(0, args)), "same: allow");
+        assert_eq!(brief(&mut replay, &line(1, "")), "same: allow");
+        let last = brief(&mut replay, &line(2, ""));
+        assert!(last.starts_with(expected), "{last}");
+    }
+}
+
+#[test]
 fn lines_of_others_are_left_out() {
     let setup = |server: Option<&str>, decided_by: Option<&str>| ReplaySetup {
         server: server.map(str::to_owned),

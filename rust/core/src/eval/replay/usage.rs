@@ -128,9 +128,9 @@ impl Usage {
     }
 
     /// Takes the units of a call that is surely allowed. Those whose count or cost is not known may have been taken.
-    pub(super) fn take(&mut self, wants: &[Want], grant: &str, now: Now) {
+    pub(super) fn take<'w>(&mut self, wants: impl IntoIterator<Item = &'w Want>, grant: &str, now: Now) {
         let is_known = |want: &&Want| want.key.is_some() && want.cost.0 == want.cost.1;
-        let (known, vague): (Vec<&Want>, Vec<&Want>) = wants.iter().partition(is_known);
+        let (known, vague): (Vec<&Want>, Vec<&Want>) = wants.into_iter().partition(is_known);
         let mut demands: SmallVec<[Demand; 4]> = known
             .iter()
             .filter_map(|want| {
@@ -155,7 +155,7 @@ impl Usage {
     }
 
     /// Notes that a call may have been allowed.
-    pub(super) fn take_perhaps(&mut self, wants: &[Want], now: Now) {
+    pub(super) fn take_perhaps<'w>(&mut self, wants: impl IntoIterator<Item = &'w Want>, now: Now) {
         for want in wants {
             self.add_possible(want, now.unix_us());
         }
