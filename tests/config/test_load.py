@@ -42,7 +42,10 @@ BAD = [
     ("tls:\n  cert: a\n  certificate: a\n  key: b", "2:3: `tls`: unknown key `cert`; did you mean `certificate`?"),
     (
         "admin:\n  q: 1",
-        "2:3: `admin`: unknown key `q`; expected one of `grpc_listen`, `listen`, `public_url`, `tls`, `token_file`",
+        (
+            "2:3: `admin`: unknown key `q`; expected one of `four_eyes`, `grpc_listen`, `listen`, `login`, "
+            "`public_url`, `step_up`, `tls`, `token_file`"
+        ),
     ),
     ("servers:\n  a: {polcy: p}", "2:7: `servers.a`: unknown key `polcy`; did you mean `policy`?"),
     ("servers: {'': {}}", "1:11: `servers`: expected at least one character"),

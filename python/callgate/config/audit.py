@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from callgate.config.address import is_loopback
 from callgate.config.audit_key import read_audit_key
-from callgate.config.fields import Count, Duration, FilePath, Section, Size, within
+from callgate.config.fields import Count, Duration, FilePath, Ratio, Section, Size, within
 from callgate.text import quoted
 
 EVERY_ALLOW: Final = 1_000_000
@@ -90,7 +90,7 @@ class Audit(Section):
     checkpoints_url: Annotated[str, AfterValidator(_receiver)] | None = None
     """URL to which checkpoints of a signed log are sent by POST."""
 
-    sample_allows: Annotated[float, Field(ge=0, le=1)] = 1.0
+    sample_allows: Ratio = 1.0
     """Share of plain allows that a signed log keeps, from 0 to 1; the others are counted in it."""
 
     @model_validator(mode="after")

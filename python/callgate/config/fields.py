@@ -356,3 +356,22 @@ Instant = Annotated[
 
 Store = Annotated[str, AfterValidator(_store), PathMark(FILE_STORE)]
 """The place of the counters."""
+
+
+def _ratio(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        message = "expected a number from `0` to `1`"
+        raise ValueError(message)  # noqa: TRY004  pydantic turns a ValueError into a fault of this field
+    try:
+        ratio = float(value)
+    except ValueError:
+        ratio = -1
+    # Not a number is in no range.
+    if not 0 <= ratio <= 1:
+        message = "expected a number from `0` to `1`"
+        raise ValueError(message)
+    return ratio
+
+
+Ratio = Annotated[float, BeforeValidator(_ratio)]
+"""A part of a whole, from 0 to 1."""

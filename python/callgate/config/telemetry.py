@@ -7,9 +7,9 @@ from datetime import timedelta
 from enum import Enum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator
 
-from callgate.config.fields import Duration, FilePath, Section, within
+from callgate.config.fields import Duration, FilePath, Ratio, Section, within
 
 _ENDPOINT: Final = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?")
 
@@ -32,21 +32,6 @@ def _endpoint(value: str) -> str:
     return value
 
 
-def _ratio(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        message = "expected a number from `0` to `1`"
-        raise ValueError(message)  # noqa: TRY004  pydantic turns a ValueError into a fault of this field
-    try:
-        ratio = float(value)
-    except ValueError:
-        ratio = -1
-    # Not a number is in no range.
-    if not 0 <= ratio <= 1:
-        message = "expected a number from `0` to `1`"
-        raise ValueError(message)
-    return ratio
-
-
 class Telemetry(Section):
     """The collector of spans and logs, and the part of the decisions that it gets."""
 
@@ -66,6 +51,6 @@ class Telemetry(Section):
     timeout: Annotated[Duration, within(timedelta(milliseconds=100), timedelta(minutes=1))] = timedelta(seconds=10)
     """Longest time of a request to the collector, with its repetitions."""
 
-    sample_allows: Annotated[float, BeforeValidator(_ratio)] = 0.01
+    sample_allows: Ratio = 0.01
     """Part of the allowed calls without a trace of their own that are sent, from 0 to 1. Calls in a sampled trace,
     calls with an approval and denials are sent whole."""

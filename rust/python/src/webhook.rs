@@ -54,7 +54,6 @@ impl Webhook {
     /// Raises:
     ///     ConfigError: A field is invalid.
     ///     ConnectionError: The receiver has not answered.
-    #[expect(clippy::needless_pass_by_value, reason = "Python gives lists")]
     fn post<'py>(
         &self,
         py: Python<'py>,
