@@ -124,7 +124,7 @@ class Records:
 
 
 def store_of(state: Path | None, config: Path | None) -> Records | None:
-    """What the store has of logs; None if none was named.
+    """The checkpoints and admin changes of the store; None if no store was named.
 
     Raises:
         StoreError: It cannot be read.

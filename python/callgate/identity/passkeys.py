@@ -52,7 +52,7 @@ _RP_NAME: Final = "callgate"
 
 @dataclass(frozen=True)
 class Purpose:
-    """What an answer of a passkey is for."""
+    """The purpose of a passkey's answer."""
 
     approval_id: str
     kind: str
@@ -89,7 +89,7 @@ class PasskeyGuard:
         return self._store.passkeys.of(person)
 
     def begin_registration(self, principal: Principal, session: str) -> str:
-        """What a browser needs to make a passkey, as JSON.
+        """The options with which a browser makes a passkey, as JSON.
 
         Raises:
             PasskeyError: This is no person with a session.
@@ -156,7 +156,7 @@ class PasskeyGuard:
         self._store.passkeys.remove(passkey_id, person, principal.actor(source), "by its person", self._clock())
 
     def begin(self, principal: Principal, session: str, purpose: Purpose) -> str:
-        """What a browser needs to ask a passkey of this person, as JSON.
+        """The options with which a browser asks a passkey of this person, as JSON.
 
         Raises:
             PasskeyError: The person has no passkey.

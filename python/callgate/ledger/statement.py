@@ -22,7 +22,7 @@ _NEVER: Final = "never"
 
 @dataclass(frozen=True)
 class Statement:
-    """What a note says about a key; whether keys have signed it is asked apart."""
+    """The statement of a note about a key; its signatures are verified apart."""
 
     key: PublicKey
     created: datetime

@@ -100,7 +100,7 @@ class Verification:
     faults: list[LogFault] = field(default_factory=list)
     more_faults: int = 0
     missing: list[str] = field(default_factory=list)
-    """What is known to be missing."""
+    """The parts of the log that are known to be missing."""
     signed: int = 0
     """The number of entries that a checkpoint of a trusted key covers, from the beginning of the log on."""
     signed_until: str | None = None

@@ -143,7 +143,7 @@ class ApprovalPages:
         return RedirectResponse(f"/approvals/{approval_id}", HTTPStatus.SEE_OTHER)
 
     async def _challenge(self, kind: str, request: Request, caller: Caller, fields: dict[str, str]) -> Response:
-        """What a browser needs to ask a passkey for an answer."""
+        """The options with which a browser asks a passkey for an answer."""
         if self._passkeys is None:
             raise RequestError(HTTPStatus.NOT_FOUND, "approvals take no passkeys here")
         return await self._passkeys.challenge(caller, request.path_params["id"], kind, fields)

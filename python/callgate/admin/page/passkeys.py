@@ -65,7 +65,7 @@ class PasskeyPages:
         return request.headers.get("Host", "") == urlsplit(self.public_url).netloc
 
     async def challenge(self, caller: Caller, approval_id: str, kind: str, fields: dict[str, str]) -> Response:
-        """What a browser needs to ask a passkey for an answer to an approval."""
+        """The options with which a browser asks a passkey for an answer to an approval."""
         purpose = purpose_of(approval_id, kind, fields)
         return await _as_json(lambda: self._guard.begin(caller.principal, caller.session or "", purpose))
 

@@ -19,7 +19,7 @@ _PKCE: Final = "S256"
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an issuer says of itself."""
+    """The metadata of an issuer."""
 
     authorization_endpoint: str
     token_endpoint: str

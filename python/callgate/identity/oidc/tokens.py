@@ -41,7 +41,7 @@ _LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 @dataclass(frozen=True)
 class Expected:
-    """What a token must say."""
+    """The claims that a token must have."""
 
     issuer: str
     client_id: str

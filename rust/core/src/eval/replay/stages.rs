@@ -91,9 +91,9 @@ impl<'s> Answers<'s> {
     }
 }
 
-/// The rules that are asked.
+/// The rules that take part in a judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum AskedRules {
     Enforced,
     /// Also those in shadow, as if they were enforced.
     All,
@@ -106,7 +106,7 @@ pub(super) fn answers<'s>(
     usage: &Usage,
     hash_key: &[u8; 16],
 ) -> Answers<'s> {
-    answers_of(call, policy, usage, hash_key, Asked::Enforced)
+    answers_of(call, policy, usage, hash_key, AskedRules::Enforced)
 }
 
 /// The units that an allowed call takes from counts which only limits in shadow meet: those that it surely takes, and those that
@@ -123,7 +123,7 @@ pub(super) fn shadowed_wants(
     if !has_shadow {
         return Default::default();
     }
-    let full = answers_of(call, policy, usage, hash_key, Asked::All);
+    let full = answers_of(call, policy, usage, hash_key, AskedRules::All);
     // A person has approved what enforced rules ask, and nobody what those in shadow ask.
     let was_approved = call.line.was_approved();
     let passes = |outcome: Outcome| match outcome {
@@ -153,7 +153,7 @@ fn answers_of<'s>(
     policy: &'s CompiledPolicy,
     usage: &Usage,
     hash_key: &[u8; 16],
-    asked: Asked,
+    asked: AskedRules,
 ) -> Answers<'s> {
     let mut answers = Answers::default();
     // The steps end at the first certain answer; without one, the call is allowed.
@@ -168,11 +168,11 @@ fn judge<'s>(
     policy: &'s CompiledPolicy,
     usage: &Usage,
     hash_key: &[u8; 16],
-    asked: Asked,
+    asked: AskedRules,
     answers: &mut Answers<'s>,
 ) -> Step {
     let places = Places::find(policy, call.facts, policy.names.find(call.request.tool));
-    let is_asked = |is_shadowed: bool| asked == Asked::All || !is_shadowed;
+    let is_asked = |is_shadowed: bool| asked == AskedRules::All || !is_shadowed;
     if places.is_hidden() && is_asked(policy.shadowed) {
         return Err(answers.certain(Outcome::Deny, "(hidden)"));
     }
