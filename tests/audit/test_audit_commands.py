@@ -112,6 +112,8 @@ def test_what_cannot_be_verified(log: LogMaker, folder: Path) -> None:
     assert "missing --public-key" in refused("verify", "log")
     assert "there is no decision log `nothing`" in refused("verify", "nothing", "--public-key", f"{KEY}.pub")
     assert "`log`: expected an Ed25519 key" in refused("verify", "log", "--public-key", "log")
+    (folder / "no-key").write_text("host+00112233+schlüssel\n", encoding="utf-8")
+    assert "`no-key`: expected an Ed25519 key" in refused("verify", "log", "--public-key", "no-key")
     assert "has no checkpoint" in refused("verify", "log", "--public-key", f"{KEY}.pub", "--checkpoints", "log")
     (folder / "empty").touch()
     assert "the files are empty" in refused("verify", "empty", "--public-key", f"{KEY}.pub")

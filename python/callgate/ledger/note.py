@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from hashlib import sha256
 from io import StringIO
@@ -76,7 +75,7 @@ def parse_verifier_key(text: str) -> tuple[str, PublicKey]:
     key_id, _, encoded = rest.partition("+")
     try:
         typed = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:
         typed = b""
     if not name or typed[:1] != _ED25519 or len(typed) != 1 + _KEY_BYTES:
         message = "expected an Ed25519 key as `NAME+ID+KEY`"
@@ -121,7 +120,7 @@ def _signature(line: str) -> tuple[str, bytes]:
     name, _, encoded = line.removeprefix(SIGNATURE).partition(" ")
     try:
         content = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         content = b""
     is_canonical = base64.b64encode(content).decode() == encoded
     if not line.startswith(SIGNATURE) or not name or len(content) <= _ID_BYTES or not is_canonical:

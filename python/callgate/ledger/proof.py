@@ -6,7 +6,6 @@ A proof holds the entry itself, so that whoever has it and the public key needs 
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -81,7 +80,7 @@ def parse_proof(text: str) -> Proof:
         raise ValueError(message)
     try:
         entry = base64.b64decode(lines[1].removeprefix(_EXTRA), validate=True)
-    except binascii.Error:
+    except ValueError:
         message = "expected the entry in base64"
         raise ValueError(message) from None
     return Proof(entry, int(digits), tuple(map(parse_hash, lines[3:])), parse_checkpoint(note))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +32,7 @@ def parse_hash(text: str) -> bytes:
     """
     try:
         content = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         content = b""
     # Base64 has bits at its end that mean nothing: one hash has one form.
     if len(content) != HASH_BYTES or base64.b64encode(content).decode() != text:
