@@ -17,6 +17,7 @@ from callgate.config.model import Config
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.store_numbers import StoreNumbers
 from callgate.store.live import LiveCounts
+from callgate.store.notices.model import ReceiverStatus
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTION = re.compile(r"--[a-z][a-z-]*")
@@ -60,6 +61,9 @@ def families() -> dict[str, set[str]]:
         numbers.set_live(LiveCounts({"pending": 1}, None, 0, None))
         collector = ServerCollector(server, numbers)
         collector.reloads.reloaded(ok=True, at_s=1)
+        collector.notices.set_receivers(["chat"])
+        collector.notices.set_statuses([ReceiverStatus("chat", 0, None, None, 1, 0, 1)])
+        collector.telemetry.switch_on()
         samples = [sample for family in collector.collect() for sample in family.samples]
         text = generate_latest(registry(collector)).decode()
         # A metric that counted nothing yet has no samples.
