@@ -28,7 +28,13 @@ def document_of(setup: Setup) -> dict[str, Any]:
     stand_in: Any = SimpleNamespace
     found = status(
         engine,
-        stand_in(address="127.0.0.1:1", socket=None, freezes=lambda: ([], None), shared_store={"fault": FAULT}),
+        stand_in(
+            address="127.0.0.1:1",
+            socket=None,
+            freezes=lambda: ([], None),
+            shared_store={"fault": FAULT},
+            candidates=list,
+        ),
         stand_in(
             plan=plan,
             serving=stand_in(since=NOW, refused=None, retried=False),
