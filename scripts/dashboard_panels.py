@@ -407,6 +407,21 @@ PROCESS = [
         is_alarming=True,
     ),
     Panel(
+        "Signed decision log",
+        "Entries that are signed each second, and logs with a second writer, which nobody can call whole.",
+        "short",
+        {
+            "signed {{instance}}": "deriv(callgate_audit_signed_entries{@}[$__rate_interval])",
+            "contested {{instance}}": "callgate_audit_contested{@}",
+        },
+    ),
+    Panel(
+        "Time until the audit key expires",
+        "From then on nothing is signed.",
+        "s",
+        {"{{instance}}": "callgate_audit_key_expires_timestamp_seconds{@} - time()"},
+    ),
+    Panel(
         "Connections that were refused",
         "Failed TLS handshakes, and HTTP/2 connections that were ended because of too many frames of a kind.",
         "ops",

@@ -35,6 +35,10 @@ class Plane:
         self.lines: list[dict[str, Any]] = []
         self.signed: int | None = None
         self.has_room = True
+        self.is_contested = False
+
+    def set_audit_contested(self, is_contested: bool) -> None:
+        self.is_contested = is_contested
 
     def audit_head(self) -> tuple[str, str, int, int | None]:
         return f"{self.origin}\n{self.size}\n{self.root}\n\nsignature\n", self.origin, self.size, self.signed
@@ -164,8 +168,12 @@ def test_two_replicas_of_one_stream(store: Store, moved: Time, told: list[str]) 
         work(one, store)
     work(other, store)
     assert told == ["audit_stream_in_use"]
+    assert (first.is_contested, second.is_contested) == (False, True)
     assert [one.origin for one in store.audit_logs.logs()] == ["host/1"]
     assert list(store.audit_logs.checkpoints("host/2")) == []
+    moved.advance(LEASE_US / 1e6 + 1)
+    work(other, store)
+    assert not second.is_contested, "the other has ended"
 
 
 def test_a_store_ahead_of_the_log_is_told_once(store: Store, moved: Time, told: list[str]) -> None:
@@ -177,7 +185,9 @@ def test_a_store_ahead_of_the_log_is_told_once(store: Store, moved: Time, told: 
     work(stream, store)
     work(stream, store)
     assert told == ["audit_checkpoint_conflict"]
+    assert plane.is_contested
     plane.size = 12
     work(stream, store)
     assert [one.size for one in store.audit_logs.checkpoints("host/1")] == [9, 12]
+    assert plane.is_contested, "a log that grows past the other one is not the same log"
     assert moved is not None

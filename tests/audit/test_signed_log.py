@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -29,6 +30,7 @@ class Log:
         self.key = new_private_key()
         self.former: list[PublicKey] = []
         self.statements: list[str] = []
+        self.expires_unix_s: int | None = None
         self.more: dict[str, Any] = {}
         self.logged_of_million = 1_000_000
 
@@ -42,6 +44,7 @@ class Log:
             "public_key": public_of(self.key).content,
             "former_keys": [one.content for one in self.former],
             "statements": self.statements,
+            "expires_unix_s": self.expires_unix_s,
             "stream": "host",
             "checkpoint_interval_ms": 0,
             "logged_of_million": self.logged_of_million,
@@ -105,6 +108,56 @@ def test_a_plain_log_takes_no_records(tmp_path: Path) -> None:
         assert (server.audit_head(), server.record_in_audit("{}")) == (None, False)
 
 
+def ask(server: Server) -> str:
+    with Client(server.address or "") as client:
+        decision = client.check(grant="g", tool="t")
+    return decision.rule or decision.outcome.value
+
+
+@pytest.mark.parametrize(("mode", "answer"), [("required", "(audit unavailable)"), ("best_effort", "allow")])
+def test_a_contested_log_allows_nothing_where_it_is_required(log: Log, mode: str, answer: str) -> None:
+    log.more = {"mode": mode}
+    with log.server() as server:
+        server.set_audit_contested(True)
+        assert ask(server) == answer
+        assert metric(server, "callgate_audit_contested") == [1]
+        server.set_audit_contested(False)
+        assert ask(server) == "allow"
+        assert metric(server, "callgate_audit_contested") == [0]
+
+
+@pytest.mark.parametrize("mode", ["required", "best_effort"])
+def test_a_key_that_expires_signs_nothing_more(log: Log, mode: str) -> None:
+    log.more = {"mode": mode}
+    log.expires_unix_s = int(time.time()) + 3
+    with log.server() as server:
+        assert ask(server) == "allow"
+        assert metric(server, "callgate_audit_key_expires_timestamp_seconds") == [log.expires_unix_s]
+        until_told(server, "audit_failed" if mode == "required" else "audit_key_expired")
+        assert ask(server) == ("(audit unavailable)" if mode == "required" else "allow")
+        signed = metric(server, "callgate_audit_signed_entries")
+    [found] = verified(log.path, log.keys())
+    assert (found.is_intact, found.signed) == (True, signed[0] + 1), "the line of the checkpoint is known by it"
+    assert found.unsigned == (0 if mode == "required" else 1)
+    log.expires_unix_s = None
+    log.ask(1)
+    [found] = verified(log.path, log.keys())
+    assert (found.is_intact, found.unsigned) == (True, 0), "the lines have waited"
+
+
+def until_told(server: Server, event: str) -> None:
+    end = time.monotonic() + 10
+    while event not in [kind for _level, kind, _fields in server.drain_events()]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def metric(server: Server, name: str) -> list[int]:
+    """The values of a metric without labels."""
+    [family] = [one for one in server.metric_families() if one.name == name]
+    return [value for _labels, value in family.samples]
+
+
 def test_left_out_allows_are_counted(log: Log) -> None:
     log.logged_of_million = 0
     log.ask(40)
@@ -161,6 +214,7 @@ def signing(pem: bytes, public: PublicKey | None) -> dict[str, Any]:
         "public_key": None if public is None else public.content,
         "former_keys": [],
         "statements": [],
+        "expires_unix_s": None,
         "stream": "host",
         "checkpoint_interval_ms": 0,
         "logged_of_million": 1_000_000,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
+from callgate.ledger.private import new_private_key, new_statement, pem_of
 from support.http_server import Handler, serving
 from support.monitoring import TARGET_LABELS, panels, queries, recorded, rules, samples, uses
 from support.redis import running_redis
@@ -67,12 +69,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     setup.write("p.json", POLICY)
     setup.write("limits.yaml", RATE_LIMITS)
     (folder / "secret").write_text("whsec_" + "a" * 40)
+    key = new_private_key()
+    (folder / "audit.key").write_bytes(pem_of(key))
+    now = datetime.now(timezone.utc)
+    (folder / "audit.key.pub").write_text(new_statement(key, now, now + timedelta(days=1)).note)
     with running_redis(folder / "redis") as redis, serving(Server) as port:
         setup.configure(
             servers={"s": {"policy": "p", "candidate": "p", "upstream": {"url": f"http://127.0.0.1:{port}/mcp"}}},
             counters={"per_grant": 3, "shared": {"url": redis.url, "lease": "1s", "budget": "500ms"}},
             rate_limits=["limits.yaml"],
-            audit={"path": "decisions.jsonl"},
+            audit={"path": "decisions.jsonl", "key_file": "audit.key"},
             # Nobody listens there, so that a notice waits.
             notices={"receivers": {"ops": {"url": "http://127.0.0.1:1/hook", "secret_files": ["secret"]}}},
             telemetry={"endpoint": "http://127.0.0.1:1", "timeout": "100ms"},

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from callgate.config.address import is_loopback
-from callgate.config.audit_key import read_audit_key
+from callgate.config.audit_key import expires_unix_s, read_audit_key
 from callgate.config.fields import Count, Duration, FilePath, Ratio, Section, Size, within
 from callgate.text import quoted
 
@@ -138,6 +138,7 @@ class Audit(Section):
                 "public_key": key.statements[-1].key.content if key.statements else None,
                 "former_keys": [statement.key.content for statement in key.statements[:-1]],
                 "statements": [statement.note for statement in key.statements],
+                "expires_unix_s": expires_unix_s(key),
                 "stream": self.stream_name(),
                 "checkpoint_interval_ms": interval_ms,
                 "logged_of_million": round(self.sample_allows * EVERY_ALLOW),

@@ -53,6 +53,12 @@ def read_audit_key(path: Path) -> AuditKey:
         raise ConfigError(message) from None
 
 
+def expires_unix_s(key: AuditKey) -> int | None:
+    """The Unix time, in seconds, from which on a key signs nothing more; None if it has no end."""
+    expires = key.statements[-1].expires if key.statements else None
+    return None if expires is None else int(expires.timestamp())
+
+
 def expiry_fault(key: AuditKey, path: Path, now: datetime | None = None) -> str | None:
     """The fault of a key that signs nothing any more; None if it still does."""
     now = datetime.now(timezone.utc) if now is None else now

@@ -53,6 +53,8 @@ class AuditStream:
         self._given = set[int]()
         self._refused_since: float | None = None
         self._is_claimed = False
+        # The store has another continuation of the log: that stays so until somebody has moved the log away.
+        self._is_forked = False
         self._began_us = clock.now_us()
         self._told: str | None = None
         self._published: tuple[str, int] | None = None
@@ -102,12 +104,15 @@ class AuditStream:
             self._refuse(str(error))
             return _EVERY_S
         self._refused_since, self._is_claimed = None, True
+        self._server.set_audit_contested(self._is_forked)
         until = self._give(store, log, admin_number)
         try:
             if self._published != (origin, size) or until is not None:
                 store.audit_logs.publish(origin, size, note, clock.now_us(), admin_until=until)
                 self._published = (origin, size)
         except CheckpointConflictError as error:
+            self._is_forked = True
+            self._server.set_audit_contested(True)
             self._tell("audit_checkpoint_conflict", str(error))
         else:
             self._told = None
@@ -144,6 +149,7 @@ class AuditStream:
         if self._refused_since is None:
             self._refused_since = now_s
         if now_s - self._refused_since >= _PATIENCE_S:
+            self._server.set_audit_contested(True)
             self._tell("audit_stream_in_use", f"{message}; give each replica an `audit.stream` of its own")
 
     def _tell(self, event: str, message: str) -> None:

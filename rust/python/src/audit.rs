@@ -10,7 +10,7 @@ use crate::error::Error;
 
 const KEYS: &str = "`path`, `mode`, `max_bytes`, `max_age_s`, `keep`, `sync_interval_ms`, `signing`";
 const SIGNING_KEYS: &str = "a mapping with `key`, the content of a PEM file; `public_key`, 32 bytes or None; `former_keys`, of 32 bytes each; `statements`; \
-                            `stream`; `checkpoint_interval_ms`; `logged_of_million`";
+                            `expires_unix_s`, seconds or None; `stream`; `checkpoint_interval_ms`; `logged_of_million`";
 /// The highest number of rotated files; a larger one is a mistake, because each rotation renames all of them.
 const MAX_KEPT_FILES: u32 = 1_000;
 
@@ -64,6 +64,7 @@ fn signing(value: &Bound<'_, PyAny>) -> PyResult<AuditSigning> {
         public_key,
         former_keys,
         statements,
+        expires_unix_s,
         stream,
         checkpoint_interval_ms,
         logged_of_million,
@@ -82,6 +83,7 @@ fn signing(value: &Bound<'_, PyAny>) -> PyResult<AuditSigning> {
         public_key,
         former_keys,
         statements,
+        expires_unix_s,
         stream,
         checkpoint_interval_ms,
         logged_of_million,
@@ -96,6 +98,7 @@ struct Signing {
     public_key: Option<[u8; 32]>,
     former_keys: Vec<[u8; 32]>,
     statements: Vec<String>,
+    expires_unix_s: Option<u64>,
     stream: String,
     checkpoint_interval_ms: u64,
     logged_of_million: u32,

@@ -34,7 +34,8 @@ use crate::{keywords, load, setup};
 ///         output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
 ///         ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
 ///         never; ``signing`` signs the log (``docs/audit.md``): ``key``, the content of the PEM file, ``public_key``,
-///         ``former_keys``, ``statements``, ``stream``, ``checkpoint_interval_ms`` and ``logged_of_million``.
+///         ``former_keys``, ``statements``, ``expires_unix_s``, ``stream``, ``checkpoint_interval_ms`` and
+///         ``logged_of_million``.
 ///     peps: Enforcement points, each with a ``name`` and one or more credentials: ``token_hash`` (see
 ///         `hash_token`) or ``tokens`` (as of grants, in `Engine.from_config`), ``certificates`` (DNS names or URIs
 ///         in a client certificate), ``uids`` (users of the socket); with ``vouches`` it may name a configured grant
@@ -391,6 +392,13 @@ impl Server {
     /// Its note, its origin, its size, and the number of the last admin change under it that this process has written.
     fn audit_head(&self) -> PyResult<Option<crate::audit::Head>> {
         Ok(self.started()?.audit_head().map(crate::audit::head))
+    }
+
+    /// Notes that somebody else writes the stream of the signed decision log or has continued the log otherwise, or
+    /// that this is over. Meanwhile calls are denied if `mode` is `required`.
+    fn set_audit_contested(&self, is_contested: bool) -> PyResult<()> {
+        self.started()?.set_audit_contested(is_contested);
+        Ok(())
     }
 
     /// Adds a line, one JSON object, to the signed decision log; false if too many wait, or there is no such log.

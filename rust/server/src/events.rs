@@ -79,7 +79,7 @@ pub struct Event {
     /// `denials_suppressed`, `internal_error`, `invalid_request_flood`, `counter_capacity_reached`,
     /// `counters_flush_failed`, `counters_growth_failed`, `counters_sharing_failed`, `connection_cap_reached`, `accept_failed`, `peer_refused`,
     /// `pep_refused`, `tls_handshake_failed`, `http2_flood`, `refusals_suppressed`, `socket_mode_failed`,
-    /// `audit_failed`, `audit_recovered`, `audit_dropped`, `audit_rotation_failed`, `audit_unfinished`, `audit_log_broken`,
+    /// `audit_failed`, `audit_recovered`, `audit_dropped`, `audit_rotation_failed`, `audit_unfinished`, `audit_log_broken`, `audit_key_expired`,
     /// `rate_limit_failed`, `quota_refused`, `quota_exceeded`, `issuer_keys_changed`, `issuer_keys_failed`, `upstream_unfit`, `upstream_recovered`,
     /// `tool_unlisted`, `freezes_changed`, `freezes_failed`, `freezes_recovered`.
     pub event: &'static str,

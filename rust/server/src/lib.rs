@@ -51,7 +51,9 @@ pub use approvals::{
     ApprovalChannel, ApprovalState, ApprovalView, Approvals, ApprovalsConfig, GivenBack, LookError,
     OpenQuestion, Questions, QuestionsTaken, Reply,
 };
-pub use audit::{AuditConfig, AuditHead, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem};
+pub use audit::{
+    AuditConfig, AuditHead, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem, SignedLogNumbers,
+};
 pub use callgate_gateway::{UpstreamConfig, UpstreamError};
 pub use candidate::{CandidateChange, CandidateExample, CandidateReport};
 pub use clock::{Clock, ManualClock, SystemClock, read_clocks};

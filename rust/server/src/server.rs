@@ -376,6 +376,7 @@ impl Server {
             freezes: self.freezes_in_force(),
             are_freezes_refused: self.freeze_fault().is_some(),
             audit_dropped: gate.audit.as_ref().map_or(0, Audit::dropped),
+            signed_log: gate.audit.as_ref().and_then(Audit::signed_numbers),
             store_errors: gate.metrics.store.errors(gate.engine.store()),
             store_duration: gate.metrics.store.duration(),
             upstreams: configuration.parts.gateway.numbers(),
@@ -387,6 +388,14 @@ impl Server {
     /// The newest checkpoint of a signed decision log; `None` if there is none yet.
     pub fn audit_head(&self) -> Option<AuditHead> {
         self.services.gate.audit.as_ref().and_then(Audit::head)
+    }
+
+    /// Notes that somebody else writes the stream of the signed decision log or has continued the log otherwise, or that
+    /// this is over. Meanwhile calls are denied if every decision has to be logged.
+    pub fn set_audit_contested(&self, is_contested: bool) {
+        if let Some(audit) = &self.services.gate.audit {
+            audit.set_contested(is_contested);
+        }
     }
 
     /// Adds a line, one JSON object, to a signed decision log; false if too many wait, or there is no such log.

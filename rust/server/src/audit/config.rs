@@ -74,6 +74,8 @@ pub struct AuditSigning {
     pub former_keys: Vec<[u8; 32]>,
     /// The statements by which each key names the next one, as signed notes, the oldest first.
     pub statements: Vec<String>,
+    /// The Unix time, in seconds, from which on the key signs nothing more; `None` for a key without an end.
+    pub expires_unix_s: Option<u64>,
     /// The name of the stream, which is the beginning of the log's origin.
     pub stream: String,
     /// At most about this many milliseconds pass between a line's writing and a checkpoint over it.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::config::AuditConfig;
 use super::lock;
 use super::rotate::rotate;
-use super::sink::{Sink, Unwritten, first_line, whole_lines, write_all};
+use super::sink::{Complaint, Sink, Unwritten, first_line, whole_lines, write_all};
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +37,7 @@ pub(super) struct LogFile {
     /// True if the file ends within a line.
     is_torn: bool,
     rotation_failed: Option<Instant>,
-    complaint: Option<String>,
+    complaint: Option<Complaint>,
 }
 
 impl LogFile {
@@ -121,10 +121,13 @@ impl LogFile {
             }
             Err(error) => {
                 self.rotation_failed = Some(Instant::now());
-                self.complaint = Some(format!(
-                    "cannot rotate the decision log `{}`: {error}; it grows until that works",
-                    self.path.display()
-                ));
+                self.complaint = Some(Complaint {
+                    event: "audit_rotation_failed",
+                    error: format!(
+                        "cannot rotate the decision log `{}`: {error}; it grows until that works",
+                        self.path.display()
+                    ),
+                });
                 Ok(())
             }
         }
@@ -270,7 +273,7 @@ impl Sink for LogFile {
         Ok(())
     }
 
-    fn complaint(&mut self) -> Option<String> {
+    fn complaint(&mut self) -> Option<Complaint> {
         self.complaint.take()
     }
 }

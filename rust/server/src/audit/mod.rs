@@ -31,7 +31,7 @@ use callgate_core::engine::{Identity, Seen};
 
 pub use config::{AuditConfig, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem};
 pub(crate) use error::AuditError;
-pub use signed::AuditHead;
+pub use signed::{AuditHead, SignedLogNumbers};
 
 use crate::candidate::CandidateAnswer;
 use crate::events::{Events, Level};
@@ -60,6 +60,8 @@ pub(crate) struct Audit {
     records: Arc<Records>,
     /// Of a signed log.
     head: Option<SharedHead>,
+    /// Of its key: the Unix time, in seconds.
+    key_expires_unix_s: Option<u64>,
     is_required: bool,
     writer: Mutex<Option<Running>>,
 }
@@ -135,6 +137,7 @@ impl Audit {
             events,
             records,
             head: None,
+            key_expires_unix_s: config.signing.as_ref().and_then(|signing| signing.expires_unix_s),
             is_required,
             writer: Mutex::new(Some(Running { thread, ended })),
         })
@@ -147,7 +150,7 @@ impl Audit {
 
     /// Room for one record, taken before the decision; `None`, counted as a dropped line, where there is none.
     pub(crate) fn begin(&self) -> Option<Entry<'_>> {
-        let batch = if self.is_required && self.status.is_failing() {
+        let batch = if self.is_required && !self.status.is_sound() {
             None
         } else {
             self.queue.take()
@@ -167,6 +170,20 @@ impl Audit {
     /// The newest checkpoint of a signed log; `None` if there is none yet.
     pub(crate) fn head(&self) -> Option<AuditHead> {
         self.head.as_ref().and_then(SharedHead::get)
+    }
+
+    /// Numbers about the log if it is signed.
+    pub(crate) fn signed_numbers(&self) -> Option<SignedLogNumbers> {
+        self.head.as_ref().map(|head| SignedLogNumbers {
+            entries: head.get().map_or(0, |newest| newest.size),
+            is_contested: self.status.is_contested(),
+            key_expires_unix_s: self.key_expires_unix_s,
+        })
+    }
+
+    /// Notes that somebody else writes the stream of the log or has continued the log otherwise, or that this is over.
+    pub(crate) fn set_contested(&self, is_contested: bool) {
+        self.status.set_contested(is_contested);
     }
 
     /// Adds a line of the control plane, one JSON object; false if too many wait, or the log is not signed.

@@ -39,7 +39,15 @@ pub(super) trait Sink: Send {
         Ok(false)
     }
     /// Returns a fault that has occurred since the last call and did not keep lines from being written.
-    fn complaint(&mut self) -> Option<String>;
+    fn complaint(&mut self) -> Option<Complaint>;
+}
+
+/// A fault that keeps no lines from being written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Complaint {
+    /// The kind of the event that tells of it.
+    pub(super) event: &'static str,
+    pub(super) error: String,
 }
 
 /// An open sink. Of a signed log, also its newest checkpoint, and the reason why the log before it could not go on.

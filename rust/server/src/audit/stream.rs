@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use super::sink::{Sink, Unwritten, whole_lines, write_all};
+use super::sink::{Complaint, Sink, Unwritten, whole_lines, write_all};
 
 /// Standard output, or standard error.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Sink for Stream {
         Ok(())
     }
 
-    fn complaint(&mut self) -> Option<String> {
+    fn complaint(&mut self) -> Option<Complaint> {
         None
     }
 }

@@ -10,7 +10,7 @@ use callgate_core::{Args, Caller, Pep, Request, ReservationId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::sink::{Sink, Unwritten};
+use super::sink::{Complaint, Sink, Unwritten};
 use super::*;
 use crate::clock::ManualClock;
 use crate::events::FieldValue;
@@ -145,7 +145,7 @@ impl Sink for Fake {
         }
     }
 
-    fn complaint(&mut self) -> Option<String> {
+    fn complaint(&mut self) -> Option<Complaint> {
         None
     }
 }
@@ -230,6 +230,7 @@ fn sampled(logged_of_million: u32) -> Vec<String> {
             public_key: None,
             former_keys: Vec::new(),
             statements: Vec::new(),
+            expires_unix_s: None,
             stream: "host".to_owned(),
             checkpoint_interval_ms: 1_000,
             logged_of_million,

@@ -9,7 +9,7 @@ use super::batch::BoxedBatch;
 use super::queue::Queue;
 use super::render::Renderer;
 use super::sampling::Sampler;
-use super::sink::{Missing, Sink};
+use super::sink::{Complaint, Missing, Sink};
 use crate::events::{Events, Level};
 
 /// Time between two emptyings of the queue: the age of lines when written, a few milliseconds more under load.
@@ -31,6 +31,7 @@ const MOST_RECORDED_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Status {
     failing: AtomicBool,
+    contested: AtomicBool,
     dropped: AtomicU64,
     /// The number of dropped lines that the program's log has reported.
     told: AtomicU64,
@@ -41,6 +42,20 @@ impl Status {
     pub(super) fn is_failing(&self) -> bool {
         // Relaxed, here and below: a word that publishes nothing else; a call that comes at the same moment may see either.
         self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Lines can be written, and the log is not contested.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.is_failing() && !self.is_contested()
+    }
+
+    pub(super) fn is_contested(&self) -> bool {
+        self.contested.load(Ordering::Relaxed)
+    }
+
+    /// Somebody else writes the stream of the log, or has continued the log otherwise.
+    pub(super) fn set_contested(&self, is_contested: bool) {
+        self.contested.store(is_contested, Ordering::Relaxed);
     }
 
     /// Lines that were not written, so far.
@@ -252,9 +267,13 @@ impl Writer {
             }
         }
         self.progress.unsynced.get_or_insert(now);
-        if let Some(complaint) = self.sink.complaint() {
-            let fields = vec![("error", complaint.as_str().into())];
-            self.events.push(Level::Warning, "audit_rotation_failed", fields);
+        self.tell_complaint();
+    }
+
+    fn tell_complaint(&mut self) {
+        if let Some(Complaint { event, error }) = self.sink.complaint() {
+            let fields = vec![("error", error.as_str().into())];
+            self.events.push(Level::Warning, event, fields);
         }
     }
 
@@ -277,6 +296,7 @@ impl Writer {
         if let Err(error) = self.sink.tend() {
             self.fail(now, &error.to_string());
         }
+        self.tell_complaint();
     }
 
     fn try_again(&mut self, now: Instant) {
@@ -385,7 +405,7 @@ mod tests {
             Ok(())
         }
 
-        fn complaint(&mut self) -> Option<String> {
+        fn complaint(&mut self) -> Option<Complaint> {
             None
         }
     }

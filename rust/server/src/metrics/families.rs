@@ -147,6 +147,24 @@ impl MetricsSnapshot {
                 one(self.audit_dropped),
             ),
             gauge(
+                "callgate_audit_signed_entries",
+                "Entries of the signed decision log under its newest checkpoint.",
+                &[],
+                some(self.signed_log.map(|log| log.entries)),
+            ),
+            gauge(
+                "callgate_audit_contested",
+                "1 if somebody else writes the stream of the signed decision log or has continued it otherwise, else 0.",
+                &[],
+                some(self.signed_log.map(|log| u64::from(log.is_contested))),
+            ),
+            gauge(
+                "callgate_audit_key_expires_timestamp_seconds",
+                "When the key of the signed decision log expires.",
+                &[],
+                some(self.signed_log.and_then(|log| log.key_expires_unix_s)),
+            ),
+            gauge(
                 "callgate_freezes",
                 "Freezes in force.",
                 &["scope"],
@@ -297,6 +315,10 @@ fn by_server<'a, N: Copy + 'a>(
 /// The only sample of a metric without labels.
 fn one(value: u64) -> impl Iterator<Item = ([&'static str; 0], u64)> {
     std::iter::once(([], value))
+}
+
+fn some(value: Option<u64>) -> impl Iterator<Item = ([&'static str; 0], u64)> {
+    value.into_iter().map(|value| ([], value))
 }
 
 fn number(number: usize) -> u64 {

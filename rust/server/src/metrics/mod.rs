@@ -28,6 +28,7 @@ pub use requests::RequestCount;
 pub use store::{StoreErrorCount, store_duration_bounds_ns};
 pub use upstreams::UpstreamNumbers;
 
+use crate::audit::SignedLogNumbers;
 use crate::flood::Flood;
 
 use histogram::Histogram;
@@ -132,6 +133,8 @@ pub struct MetricsSnapshot {
     pub are_freezes_refused: bool,
     /// Decisions whose line could not be written to the decision log.
     pub audit_dropped: u64,
+    /// Of the decision log, if it is signed.
+    pub signed_log: Option<SignedLogNumbers>,
     /// Failures of the file of counters, by operation; empty where they are in memory.
     pub store_errors: Vec<StoreErrorCount>,
     /// The time of writing the file to disk; bounds are [`store_duration_bounds_ns`].

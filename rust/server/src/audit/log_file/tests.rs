@@ -219,7 +219,7 @@ fn a_rotation_that_fails_keeps_no_line_from_being_written() {
     log.write(b"aaa\nbbb\n").unwrap();
     log.write(b"ccc\n").unwrap();
     assert_eq!(read(&path), "aaa\nbbb\nccc\n");
-    assert!(log.complaint().unwrap().contains("cannot rotate"));
+    assert!(log.complaint().unwrap().error.contains("cannot rotate"));
     assert!(log.complaint().is_none());
 }
 

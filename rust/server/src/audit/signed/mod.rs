@@ -18,10 +18,10 @@ use callgate_ledger::{Checkpoint, Frontier, PublicKey, SigningKey, leaf_hash};
 use super::config::{AuditConfig, AuditMode, AuditSigning};
 use super::log_file::LogFile;
 use super::rotate::numbered;
-use super::sink::{Missing, Sink, Unwritten};
+use super::sink::{Complaint, Missing, Sink, Unwritten};
 
-pub use head::AuditHead;
 pub(super) use head::SharedHead;
+pub use head::{AuditHead, SignedLogNumbers};
 use lines::{BrokenLog, FileLine};
 use resume::{Found, LogEnd};
 
@@ -32,6 +32,9 @@ const ORIGIN_BYTES: usize = 8;
 /// What helps against a log that cannot go on.
 const REMEDY: &str = "keep its files as evidence, and move them and the file `.checkpoint` beside them away to begin \
                       a new log; `callgate audit verify` says more";
+
+const EXPIRED: &str = "the audit key has expired; make the next one with `callgate audit key rotate`, name it as \
+                       `audit.key_file`, and restart callgate";
 
 /// A signed log.
 pub(super) struct SignedLog {
@@ -50,6 +53,9 @@ pub(super) struct SignedLog {
     own_lines: Vec<String>,
     /// Gaps that the log has told.
     told: Missing,
+    /// The Unix time in microseconds from which on the key signs nothing more.
+    expires_us: Option<u64>,
+    on_expiry: OnExpiry,
     interval: Duration,
     signed_at: Instant,
     admin_number: Option<u64>,
@@ -63,6 +69,17 @@ pub(super) struct SignedLog {
     /// True if the file has lines that were given to the log: its own are no reason to begin another file.
     has_lines: bool,
     buffer: Vec<u8>,
+}
+
+/// The effect of the end of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnExpiry {
+    /// Nothing can be written.
+    Fail,
+    /// Lines are written and not signed, which is still to be told.
+    Tell,
+    /// The same, and it has been told.
+    Told,
 }
 
 /// An opened log, and the break that it begins with.
@@ -98,6 +115,13 @@ impl SignedLog {
             before: None,
             own_lines: Vec::new(),
             told: Missing::default(),
+            expires_us: signing
+                .expires_unix_s
+                .map(|unix_s| unix_s.saturating_mul(1_000_000)),
+            on_expiry: match config.mode {
+                AuditMode::Required => OnExpiry::Fail,
+                AuditMode::BestEffort => OnExpiry::Tell,
+            },
             interval: Duration::from_millis(signing.checkpoint_interval_ms),
             signed_at: Instant::now(),
             admin_number: None,
@@ -139,7 +163,11 @@ impl SignedLog {
         }
         self.file.rotate()?;
         if self.file.length() > 0 {
-            let fault = self.file.complaint().unwrap_or_default();
+            let fault = self
+                .file
+                .complaint()
+                .map(|complaint| complaint.error)
+                .unwrap_or_default();
             return Err(io::Error::other(format!(
                 "it is not this log's file, and: {fault}"
             )));
@@ -270,9 +298,13 @@ impl SignedLog {
         Ok(())
     }
 
-    /// Signs what no checkpoint covers; returns false if there is nothing.
+    fn has_expired(&self) -> bool {
+        self.expires_us.is_some_and(|expires_us| unix_us() >= expires_us)
+    }
+
+    /// Signs what no checkpoint covers; returns false if there is nothing, or the key has expired.
     fn sign(&mut self) -> io::Result<bool> {
-        if self.signed == self.frontier.size() {
+        if self.signed == self.frontier.size() || self.has_expired() {
             return Ok(false);
         }
         let checkpoint = Checkpoint {
@@ -356,6 +388,9 @@ impl Sink for SignedLog {
     }
 
     fn tend(&mut self) -> io::Result<()> {
+        if self.on_expiry == OnExpiry::Fail && self.has_expired() {
+            return Err(io::Error::other(EXPIRED));
+        }
         let before = self.file.identity();
         self.file.follow()?;
         self.is_unknown |= self.file.identity() != before && self.file.length() > 0;
@@ -398,7 +433,14 @@ impl Sink for SignedLog {
         self.sign()
     }
 
-    fn complaint(&mut self) -> Option<String> {
+    fn complaint(&mut self) -> Option<Complaint> {
+        if self.on_expiry == OnExpiry::Tell && self.has_expired() {
+            self.on_expiry = OnExpiry::Told;
+            return Some(Complaint {
+                event: "audit_key_expired",
+                error: format!("{EXPIRED}; until then the lines are not signed"),
+            });
+        }
         self.file.complaint()
     }
 }

@@ -31,6 +31,7 @@ fn config(path: &Path) -> AuditConfig {
             public_key: Some(known_public(KEY)),
             former_keys: Vec::new(),
             statements: Vec::new(),
+            expires_unix_s: None,
             stream: "host".to_owned(),
             checkpoint_interval_ms: 0,
             logged_of_million: EVERY_ALLOW,
@@ -371,6 +372,44 @@ fn known_public(key: &str) -> [u8; 32] {
     assert_eq!(key, KEY);
     let hex = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     std::array::from_fn(|index| u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).unwrap())
+}
+
+#[test]
+fn an_expired_key_signs_nothing_and_keeps_required_logs_from_being_written() {
+    let folder = Folder::new();
+    let mut config = config(&folder.file("log"));
+    config.signing.as_mut().unwrap().checkpoint_interval_ms = 0;
+    for mode in [AuditMode::Required, AuditMode::BestEffort] {
+        config.mode = mode;
+        config.signing.as_mut().unwrap().expires_unix_s = None;
+        let mut sink = opened(&config).sink;
+        write(sink.as_mut(), 0..2);
+        drop(sink);
+        let signed = checked(&lines(&folder.file("log")), &[public(KEY)]);
+        config.signing.as_mut().unwrap().expires_unix_s = Some(1);
+        let mut sink = opened(&config).sink;
+        sink.write(b"{\"a\":9}\n").unwrap();
+        assert!(!sink.attest(Missing::default(), true).unwrap());
+        assert_eq!(checked(&lines(&folder.file("log")), &[public(KEY)]), signed);
+        match mode {
+            AuditMode::Required => {
+                assert!(sink.tend().unwrap_err().to_string().contains("has expired"));
+                assert_eq!(sink.complaint(), None);
+            }
+            AuditMode::BestEffort => {
+                sink.tend().unwrap();
+                let complaint = sink.complaint().unwrap();
+                assert_eq!(complaint.event, "audit_key_expired");
+                assert!(complaint.error.contains("not signed"));
+                assert_eq!(sink.complaint(), None, "it is told once");
+            }
+        }
+    }
+    // The next key, or a later end, signs what waits.
+    config.signing.as_mut().unwrap().expires_unix_s = Some(u64::MAX);
+    write(opened(&config).sink.as_mut(), 3..4);
+    let all = lines(&folder.file("log"));
+    assert!(checked(&all, &[public(KEY)]) + 1 >= all.len() as u64);
 }
 
 #[test]
