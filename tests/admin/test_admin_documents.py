@@ -365,10 +365,27 @@ def test_a_server_is_managed(admin: Admin) -> None:
     assert told.value.code is grpc.StatusCode.NOT_FOUND
 
 
+def test_a_candidate_is_managed(admin: Admin) -> None:
+    client = admin.person("pat", Role.POLICY_MANAGER)
+    create(client)
+    create(client, "next")
+    server = servers_pb2.Server(id="aws", policy="p", candidate="next")
+    made = client(servers_pb2.CreateServerRequest(server=server), servers_pb2.CreateServerResponse).server
+    assert (made.policy, made.candidate) == ("p", "next")
+    with pytest.raises(CallError, match="the server `aws` names the policy `next`"):
+        client(policies_pb2.DeletePolicyRequest(id="next"), policies_pb2.DeletePolicyResponse)
+    change = servers_pb2.UpdateServerRequest(server={"id": "aws"}, update_mask={"paths": ["candidate"]})
+    after = client(change, servers_pb2.UpdateServerResponse).server
+    assert (after.policy, after.candidate) == ("p", "")
+    client(policies_pb2.DeletePolicyRequest(id="next"), policies_pb2.DeletePolicyResponse)
+
+
 @pytest.mark.parametrize(
     ("fields", "fault"),
     [
         ({"policy": "nobody"}, "server.policy"),
+        ({"policy": "filed-policy", "candidate": "nobody"}, "server.candidate"),
+        ({"candidate": "filed-policy"}, "server.candidate"),
         ({"upstream": {"url": "ftp://x"}}, "server.upstream.url"),
         ({"upstream": {}}, "server.upstream.url"),
         ({"upstream": {"url": "http://x", "max_requests": 0}}, "server.upstream.max_requests"),

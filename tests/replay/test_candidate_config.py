@@ -10,6 +10,7 @@ import pytest
 from callgate import Engine
 from callgate.config.bundle import read_bundle
 from callgate.config.check import check, policy_warnings, warnings
+from callgate.config.managed import DocumentsError, ManagedDocument, merged
 from callgate.errors import CallgateError, ConfigError
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ def test_a_candidate_that_cannot_be_weighed(tmp_path: Path, server: str, message
     with pytest.raises(CallgateError) as error:
         check(read_bundle(configured(tmp_path, server)))
     assert message in str(error.value)
+
+
+def test_a_server_of_the_store_names_a_candidate(tmp_path: Path) -> None:
+    files = read_bundle(configured(tmp_path, "{policy: live}"))
+    kept = ManagedDocument("servers", "kept", 1, json.dumps({"policy": "live", "candidate": "next"}))
+    bundle = merged(files, [kept])
+    assert bundle.engine_keywords()["candidates"] == {"kept": "next"}
+    wrong = ManagedDocument("servers", "wrong", 1, json.dumps({"policy": "live", "candidate": "nxt"}))
+    with pytest.raises(DocumentsError, match="unknown policy `nxt`"):
+        merged(files, [kept, wrong])
 
 
 def test_an_engine_refuses_an_unknown_candidate() -> None:

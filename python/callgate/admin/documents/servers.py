@@ -44,6 +44,7 @@ def message_of(held: Held) -> pb.Server:
     return pb.Server(
         id=held.id,
         policy=server.policy or "",
+        candidate=server.candidate or "",
         upstream=None if server.upstream is None else _upstream(server.upstream),
         version=0 if version is None else version.version,
         etag=held.etag,
@@ -76,6 +77,8 @@ def stored_form(server: pb.Server, before: dict[str, Any] | None = None) -> str:
     document: dict[str, Any] = {}
     if server.policy:
         document["policy"] = server.policy
+    if server.candidate:
+        document["candidate"] = server.candidate
     if server.HasField("upstream"):
         document["upstream"] = _upstream_document(server.upstream)
         kept = ((before or {}).get("upstream") or {}).items()

@@ -85,8 +85,9 @@ def _changed(documents: Documents, seen: int) -> Iterator[Version]:
         seen = delta.change
 
 
-def _of_server(name: str, content: str) -> tuple[str | None]:
-    return (read_server(name, content).policy,)
+def _of_server(name: str, content: str) -> tuple[str | None, str | None]:
+    server = read_server(name, content)
+    return server.policy, server.candidate
 
 
 def _of_grant(name: str, content: str) -> Mapping[str, str | None]:

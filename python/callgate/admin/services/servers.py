@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
 
-_FIELDS: Final = frozenset({"policy", "upstream"})
+_FIELDS: Final = frozenset({"policy", "candidate", "upstream"})
 
 
 class ServersService:
@@ -59,7 +59,7 @@ class ServersService:
         content = stored_form(server)
 
         def work() -> pb.CreateServerResponse:
-            self._check_policy(server.policy)
+            self._check_policies(server)
             self._check_served(server.id, content)
             by = actor(principal, call)
             held = self._servers.create(server.id, content, by, request.reason, call.now_us, is_never_reused=False)
@@ -83,7 +83,7 @@ class ServersService:
             if request.allow_missing and self._servers.find(given.id) is None:
                 self._servers.must_be_used(self._ground.sidecar)
                 check_id("server.id", given.id)
-                self._check_policy(given.policy)
+                self._check_policies(given)
                 made_of = stored_form(given)
                 self._check_served(given.id, made_of)
                 made = self._servers.create(given.id, made_of, by, request.reason, call.now_us, is_never_reused=False)
@@ -92,12 +92,12 @@ class ServersService:
             server = message_of(held)
             for name in fields:
                 server.ClearField(name)
-                if name == "policy":
-                    server.policy = given.policy
+                if name in {"policy", "candidate"}:
+                    setattr(server, name, getattr(given, name))
                 elif given.HasField("upstream"):
                     server.upstream.CopyFrom(given.upstream)
-            if "policy" in fields:
-                self._check_policy(server.policy)
+            if {"policy", "candidate"} & set(fields):
+                self._check_policies(server)
             # Fields of an older version that the API does not show stay unchanged.
             content = stored_form(server, json.loads(held.content))
             self._check_served(held.id, content)
@@ -125,10 +125,15 @@ class ServersService:
         return change.once(work, pb.DeleteServerResponse)
 
     def _check_served(self, name: str, content: str) -> None:
-        # Its policy was found in the store or in files; this replica may not have read it yet.
-        alone = {key: value for key, value in json.loads(content).items() if key != "policy"}
+        # Its policies were found in the store or in files; this replica may not have read them yet.
+        alone = {key: value for key, value in json.loads(content).items() if key not in {"policy", "candidate"}}
         self._servers.must_be_servable(self._ground.sidecar, name, json.dumps(alone))
 
-    def _check_policy(self, policy: str) -> None:
-        if policy and self._policies.find(policy) is None:
-            raise invalid("server.policy", f"there is no policy `{policy}`")
+    def _check_policies(self, server: pb.Server) -> None:
+        for field in ("policy", "candidate"):
+            policy = getattr(server, field)
+            if policy and self._policies.find(policy) is None:
+                raise invalid(f"server.{field}", f"there is no policy `{policy}`")
+        if server.candidate and not server.policy:
+            message = "a candidate is weighed beside the policy of its server, which has none; give it a `policy`"
+            raise invalid("server.candidate", message)

@@ -31,7 +31,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61llgate/admin/v1/servers.proto\x12\x11\x63\x61llgate.admin.v1\x1a\x1c\x63\x61llgate/admin/v1/role.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x01\n\x06Server\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12-\n\x08upstream\x18\x03 \x01(\x0b\x32\x1b.callgate.admin.v1.Upstream\x12\x15\n\x07version\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1b\n\rconfigured_at\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\"\xc3\x04\n\x08Upstream\x12\x11\n\x03url\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x07pinning\x18\x02 \x01(\x0e\x32#.callgate.admin.v1.Upstream.Pinning\x12\x32\n\x0f\x63onnect_timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x61nswer_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cidle_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0cmax_requests\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12#\n\x16max_requests_per_grant\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12!\n\x14max_idle_connections\x18\x08 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x10list_limit_bytes\x18\t \x01(\x03H\x03\x88\x01\x01\x12\x12\n\x05probe\x18\n \x01(\x08H\x04\x88\x01\x01\"\\\n\x07Pinning\x12\x17\n\x13PINNING_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPINNING_OFF\x10\x01\x12\x12\n\x0ePINNING_REPORT\x10\x02\x12\x13\n\x0fPINNING_ENFORCE\x10\x03\x42\x0f\n\r_max_requestsB\x19\n\x17_max_requests_per_grantB\x17\n\x15_max_idle_connectionsB\x13\n\x11_list_limit_bytesB\x08\n\x06_probe\";\n\x12ListServersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x13ListServersResponse\x12*\n\x07servers\x18\x01 \x03(\x0b\x32\x19.callgate.admin.v1.Server\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x10GetServerRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetServerResponse\x12)\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Server\"t\n\x13\x43reateServerRequest\x12/\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.ServerB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"A\n\x14\x43reateServerResponse\x12)\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Server\"\xbc\x01\n\x13UpdateServerRequest\x12/\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.ServerB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"A\n\x14UpdateServerResponse\x12)\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Server\"c\n\x13\x44\x65leteServerRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"\x16\n\x14\x44\x65leteServerResponse2\xa3\x05\n\x0eServersService\x12{\n\x0bListServers\x12%.callgate.admin.v1.ListServersRequest\x1a&.callgate.admin.v1.ListServersResponse\"\x1d\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/servers\x12z\n\tGetServer\x12#.callgate.admin.v1.GetServerRequest\x1a$.callgate.admin.v1.GetServerResponse\"\"\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/admin/v1/servers/{id}\x12\x81\x01\n\x0c\x43reateServer\x12&.callgate.admin.v1.CreateServerRequest\x1a\'.callgate.admin.v1.CreateServerResponse\" \xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x16\"\x11/admin/v1/servers:\x01*\x12\x8d\x01\n\x0cUpdateServer\x12&.callgate.admin.v1.UpdateServerRequest\x1a\'.callgate.admin.v1.UpdateServerResponse\",\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\"2\x1d/admin/v1/servers/{server.id}:\x01*\x12\x83\x01\n\x0c\x44\x65leteServer\x12&.callgate.admin.v1.DeleteServerRequest\x1a\'.callgate.admin.v1.DeleteServerResponse\"\"\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x18*\x16/admin/v1/servers/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61llgate/admin/v1/servers.proto\x12\x11\x63\x61llgate.admin.v1\x1a\x1c\x63\x61llgate/admin/v1/role.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x01\n\x06Server\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12-\n\x08upstream\x18\x03 \x01(\x0b\x32\x1b.callgate.admin.v1.Upstream\x12\x15\n\x07version\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1b\n\rconfigured_at\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\tcandidate\x18\x08 \x01(\t\"\xc3\x04\n\x08Upstream\x12\x11\n\x03url\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x07pinning\x18\x02 \x01(\x0e\x32#.callgate.admin.v1.Upstream.Pinning\x12\x32\n\x0f\x63onnect_timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x61nswer_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cidle_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0cmax_requests\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12#\n\x16max_requests_per_grant\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12!\n\x14max_idle_connections\x18\x08 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x10list_limit_bytes\x18\t \x01(\x03H\x03\x88\x01\x01\x12\x12\n\x05probe\x18\n \x01(\x08H\x04\x88\x01\x01\"\\\n\x07Pinning\x12\x17\n\x13PINNING_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPINNING_OFF\x10\x01\x12\x12\n\x0ePINNING_REPORT\x10\x02\x12\x13\n\x0fPINNING_ENFORCE\x10\x03\x42\x0f\n\r_max_requestsB\x19\n\x17_max_requests_per_grantB\x17\n\x15_max_idle_connectionsB\x13\n\x11_list_limit_bytesB\x08\n\x06_probe\";\n\x12ListServersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x13ListServersResponse\x12*\n\x07servers\x18\x01 \x03(\x0b\x32\x19.callgate.admin.v1.Server\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x10GetServerRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetServerResponse\x12)\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Server\"t\n\x13\x43reateServerRequest\x12/\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.ServerB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"A\n\x14\x43reateServerResponse\x12)\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Server\"\xbc\x01\n\x13UpdateServerRequest\x12/\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.ServerB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"A\n\x14UpdateServerResponse\x12)\n\x06server\x18\x01 \x01(\x0b\x32\x19.callgate.admin.v1.Server\"c\n\x13\x44\x65leteServerRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"\x16\n\x14\x44\x65leteServerResponse2\xa3\x05\n\x0eServersService\x12{\n\x0bListServers\x12%.callgate.admin.v1.ListServersRequest\x1a&.callgate.admin.v1.ListServersResponse\"\x1d\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/servers\x12z\n\tGetServer\x12#.callgate.admin.v1.GetServerRequest\x1a$.callgate.admin.v1.GetServerResponse\"\"\xe8\xab\x19\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/admin/v1/servers/{id}\x12\x81\x01\n\x0c\x43reateServer\x12&.callgate.admin.v1.CreateServerRequest\x1a\'.callgate.admin.v1.CreateServerResponse\" \xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x16\"\x11/admin/v1/servers:\x01*\x12\x8d\x01\n\x0cUpdateServer\x12&.callgate.admin.v1.UpdateServerRequest\x1a\'.callgate.admin.v1.UpdateServerResponse\",\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\"2\x1d/admin/v1/servers/{server.id}:\x01*\x12\x83\x01\n\x0c\x44\x65leteServer\x12&.callgate.admin.v1.DeleteServerRequest\x1a\'.callgate.admin.v1.DeleteServerResponse\"\"\xe8\xab\x19\x03\x82\xd3\xe4\x93\x02\x18*\x16/admin/v1/servers/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -73,31 +73,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVERSSERVICE'].methods_by_name['DeleteServer']._loaded_options = None
   _globals['_SERVERSSERVICE'].methods_by_name['DeleteServer']._serialized_options = b'\350\253\031\003\202\323\344\223\002\030*\026/admin/v1/servers/{id}'
   _globals['_SERVER']._serialized_start=276
-  _globals['_SERVER']._serialized_end=486
-  _globals['_UPSTREAM']._serialized_start=489
-  _globals['_UPSTREAM']._serialized_end=1068
-  _globals['_UPSTREAM_PINNING']._serialized_start=876
-  _globals['_UPSTREAM_PINNING']._serialized_end=968
-  _globals['_LISTSERVERSREQUEST']._serialized_start=1070
-  _globals['_LISTSERVERSREQUEST']._serialized_end=1129
-  _globals['_LISTSERVERSRESPONSE']._serialized_start=1131
-  _globals['_LISTSERVERSRESPONSE']._serialized_end=1221
-  _globals['_GETSERVERREQUEST']._serialized_start=1223
-  _globals['_GETSERVERREQUEST']._serialized_end=1259
-  _globals['_GETSERVERRESPONSE']._serialized_start=1261
-  _globals['_GETSERVERRESPONSE']._serialized_end=1323
-  _globals['_CREATESERVERREQUEST']._serialized_start=1325
-  _globals['_CREATESERVERREQUEST']._serialized_end=1441
-  _globals['_CREATESERVERRESPONSE']._serialized_start=1443
-  _globals['_CREATESERVERRESPONSE']._serialized_end=1508
-  _globals['_UPDATESERVERREQUEST']._serialized_start=1511
-  _globals['_UPDATESERVERREQUEST']._serialized_end=1699
-  _globals['_UPDATESERVERRESPONSE']._serialized_start=1701
-  _globals['_UPDATESERVERRESPONSE']._serialized_end=1766
-  _globals['_DELETESERVERREQUEST']._serialized_start=1768
-  _globals['_DELETESERVERREQUEST']._serialized_end=1867
-  _globals['_DELETESERVERRESPONSE']._serialized_start=1869
-  _globals['_DELETESERVERRESPONSE']._serialized_end=1891
-  _globals['_SERVERSSERVICE']._serialized_start=1894
-  _globals['_SERVERSSERVICE']._serialized_end=2569
+  _globals['_SERVER']._serialized_end=505
+  _globals['_UPSTREAM']._serialized_start=508
+  _globals['_UPSTREAM']._serialized_end=1087
+  _globals['_UPSTREAM_PINNING']._serialized_start=895
+  _globals['_UPSTREAM_PINNING']._serialized_end=987
+  _globals['_LISTSERVERSREQUEST']._serialized_start=1089
+  _globals['_LISTSERVERSREQUEST']._serialized_end=1148
+  _globals['_LISTSERVERSRESPONSE']._serialized_start=1150
+  _globals['_LISTSERVERSRESPONSE']._serialized_end=1240
+  _globals['_GETSERVERREQUEST']._serialized_start=1242
+  _globals['_GETSERVERREQUEST']._serialized_end=1278
+  _globals['_GETSERVERRESPONSE']._serialized_start=1280
+  _globals['_GETSERVERRESPONSE']._serialized_end=1342
+  _globals['_CREATESERVERREQUEST']._serialized_start=1344
+  _globals['_CREATESERVERREQUEST']._serialized_end=1460
+  _globals['_CREATESERVERRESPONSE']._serialized_start=1462
+  _globals['_CREATESERVERRESPONSE']._serialized_end=1527
+  _globals['_UPDATESERVERREQUEST']._serialized_start=1530
+  _globals['_UPDATESERVERREQUEST']._serialized_end=1718
+  _globals['_UPDATESERVERRESPONSE']._serialized_start=1720
+  _globals['_UPDATESERVERRESPONSE']._serialized_end=1785
+  _globals['_DELETESERVERREQUEST']._serialized_start=1787
+  _globals['_DELETESERVERREQUEST']._serialized_end=1886
+  _globals['_DELETESERVERRESPONSE']._serialized_start=1888
+  _globals['_DELETESERVERRESPONSE']._serialized_end=1910
+  _globals['_SERVERSSERVICE']._serialized_start=1913
+  _globals['_SERVERSSERVICE']._serialized_end=2588
 # @@protoc_insertion_point(module_scope)

@@ -17,7 +17,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Server(_message.Message):
-    __slots__ = ("id", "policy", "upstream", "version", "etag", "update_time", "configured_at")
+    __slots__ = ("id", "policy", "upstream", "version", "etag", "update_time", "configured_at", "candidate")
     ID_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class Server(_message.Message):
     ETAG_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     CONFIGURED_AT_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
     id: str
     policy: str
     upstream: Upstream
@@ -32,7 +33,8 @@ class Server(_message.Message):
     etag: str
     update_time: _timestamp_pb2.Timestamp
     configured_at: str
-    def __init__(self, id: _Optional[str] = ..., policy: _Optional[str] = ..., upstream: _Optional[_Union[Upstream, _Mapping]] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., configured_at: _Optional[str] = ...) -> None: ...
+    candidate: str
+    def __init__(self, id: _Optional[str] = ..., policy: _Optional[str] = ..., upstream: _Optional[_Union[Upstream, _Mapping]] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., configured_at: _Optional[str] = ..., candidate: _Optional[str] = ...) -> None: ...
 
 class Upstream(_message.Message):
     __slots__ = ("url", "pinning", "connect_timeout", "answer_timeout", "idle_timeout", "max_requests", "max_requests_per_grant", "max_idle_connections", "list_limit_bytes", "probe")
