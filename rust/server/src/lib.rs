@@ -51,9 +51,7 @@ pub use approvals::{
     ApprovalChannel, ApprovalState, ApprovalView, Approvals, ApprovalsConfig, GivenBack, LookError,
     OpenQuestion, Questions, QuestionsTaken, Reply,
 };
-pub use audit::{
-    AuditConfig, AuditHead, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem, SignedLogNumbers,
-};
+pub use audit::{AuditConfig, AuditHead, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem};
 pub use callgate_gateway::{UpstreamConfig, UpstreamError};
 pub use candidate::{CandidateChange, CandidateExample, CandidateReport};
 pub use clock::{Clock, ManualClock, SystemClock, read_clocks};
@@ -70,8 +68,8 @@ pub use in_force::{GatewayConfig, GatewayError, GatewayServer};
 pub use limits::{LimitMut, Limits};
 pub use metrics::{
     CandidateCount, DecisionCount, DenialCount, DurationHistogram, MetricFamily, MetricSample, MetricValues,
-    MetricsSnapshot, PolicyInfo, RateLimitCount, RequestCount, StoreErrorCount, UpstreamNumbers,
-    duration_bounds_ns, store_duration_bounds_ns,
+    MetricsSnapshot, PolicyInfo, RateLimitCount, RequestCount, SignedLogNumbers, StoreErrorCount,
+    UpstreamNumbers, duration_bounds_ns, store_duration_bounds_ns,
 };
 pub use net::descriptor_limit;
 pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};

@@ -31,11 +31,12 @@ use callgate_core::engine::{Identity, Seen};
 
 pub use config::{AuditConfig, AuditMode, AuditSigning, AuditTarget, EVERY_ALLOW, KeyPem};
 pub(crate) use error::AuditError;
-pub use signed::{AuditHead, SignedLogNumbers};
+pub use signed::AuditHead;
 
 use crate::candidate::CandidateAnswer;
 use crate::events::{Events, Level};
 use crate::ingress::Ingress;
+use crate::metrics::SignedLogNumbers;
 use batch::{BoxedBatch, Mark};
 use queue::Queue;
 use sampling::Sampler;

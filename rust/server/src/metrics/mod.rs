@@ -28,7 +28,6 @@ pub use requests::RequestCount;
 pub use store::{StoreErrorCount, store_duration_bounds_ns};
 pub use upstreams::UpstreamNumbers;
 
-use crate::audit::SignedLogNumbers;
 use crate::flood::Flood;
 
 use histogram::Histogram;
@@ -79,6 +78,17 @@ pub struct CandidateCount {
     pub candidate: &'static str,
     /// The number.
     pub count: u64,
+}
+
+/// Numbers about a signed log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedLogNumbers {
+    /// The entries under the newest checkpoint that is on the disk.
+    pub entries: u64,
+    /// True if somebody else writes its stream or has continued it otherwise.
+    pub is_contested: bool,
+    /// The Unix time, in seconds, from which on the key signs nothing more; `None` for a key without an end.
+    pub key_expires_unix_s: Option<u64>,
 }
 
 /// A policy that is in force.

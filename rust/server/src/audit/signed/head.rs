@@ -21,17 +21,6 @@ pub struct AuditHead {
     pub admin_number: Option<u64>,
 }
 
-/// Numbers about a signed log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignedLogNumbers {
-    /// The entries under the newest checkpoint that is on the disk.
-    pub entries: u64,
-    /// True if somebody else writes its stream or has continued it otherwise.
-    pub is_contested: bool,
-    /// The Unix time, in seconds, from which on the key signs nothing more; `None` for a key without an end.
-    pub key_expires_unix_s: Option<u64>,
-}
-
 /// The newest checkpoint, shared between threads.
 #[derive(Clone, Debug, Default)]
 pub(in crate::audit) struct SharedHead(Arc<Mutex<Option<AuditHead>>>);

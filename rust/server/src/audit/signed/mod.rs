@@ -20,8 +20,8 @@ use super::log_file::LogFile;
 use super::rotate::numbered;
 use super::sink::{Complaint, Missing, Sink, Unwritten};
 
+pub use head::AuditHead;
 pub(super) use head::SharedHead;
-pub use head::{AuditHead, SignedLogNumbers};
 use lines::{BrokenLog, FileLine};
 use resume::{Found, LogEnd};
 
