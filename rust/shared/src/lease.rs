@@ -288,6 +288,9 @@ impl Lease {
         self.end_us = 0;
         self.shrinks.clear();
         self.settling = self.records.keys().copied().collect();
+        for record in self.records.values_mut() {
+            record.unknown_until_us = 0;
+        }
         if !is_leased {
             for record in self.records.values_mut() {
                 let free = counters.take_back(record.key(), Micros(u64::MAX >> 1), now).0;
@@ -303,6 +306,7 @@ impl Lease {
         if self.is_heritage_due(now) {
             return self.plan_heritage(&epoch, now);
         }
+        self.refuse_unknown(now);
         self.forget_full_shares(counters, now);
         if !self.is_due(now) {
             return None;
@@ -403,6 +407,12 @@ impl Lease {
                 continue;
             }
             let is_idle = units.used.is_empty() && units.free.0 >= record.lent;
+            let was_just_given = now.look_us() < record.given_us.saturating_add(self.times.renewal_us());
+            if is_idle && was_just_given {
+                // Answers that take longer than calls wait would bring nothing for ever, if what they bring went back at once.
+                self.round.push_back(key);
+                continue;
+            }
             let is_over =
                 record.lent == 0 && record.owed == 0 && is_idle && record.was_idle && !record.is_refused;
             if is_over && counters.end_share(key, now) {

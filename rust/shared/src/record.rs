@@ -28,6 +28,10 @@ pub(crate) struct Record {
     pub(crate) is_refused: bool,
     /// True if nothing was in use when the worker looked last.
     pub(crate) was_idle: bool,
+    /// Boot microseconds of the last units that were given.
+    pub(crate) given_us: u64,
+    /// Boot microseconds until which the store cannot say what is left, as far as it has said.
+    pub(crate) unknown_until_us: u64,
     /// True once units were wanted ahead.
     pub(crate) is_ahead: bool,
     /// Boot microseconds until which nothing is given back: what was wanted ahead has just come, and is not taken yet.
@@ -47,6 +51,8 @@ impl Record {
             refusals: 0,
             is_refused: false,
             was_idle: false,
+            given_us: 0,
+            unknown_until_us: 0,
             is_ahead: false,
             kept_until_us: 0,
         }
@@ -69,6 +75,11 @@ impl Record {
     /// True while nothing is given back.
     pub(crate) const fn is_kept(&self, now: Now) -> bool {
         now.look_us() < self.kept_until_us
+    }
+
+    /// True while the store cannot say what is left: it counts what was granted before it lost its data.
+    pub(crate) const fn is_unknown(&self, now: Now) -> bool {
+        now.look_us() < self.unknown_until_us
     }
 
     /// Length of the window in microseconds; 0 for a calendar window, which is never leased.

@@ -88,6 +88,37 @@ fn lost_messages_pass_no_limit() {
 }
 
 #[test]
+fn answers_that_come_later_than_calls_wait_still_bring_shares() {
+    let scenario = Scenario {
+        max_part: 2.0,
+        // There and back it takes longer than a call waits, and than a node pauses between two renewals.
+        network: Network {
+            least_us: 400_000.0,
+            ..Network::default()
+        },
+        ..small("slow")
+    };
+    let figures = run(&scenario);
+    assert!(figures.usable() > 0.7, "{figures:?}");
+}
+
+#[test]
+fn nodes_do_not_ask_again_and_again_while_a_server_recovers() {
+    // A server without data grants nothing for half a lease.
+    let scenario = Scenario {
+        warm_us: SECOND_US,
+        measured_us: 3 * SECOND_US,
+        ..small("recovery")
+    };
+    let (figures, forecast) = (run(&scenario), Forecast::new(&scenario));
+    assert_eq!(figures.unavailable, figures.offered);
+    assert!(
+        figures.calls_per_second() < MOST_CALLS * forecast.renewals_per_second,
+        "{figures:?} {forecast:?}"
+    );
+}
+
+#[test]
 fn one_seed_gives_one_run() {
     let scenario = Scenario {
         warm_us: 6 * SECOND_US,

@@ -217,6 +217,9 @@ impl Lease {
             return;
         };
         let Ok(given) = u64::try_from(given) else {
+            // Until then each node would ask for each of its counts again and again.
+            let pause_us = wait_us.min(self.times.used_us());
+            record.unknown_until_us = now.look_us().saturating_add(pause_us);
             learned.unknown.push(key);
             return;
         };
@@ -246,6 +249,7 @@ impl Lease {
                 record.lent += given;
             }
             record.was_idle = false;
+            record.given_us = now.look_us();
             if record.is_ahead {
                 record.kept_until_us = now.look_us().saturating_add(KEPT_US);
             }

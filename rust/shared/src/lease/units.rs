@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use callgate_counters::lease::Counted;
 use callgate_counters::{CountKey, Counters, Demand, Now};
 
-use super::flight::Flight;
+use super::flight::{Flight, Pending};
 use super::{GROWN_AT_ONCE, Lease, Low, MOST_AT_ONCE, free_units, runs_low};
 use crate::record::{Record, unit};
 
@@ -20,10 +21,34 @@ impl Lease {
         }
     }
 
+    /// Answers calls that want units of a count of which the store has just said that it cannot say what is left.
+    pub(super) fn refuse_unknown(&mut self, now: Now) {
+        let records = &self.records;
+        let is_unknown = |demand: &Demand| {
+            records
+                .get(&demand.key)
+                .is_some_and(|record| record.is_unknown(now))
+        };
+        let is_refused = |pending: &Pending| pending.leased().any(is_unknown);
+        if !self.asks.iter().any(is_refused) {
+            return;
+        }
+        for pending in std::mem::take(&mut self.asks) {
+            if is_refused(&pending) {
+                (pending.ask.answer)(Counted::default());
+            } else {
+                self.asks.push_back(pending);
+            }
+        }
+    }
+
     /// True if a share has to grow. Calls only know that it is small beside `max`, as each is where many nodes have one.
     fn is_low(&self, low: &Low, counters: &Counters, now: Now) -> bool {
         let free = free_units(counters, low.demand.key, now);
         let record = self.records.get(&low.demand.key);
+        if record.is_some_and(|record| record.is_unknown(now)) {
+            return false;
+        }
         free < low.wanted.0 || record.is_some_and(|record| runs_low(record, free, self.times, now))
     }
 
