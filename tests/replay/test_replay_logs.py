@@ -185,6 +185,11 @@ def test_exit_codes_and_standard_input(tmp_path: Path) -> None:
     assert "<stdin>:1" in out
     for words, expected in (("permissive", 0), ("permissive,stricter", 1), ("none", 0), ("unknown", 0)):
         assert command("-", "--policy", policy, "--fail-on", words, stdin=stricter)[0] == expected
+    torn = same + stricter[:40]
+    for words, expected in (("any", 0), ("unknown", 1)):
+        assert command("-", "--policy", policy, "--fail-on", words, stdin=torn)[0] == expected
+    with pytest.raises(CallgateError, match="no line could be read; name the log of a sidecar"):
+        command("-", "--policy", policy, stdin="no log\n")
     code, out = command("-", "--policy", policy, "--json", stdin=stricter)
     assert (code, json.loads(out)["stricter"]) == (1, 1)
     code, out = command("-", "--policy", policy, "--fail-on", "permisive", stdin=same)

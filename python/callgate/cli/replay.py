@@ -9,6 +9,7 @@ import typer
 
 from callgate.config.bundle import configured_grants
 from callgate.config.load import load
+from callgate.errors import ConfigError
 from callgate.text import did_you_mean, quoted
 from callgate.workbench.replay import Choice, Findings, document, text_lines
 from callgate.workbench.replay import replay as replayed
@@ -63,7 +64,8 @@ def replay(
         typer.Option(
             metavar="WORDS",
             help="Exit code 1 for `permissive`, `stricter` or `other` changes, for `any` of them, for `unknown` "
-            "ones (calls that cannot be judged), or for `none`; several with commas, or repeated.",
+            "ones (calls that cannot be judged, and lines that cannot be read), or for `none`; several with commas, "
+            "or repeated.",
             show_default="any",
         ),
     ] = None,
@@ -85,6 +87,9 @@ def replay(
     else:
         for line in text_lines(found):
             typer.echo(line)
+    if found.damaged_lines and not found.decisions and not found.skipped:
+        message = "no line could be read; name the log of a sidecar, which `audit.path` of its configuration has"
+        raise ConfigError(message)
     raise typer.Exit(1 if words & _apply(found) else 0)
 
 
@@ -101,4 +106,7 @@ def _apply(found: Findings) -> set[FailOn]:
     """The words that apply to the findings."""
     words = (FailOn.PERMISSIVE, FailOn.STRICTER, FailOn.OTHER, FailOn.UNKNOWN)
     applying = {word for word in words if found.count(word.value)}
+    if found.damaged_lines:
+        # They may be of calls that change.
+        applying.add(FailOn.UNKNOWN)
     return applying | {FailOn.ANY} if found.changes else applying
