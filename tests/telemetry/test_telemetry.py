@@ -22,6 +22,7 @@ from callgate.approvals.asking import Asking
 from callgate.config.bundle import read_bundle
 from callgate.config.document import KeyPath
 from callgate.config.load import Option
+from callgate.control import logs
 from callgate.control.changes import Changes
 from callgate.control.telemetry import Telemetry
 from callgate.control.telemetry_numbers import TelemetryNumbers
@@ -243,7 +244,11 @@ def test_a_call_of_the_admin_api_that_changes_something_is_a_span(tmp_path: Path
     assert found["rpc.response.status_code"] == span.status.message != "OK"
 
 
-def test_a_dead_collector_delays_nothing_and_what_is_lost_is_counted(tmp_path: Path) -> None:
+def test_a_dead_collector_delays_nothing_and_what_is_lost_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(logs, "log", lambda _level, event, fields=None: told.append((event, fields or {})))
     port = free_port()
     with world(tmp_path, f"http://127.0.0.1:{port}", timeout="300ms") as one:
         wait_until(lambda: one.call("drop") and one.counts()["callgate_telemetry_dropped_total", "spans"] > 0)
@@ -252,6 +257,10 @@ def test_a_dead_collector_delays_nothing_and_what_is_lost_is_counted(tmp_path: P
         with grpc_collector(f"127.0.0.1:{port}") as collector:
             wait_until(lambda: one.call("drop") and collector.spans())
             wait_until(lambda: one.counts()["callgate_telemetry_exported_total", "spans"] > 0)
+            wait_until(lambda: any(event == "telemetry_recovered" for event, _ in told))
+    failure, *_ = [fields["error"] for event, fields in told if event == "telemetry_failed"]
+    assert failure.startswith(f"the collector `http://127.0.0.1:{port}` has not taken spans or logs, ")
+    assert "UNAVAILABLE" in failure or "DEADLINE" in failure, failure
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,9 @@ class Telemetry:
         sent = outlet.flush()
         self._numbers.count(sent.exported, sent.dropped)
         if sent.dropped.total():
-            self._tell("the collector does not take what it is sent, or does not answer")
+            if self._told is None:
+                # Once: the words of the library differ each time.
+                self._tell(outlet.failure())
         elif sent.exported.total() and self._told is not None:
             self._told = None
             logs.log("info", "telemetry_recovered")

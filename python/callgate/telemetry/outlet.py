@@ -38,6 +38,7 @@ AT_ONCE: Final = 512
 """Most spans or logs of one request."""
 
 _SCOPE: Final = "callgate"
+_LONGEST_REASON: Final = 300
 
 SPANS: Final = "spans"
 LOGS: Final = "logs"
@@ -121,16 +122,29 @@ class _Logs(LogRecordProcessor):
         return True
 
 
+class _LastWord(logging.Handler):
+    """Keeps the last message of a library."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
 class Outlet:
     """Takes spans and logs of any thread; one thread flushes."""
 
     def __init__(self, collector: Collector, resource: Mapping[str, str]) -> None:
         """Takes the collector and the facts about this process; connects at the first flush."""
         # The SDK writes its failures to a logger of its own, and so to stderr; they are told by `flush`.
+        self._word = _LastWord()
         library = logging.getLogger("opentelemetry")
-        library.addHandler(logging.NullHandler())
+        library.addHandler(self._word)
         library.propagate = False
         self._spans, self._logs = _Spans(), _Logs()
+        self._endpoint = collector.endpoint
         facts = Resource.create(dict(resource))
         # What is left out was left out before: see `decisions.py`.
         tracers = TracerProvider(sampler=ALWAYS_ON, resource=facts, shutdown_on_exit=False)
@@ -151,6 +165,13 @@ class Outlet:
         sent.dropped[LOGS] += lost
         self._send(LOGS, logs, lambda batch: self._log_exporter.export(batch) is LogRecordExportResult.SUCCESS, sent)
         return sent
+
+    def failure(self) -> str:
+        """The reason why the last batch was not taken, as far as the library has told it."""
+        reason = (
+            self._word.text.partition("\n")[0][:_LONGEST_REASON] or "it does not answer, or refuses what it is sent"
+        )
+        return f"the collector `{self._endpoint}` has not taken spans or logs, which are dropped: {reason}"
 
     def close(self) -> None:
         """Ends the connections, also under a request that still waits."""
