@@ -100,6 +100,14 @@ def test_approvals_are_listed_shown_and_answered(scene: Scene, capsys: pytest.Ca
     approvals.deny([guarded], admin=scene.url)
     assert scene.admin.store.approvals.get(guarded, now_us()).state is State.DENIED
 
+    scene.become("ben", Role.APPROVER)
+    with pytest.raises(RefusedError):
+        approvals.withdraw(guarded, "wrong", admin=scene.url)
+    scene.become("ann", Role.APPROVER)
+    approvals.withdraw(guarded, "wrong", admin=scene.url)
+    assert f"ended: {guarded}" in capsys.readouterr().out
+    assert scene.admin.store.approvals.get(guarded, now_us()).state is State.ENDED
+
     with pytest.raises(CallgateError, match="there is no approval"):
         approvals.show("zzzzzz", admin=scene.url)
     with pytest.raises(CallgateError, match="too short"):

@@ -235,11 +235,18 @@ def withdraw(
     reason: Reason,
     state: StoreState = None,
     config: StoreConfig = None,
+    admin: AdminPort = None,
     as_json: AsJson = False,
 ) -> None:
     """End an approval, so that the next such call asks anew."""
     from callgate.cli import answering  # noqa: PLC0415  it takes long to import
 
+    if admin is not None:
+        _must_be_remote(state)
+        from callgate.cli.remote import answers  # noqa: PLC0415  likewise
+
+        answers.withdraw(admin, id, reason, as_json=as_json)
+        return
     with opened(state, config) as named:
         person = answering.operator(named)
         person.must_answer()

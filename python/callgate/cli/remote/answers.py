@@ -85,6 +85,21 @@ def deny(admin: str, texts: Sequence[str], reason: str, *, yes: bool, as_json: b
         raise CallgateError("\n".join(faults))
 
 
+def withdraw(admin: str, text: str, reason: str, *, as_json: bool) -> None:
+    """Ends an approval.
+
+    Raises:
+        CallgateError: The person may not withdraw it, or it is consumed or has ended.
+    """
+    remote = remote_approvals(admin)
+    approval, _ = remote.get(text)
+    ended = remote.withdraw(approval, reason)
+    if as_json:
+        typer.echo(json.dumps({**approval_document(ended), "permit_id": None}))
+        return
+    _print(remote, ended, None, None)
+
+
 def _print(remote: RemoteApprovals, answered: Approval, offer: PermitOffer | None, permit_id: str | None) -> None:
     _, record = remote.get(answered.id)
     # The sidecar gives the permit its id.

@@ -111,6 +111,16 @@ class RemoteApprovals:
         approved = read_message(self.port.post(f"{path}:approve", document), pb.ApproveApprovalResponse)
         return approval_of(approved.approval), approved.permit or None
 
+    def withdraw(self, approval: Approval, reason: str) -> Approval:
+        """Ends an approval; the approval after it.
+
+        Raises:
+            CallgateError: The person may not withdraw it, or it is consumed or has ended.
+        """
+        document = {"reason": reason, "requestId": str(uuid.uuid4())}
+        answered = self.port.post(f"{_PATH}/{quote(approval.id, safe='')}:withdraw", document)
+        return approval_of(read_message(answered, pb.WithdrawApprovalResponse).approval)
+
     def _full(self, text: str) -> str:
         """The id that begins with a text; pending ones are looked through first, which is what people answer."""
         if len(text) < _LEAST:
