@@ -152,3 +152,22 @@ def test_wrong_use(tmp_path: Path) -> None:
         done = subprocess.run(wrapping(granted, *further), env=ENVIRONMENT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (2, "")
         assert message in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_a_candidate_is_weighed_and_its_answer_logged(tmp_path: Path) -> None:
+    config, log = configuration(tmp_path, grants=False), tmp_path / "log"
+    document = json.loads(config.read_text())
+    (tmp_path / "next.json").write_text(json.dumps({"version": "1", "default": "deny", "tools": {"small": {}}}))
+    document["servers"]["srv"]["candidate"] = "next"
+    document["policies"]["next"] = "next.json"
+    config.write_text(json.dumps(document))
+    with Talk(wrapping(config, "--grant", "a", "--decision-log", log)) as talk:
+        talk.send(call(1, "open"), call(2, "small", n=11), call(3, "small", n=1))
+        replies = {reply["id"]: reply["result"] for reply in (talk.reply() for _ in range(3))}
+        talk.close()
+        assert talk.code() == 0
+    assert (replies[1], replies[3]) == ({}, {}), "the candidate decides nothing"
+    assert replies[2]["content"][0]["text"] == "too many"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    found = {(line["tool"], line["outcome"], line.get("candidate", {}).get("outcome")) for line in lines}
+    assert found == {("open", "allow", "deny"), ("small", "deny", "allow"), ("small", "allow", None)}
