@@ -1399,8 +1399,10 @@ class Server:
         """
 
     def set_audit_contested(self, is_contested: bool) -> None:
-        """Notes that somebody else writes the stream of the signed decision log or has continued the log otherwise, or
-        that this is over. Meanwhile calls are denied if `mode` is `required`.
+        """Notes whether the signed decision log has a second writer.
+
+        Somebody else writes its stream, or has continued the log otherwise. Meanwhile calls are denied if `mode` is
+        `required`.
         """
 
     def record_in_audit(self, line: str) -> bool:

@@ -394,8 +394,10 @@ impl Server {
         Ok(self.started()?.audit_head().map(crate::audit::head))
     }
 
-    /// Notes that somebody else writes the stream of the signed decision log or has continued the log otherwise, or
-    /// that this is over. Meanwhile calls are denied if `mode` is `required`.
+    /// Notes whether the signed decision log has a second writer.
+    ///
+    /// Somebody else writes its stream, or has continued the log otherwise. Meanwhile calls are denied if `mode` is
+    /// `required`.
     fn set_audit_contested(&self, is_contested: bool) -> PyResult<()> {
         self.started()?.set_audit_contested(is_contested);
         Ok(())
