@@ -112,7 +112,7 @@ class TcpProxy:
 
     async def _accept(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, HOST, self.port)
+            self._server = await asyncio.start_server(self._begin, HOST, self.port)
 
     async def _refuse(self) -> None:
         if self._server is not None:
@@ -138,12 +138,17 @@ class TcpProxy:
             pair.cancel()
         await asyncio.gather(*pairs, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Forwards one connection until either side ends it. It is a task of its own."""
-        pair = asyncio.current_task()
-        assert pair is not None
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forwards one connection on a task of its own."""
+        pair = self._loop.create_task(self._serve(reader, writer))
         self._pairs.add(pair)
         self.accepted += 1
+        pair.add_done_callback(self._pairs.discard)
+        # Also of a task that is cancelled before it has begun.
+        pair.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forwards one connection until either side ends it."""
         writers = [writer]
         try:
             with suppress(OSError):
@@ -163,7 +168,6 @@ class TcpProxy:
             # By `cut`: the server's own callback would report it as a fault.
             pass
         finally:
-            self._pairs.discard(pair)
             for one in writers:
                 one.transport.abort()
 
